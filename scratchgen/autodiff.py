@@ -1,0 +1,244 @@
+"""Reverse-mode differentiation: one sweep of δ = ∂C/∂(value) from a cost back to its origins.
+
+Three ideas, and nothing else. An operation computes a value together with one *delta equation* per
+input: equation k maps δ = ∂C/∂(value) to (∂value/∂inputₖ)ᵀ δ, its share of ∂C/∂(inputₖ). A tensor
+remembers the operation, the inputs and the equations that it came from. The gradient is one sweep
+that visits each tensor after all its consumers, and adds up the shares. The layer-wise equations
+of the notes are this form at the grain of a layer:
+
+    δˡ = (δˡ⁺¹ Wˡ⁺¹) ∘ σ′(zˡ),    ∂C/∂W = δᵀ a,    ∂C/∂b = Σ δ.
+
+Derivatives are of first order: equations work on plain arrays and are themselves not recorded.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol, TypeAlias, cast
+
+import numpy as np
+
+from .backend import Array
+
+Equation: TypeAlias = Callable[[Array], Array]
+Rule: TypeAlias = tuple[Array, Sequence["Equation | None"]]
+_births = itertools.count()
+
+
+class Operation(Protocol):
+    """What ``differentiable`` makes of a rule: arrays in, array out; a tensor in, tensor out."""
+
+    __name__: str
+    rule: Callable[..., Rule]
+
+    def __call__(self, *arguments: Any, **settings: Any) -> Any:
+        """The value of the rule, recorded if any argument is a tensor."""
+
+
+def _bound_with_the_rules(*_: Any) -> Any:
+    raise RuntimeError("the operators of a Tensor are in scratchgen.operations: import that")
+
+
+class Tensor:
+    """An array of real numbers that remembers the operation, inputs and equations it came from.
+
+    ``Tensor(data)`` stands at the origin: it came from nothing. It shares the memory of ``data``;
+    numbers, lists and integers become float64. Python's operators, ``.sum()``, ``.mean()``,
+    ``.reshape()``, ``.T`` and ``[]`` are operations; comparisons give plain arrays.
+    """
+
+    __slots__ = ("__weakref__", "birth", "data", "equations", "inputs", "operation")
+    __array_ufunc__ = None  # array ∘ tensor is left to the tensor's operator
+    __iter__ = None
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _bound_with_the_rules
+    __truediv__ = __rtruediv__ = __pow__ = __rpow__ = __matmul__ = _bound_with_the_rules
+    __rmatmul__ = __neg__ = __abs__ = __getitem__ = _bound_with_the_rules
+    __lt__ = __le__ = __gt__ = __ge__ = sum = mean = reshape = transpose = _bound_with_the_rules
+
+    def __init__(self, data: Any, operation: Any = None, inputs: Any = (), equations: Any = ()):
+        if type(data) is not np.ndarray or data.dtype.kind != "f":
+            data = _real(data)
+        self.data, self.operation, self.inputs, self.equations = data, operation, inputs, equations
+        self.birth = next(_births)
+
+    shape = property(lambda self: self.data.shape)
+    dtype = property(lambda self: self.data.dtype)
+    ndim = property(lambda self: self.data.ndim)
+    T = property(lambda self: self.transpose())
+
+    def changed(self) -> None:
+        """Say that ``data`` was changed in place: costs recorded before it no longer stand."""
+        self.birth = next(_births)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __float__(self) -> float:
+        return float(self.data)
+
+    def __repr__(self) -> str:
+        return f"Tensor({self.data!r}, from {getattr(self.operation, '__name__', 'nothing')})"
+
+    def __array__(self, *settings: Any, **named: Any) -> Array:
+        return np.array(self.data, *settings, **named)
+
+    def __array_function__(self, function: Any, *_: Any) -> Any:
+        raise TypeError(f"np.{function.__name__} does not record: use scratchgen.operations")
+
+
+def differentiable(rule: Callable[..., Rule]) -> Operation:
+    """Make an operation of a rule: ``rule(*arrays, **settings) -> (value, equations)``.
+
+    Positional parameters of the rule are arrays, keyword-only ones are settings; callers of the
+    operation may give either by position or by name, and ``*arrays`` as one sequence. There is one
+    equation for each array, ``None`` for one of labels or indices. Given plain arrays only, the
+    operation returns a plain array and records nothing. The rule itself is ``operation.rule``.
+    """
+    parameters = list(inspect.signature(rule).parameters.values())
+    names = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
+    sequence = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    parameters = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in parameters]
+    signature = inspect.Signature(parameters, return_annotation="Tensor | Array")
+
+    @functools.wraps(rule)
+    def operation(*arguments: Any, **settings: Any) -> Any:
+        if sequence or len(arguments) != len(names):
+            settings = signature.bind(*arguments, **settings).arguments
+            arrays = [settings.pop(name, None) for name in names]
+            arguments = tuple(arrays[0] if sequence else arrays)
+        arrays = [x.data if isinstance(x, Tensor) else x for x in arguments]
+        value, equations = rule(*arrays, **settings)
+        if len(equations) != len(arguments):
+            counts = f"{len(arguments)} arrays but {len(equations)} equations"
+            raise TypeError(f"{rule.__name__}: {counts}; give one each, or None for no derivative")
+        for x in arguments:
+            if isinstance(x, Tensor):
+                return Tensor(value, operation, arguments, equations)
+        return value
+
+    operation.__dict__.update(rule=rule, __signature__=signature)
+    return cast(Operation, operation)
+
+
+def gradient(
+    cost: Tensor, wrt: Sequence[Tensor], delta: Array | None = None, *, unused: str = "raise"
+) -> list[Array]:
+    """∂C/∂x for each tensor x of ``wrt``, in that order, as arrays that share no memory.
+
+    ``cost`` is a scalar; a tensor of any other shape needs ``delta`` = ∂C/∂(that tensor). Nothing
+    is accumulated anywhere: asked twice, the answer is the same. A tensor on which the cost does
+    not depend raises ``ValueError``, or has zeros for a gradient with ``unused="zeros"``.
+    """
+    wanted, gradients, given = set(wrt), [], {id(delta)}
+    deltas = {x: finished for x, finished in backward_sweep(cost, wrt, delta) if x in wanted}
+    for k, x in enumerate(wrt):
+        if x not in deltas and unused != "zeros":
+            hint = "leave it out, or ask for zeros with unused='zeros'"
+            raise ValueError(f"the cost does not depend on wrt[{k}], of shape {x.shape}: {hint}")
+        result = deltas[x] if x in deltas else np.zeros_like(x.data)
+        shared = result.base is not None or id(result) in given
+        gradients.append(result.copy() if shared else result)
+        given.add(id(result))
+    return gradients
+
+
+def backward_sweep(
+    cost: Tensor, wrt: Sequence[Tensor] | None = None, delta: Array | None = None
+) -> Iterator[tuple[Tensor, Array]]:
+    """Yield ``(tensor, δ)``, each δ = ∂C/∂tensor finished, from the cost back to its origins.
+
+    *Why in this order:* δ of a tensor is the sum of what all its consumers pass on, so it must wait
+    for every one of them; and since consumers are born after their inputs, latest birth first will
+    do. With ``wrt``, only tensors that lead to it are visited and only their equations are called.
+    The arrays may be shared: read them, do not change them.
+    """
+    if not all(isinstance(x, Tensor) for x in (cost, *(wrt or ()))):
+        raise TypeError("a gradient is that of one Tensor with respect to a list of Tensors")
+    if cost.shape != (() if delta is None else delta.shape):
+        hint = "take its .mean() or .sum(), or give delta, its own derivative, in its shape"
+        raise ValueError(
+            f"a gradient is that of one number, the cost has shape {cost.shape}: {hint}"
+        )
+    reached, stack = {cost}, [cost]
+    while stack:
+        new = [x for x in stack.pop().inputs if isinstance(x, Tensor) and x not in reached]
+        reached.update(new)
+        stack.extend(new)
+    by_birth = sorted(reached, key=lambda x: x.birth)
+    leads = reached if wrt is None else set(wrt)
+    for tensor in by_birth:
+        for x in tensor.inputs:
+            if isinstance(x, Tensor) and x in leads:
+                leads.add(tensor)
+    deltas = {cost: np.ones_like(cost.data) if delta is None else delta.astype(cost.dtype)}
+    for tensor in reversed(by_birth):
+        if tensor in leads:
+            finished = deltas.pop(tensor)
+            yield tensor, finished
+            for k, x in enumerate(tensor.inputs):
+                if isinstance(x, Tensor) and x in leads:
+                    share = _share(tensor, k, finished)
+                    deltas[x] = deltas[x] + share if x in deltas else share
+
+
+def _share(tensor: Tensor, k: int, delta: Array) -> Array:
+    """What input k receives of ``delta``: its equation, then broadcasting and promotion undone."""
+    x, equation, name = tensor.inputs[k], tensor.equations[k], tensor.operation.__name__
+    if equation is None or x.birth > tensor.birth:
+        why = "was changed after its use, record the cost anew" if equation else "has no equation"
+        raise ValueError(f"{name}: input {k} {why}")
+    share, shape = equation(delta), x.data.shape
+    if getattr(share, "dtype", None) != delta.dtype:
+        came = getattr(share, "dtype", type(share))
+        raise TypeError(f"{name}: equation {k} returned {came} for a δ of {delta.dtype}")
+    if share.shape != shape:
+        extra = share.ndim - len(shape)
+        if extra < 0 or np.broadcast_shapes(shape, share.shape) != share.shape:
+            raise ValueError(f"{name}: equation {k} returned shape {share.shape}, not {shape}")
+        repeated = [i for i in range(share.ndim) if i < extra or shape[i - extra] == 1]
+        share = share.sum(axis=tuple(repeated)).reshape(shape)
+    return share if share.dtype == x.data.dtype else share.astype(x.data.dtype)
+
+
+def value_and_grad(f: Callable[..., Any], argnum: int | tuple[int, ...] = 0) -> Callable[..., Any]:
+    """The function of arrays that returns ``(f(x, …), ∂f/∂x)`` for a scalar ``f``.
+
+    ``argnum`` says which argument x is; a tuple of numbers gives a tuple of gradients. ``f`` is
+    written with Python's operators and ``scratchgen.operations``.
+
+    >>> value_and_grad(lambda x, y: x**2 * y, argnum=(0, 1))(3.0, 2.0)
+    (array(18.), (array(12.), array(9.)))
+    """
+
+    @functools.wraps(f)
+    def value_and_gradient(*arguments: Any, **settings: Any) -> tuple[Array, Any]:
+        inputs, chosen = list(arguments), argnum if isinstance(argnum, tuple) else (argnum,)
+        for k in chosen:
+            inputs[k] = Tensor(inputs[k])
+        cost = f(*inputs, **settings)
+        gradients = gradient(cost, [inputs[k] for k in chosen])
+        return cost.data, tuple(gradients) if isinstance(argnum, tuple) else gradients[0]
+
+    return value_and_gradient
+
+
+def grad(f: Callable[..., Any], argnum: int | tuple[int, ...] = 0) -> Callable[..., Any]:
+    """The function of arrays that returns ∂f/∂x: :func:`value_and_grad` without the value.
+
+    >>> grad(lambda x: x**2 + 3 * x)(2.0)
+    array(7.)
+    """
+    both = value_and_grad(f, argnum)
+    return functools.wraps(f)(lambda *arguments, **settings: both(*arguments, **settings)[1])
+
+
+def _real(data: Any) -> Array:
+    if isinstance(data, Tensor):
+        raise TypeError("a Tensor of a Tensor: derivatives here are of first order only")
+    array: Array = data if hasattr(data, "__array_function__") else np.asarray(data)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"a Tensor holds real numbers, got {array.dtype}")
+    return array if array.dtype.kind == "f" else array.astype(np.float64)

@@ -1,0 +1,166 @@
+"""Where the arrays live: NumPy on the host, CuPy on an NVIDIA GPU.
+
+The only file that names CuPy. Everything above is written with ``np.`` functions, which CuPy arrays
+answer through NumPy's own dispatch protocols; here arrays change sides, generators are made, and
+element-wise chains become one kernel. There is no global device: a generator decides it.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import types
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "Array",
+    "Generator",
+    "device_of",
+    "fused",
+    "generator",
+    "generator_from_state",
+    "generator_state",
+    "to_device",
+    "to_host",
+]
+
+Array: TypeAlias = npt.NDArray[Any]
+"""A NumPy array, or a CuPy array."""
+
+Generator: TypeAlias = np.random.Generator
+"""A NumPy generator, or a CuPy generator, whose methods are a subset."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def generator(seed: int | Generator | None, device: str = "cpu") -> Generator:
+    """Random numbers from ``seed``, and with them the device: what is drawn from it lives there.
+
+    ``seed``: a non-negative integer, ``None`` for fresh entropy, or a generator, which is returned
+    as it is. ``device``: ``"cpu"`` (NumPy) or ``"cuda"`` (CuPy).
+
+    Raises ``ValueError`` for an unknown device or a negative seed, and ``RuntimeError`` where CuPy
+    is missing or finds no GPU.
+    """
+    if isinstance(seed, np.random.Generator) or device_of(seed) == "cuda":
+        return cast(Generator, seed)
+    if isinstance(seed, int) and seed < 0:
+        raise ValueError(f"a seed is a non-negative integer, got {seed}")
+    if _checked(device) == "cpu":
+        return np.random.default_rng(seed)
+    return cast(Generator, _cupy().random.default_rng(seed))
+
+
+def device_of(x: object) -> str:
+    """``"cuda"`` for an array or generator of CuPy, ``"cpu"`` for everything else."""
+    cupy = sys.modules.get("cupy")
+    if cupy is not None and isinstance(x, (cupy.ndarray, cupy.random.Generator)):
+        return "cuda"
+    return "cpu"
+
+
+def to_host(x: npt.ArrayLike) -> Array:
+    """``x`` as a NumPy array; what is one already is not copied."""
+    if device_of(x) == "cuda":
+        return cast(Array, _cupy().asnumpy(x))
+    return np.asarray(x)
+
+
+def to_device(x: npt.ArrayLike, device: str | Generator) -> Array:
+    """``x`` on ``device``, which may be named or be that of a generator; not copied if there."""
+    if _checked(device if isinstance(device, str) else device_of(device)) == "cpu":
+        return to_host(x)
+    return cast(Array, _cupy().asarray(x))
+
+
+def fused(function: F) -> F:
+    """One kernel instead of one per operator, on CuPy; on NumPy, ``function`` as it stands.
+
+    For module-level functions of arrays whose body is one element-wise expression in ``np``.
+    """
+    kernels: list[Callable[..., Any]] = []
+
+    @functools.wraps(function)
+    def call(*arguments: Any) -> Any:
+        if device_of(arguments[0]) == "cpu":
+            return function(*arguments)
+        if not kernels:
+            # While it fuses, CuPy hands out stand-ins that only its own functions take.
+            cupy = _cupy()
+            code, names = function.__code__, {**function.__globals__, "np": cupy}
+            kernels.append(cupy.fuse(types.FunctionType(code, names, function.__name__)))
+        return kernels[0](*arguments)
+
+    return cast(F, call)
+
+
+def generator_state(rng: Generator) -> tuple[dict[str, Any], Array | None]:
+    """All that ``rng`` has to remember: what JSON can hold, and the state of a GPU's generator."""
+    name = type(rng.bit_generator).__name__
+    if device_of(rng) == "cuda":
+        # CuPy gives no public access to this state (release 13).
+        state = getattr(rng.bit_generator, "_state", None)
+        if state is None:
+            raise RuntimeError(f"this release of CuPy does not give out the state of its {name}")
+        return {"device": "cuda", "bit_generator": name}, to_host(state)
+    if name != "PCG64":
+        raise ValueError(
+            f"a checkpoint holds the state of a PCG64 generator, got one on {name}: "
+            "make it with scratchgen.generator(seed)"
+        )
+    return {"device": "cpu", **rng.bit_generator.state}, None
+
+
+def generator_from_state(state: dict[str, Any], array: Array | None = None) -> Generator:
+    """The generator that :func:`generator_state` described, at the same point of its sequence."""
+    if state.get("device") == "cuda":
+        if array is None:
+            raise ValueError("the state of a GPU's generator lacks its array")
+        rng = generator(0, "cuda")
+        bits: Any = rng.bit_generator
+        if type(bits).__name__ != state["bit_generator"] or bits._state.shape != array.shape:
+            raise RuntimeError(
+                f"the checkpoint holds a {state['bit_generator']} of {array.size} bytes, this CuPy "
+                f"makes a {type(bits).__name__} of {bits._state.size}: resume with the CuPy "
+                "release that wrote it, or with a generator of your own"
+            )
+        bits._state[...] = to_device(array, "cuda")
+        return rng
+    rng = np.random.default_rng(0)
+    rng.bit_generator.state = {key: value for key, value in state.items() if key != "device"}
+    return rng
+
+
+def _checked(device: str) -> str:
+    if device not in ("cpu", "cuda"):
+        raise ValueError(f"device is 'cpu' or 'cuda', got {device!r}")
+    return device
+
+
+def _cupy() -> Any:
+    """The CuPy module, where it is installed and finds a GPU."""
+    try:
+        import cupy
+    except ModuleNotFoundError:
+        raise RuntimeError(
+            "device 'cuda' needs CuPy, which is not installed: pip install 'scratchgen[cuda12x]', "
+            "or [cuda13x] where nvidia-smi names CUDA 13"
+        ) from None
+    except ImportError as error:
+        raise RuntimeError(
+            f"device 'cuda': CuPy is installed but does not load: {error}"
+        ) from error
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        raise RuntimeError(
+            f"device 'cuda': CuPy is installed but finds no GPU ({error}); does nvidia-smi list "
+            "one? Otherwise use device 'cpu'"
+        ) from error
+    if not count:
+        raise RuntimeError("device 'cuda': CuPy is installed but finds no GPU; use device 'cpu'")
+    return cupy

@@ -1,0 +1,137 @@
+"""The IDX format of the MNIST files: a header says how many numbers follow, and none else may.
+
+============  ======================================================================
+bytes         meaning
+============  ======================================================================
+0, 1          zero
+2             type of the numbers: one of ``TYPES``
+3             number of axes, d
+4 … 3 + 4d    length of each axis, unsigned, four bytes, most significant byte first
+4 + 4d …      the numbers, most significant byte first, last axis fastest
+============  ======================================================================
+
+Source: Y. LeCun, C. Cortes and C. J. C. Burges, "The MNIST database of handwritten digits",
+section "The IDX file format".
+"""
+
+import gzip
+import io
+import math
+import os
+import struct
+import sys
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+TYPES: dict[int, np.dtype[Any]] = {
+    0x08: np.dtype(">u1"),
+    0x09: np.dtype(">i1"),
+    0x0B: np.dtype(">i2"),
+    0x0C: np.dtype(">i4"),
+    0x0D: np.dtype(">f4"),
+    0x0E: np.dtype(">f8"),
+}
+
+GZIP_MAGIC = b"\x1f\x8b"
+
+# Deflate writes at best 258 bytes for two bits: what is larger than this ratio cannot come.
+DEFLATE_RATIO = 1032
+
+# NumPy's own limit.
+MOST_AXES = 64
+
+
+def read_idx(source: bytes | str | os.PathLike[str]) -> NDArray[Any]:
+    """Return the array of an IDX file, of its shape and type, in this machine's byte order.
+
+    ``source``: the bytes of the file or its path; gzip is recognised by its first two bytes.
+
+    Raises ValueError for what is no IDX file, an unknown type, a corrupt gzip, and for fewer or
+    more bytes than the header promises; OSError for a file that cannot be read.
+    """
+    content = idx_content(source)
+    dtype, shape = _header(content, "the content")
+    numbers = np.frombuffer(content, dtype, offset=4 + 4 * len(shape))
+    return numbers.reshape(shape).astype(dtype.newbyteorder("="))
+
+
+def idx_content(source: bytes | str | os.PathLike[str]) -> bytes:
+    """Return the bytes of an IDX file, decompressed, exactly as many as its header promises.
+
+    Raises as ``read_idx``. At most one byte more than promised is ever decompressed.
+    """
+    if isinstance(source, bytes):
+        name, content = "the IDX data", source
+    else:
+        name, content = os.fspath(source), Path(source).read_bytes()
+    if content.startswith(GZIP_MAGIC):
+        content = _decompress(content, name)
+    expected = _length(*_header(content, name))
+    if len(content) < expected:
+        raise ValueError(
+            f"{name} is truncated: {len(content)} bytes came, "
+            f"its header promises {expected}; fetch it again"
+        )
+    if len(content) > expected:
+        raise ValueError(
+            f"{name} has trailing bytes: more came than the {expected} "
+            "that its header promises; fetch it again"
+        )
+    return content
+
+
+def _header(content: bytes, name: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    """Return the type and the shape that the first bytes of ``content`` promise."""
+    if len(content) < 4 or content[:2] != b"\0\0":
+        raise ValueError(
+            f"{name} is no IDX file: it begins with {content[:4].hex(' ') or 'nothing'}, "
+            "expected two zero bytes, a type and a number of axes; check that it is the file meant"
+        )
+    code, axes = content[2], content[3]
+    if code not in TYPES:
+        raise ValueError(
+            f"{name} has the unknown IDX type {code:#04x}, "
+            f"expected one of {', '.join(f'{known:#04x}' for known in TYPES)}; fetch it again"
+        )
+    if not 1 <= axes <= MOST_AXES:
+        raise ValueError(f"{name} has {axes} axes, expected 1 to {MOST_AXES}; fetch it again")
+    if len(content) < 4 + 4 * axes:
+        raise ValueError(
+            f"{name} is truncated: {len(content)} bytes came, "
+            f"the header alone has {4 + 4 * axes}; fetch it again"
+        )
+    dtype, shape = TYPES[code], struct.unpack_from(f">{axes}I", content, 4)
+    # An axis of length zero must not hide the others: NumPy refuses them with no word on the file.
+    if math.prod(max(length, 1) for length in shape) * dtype.itemsize > sys.maxsize:
+        raise ValueError(
+            f"{name} promises the shape {shape}, more than any memory can hold; fetch it again"
+        )
+    return dtype, shape
+
+
+def _length(dtype: np.dtype[Any], shape: tuple[int, ...]) -> int:
+    """Return the bytes of a whole file, header included."""
+    return 4 + 4 * len(shape) + dtype.itemsize * math.prod(shape)
+
+
+def _decompress(compressed: bytes, name: str) -> bytes:
+    """Return the content of a gzip, up to one byte beyond what its header promises."""
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(compressed)) as stream:
+            content = stream.read(4)
+            if len(content) == 4:
+                content += stream.read(4 * content[3])
+            expected = _length(*_header(content, name))
+            if expected > DEFLATE_RATIO * len(compressed):
+                raise ValueError(
+                    f"{name} is truncated: its header promises {expected} bytes, "
+                    f"more than {len(compressed)} compressed bytes can hold; fetch it again"
+                )
+            # The byte beyond is the end of the file too, where gzip checks its sum.
+            return content + stream.read(expected - len(content) + 1)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{name} is a corrupt gzip ({error}); fetch it again") from error

@@ -1,0 +1,139 @@
+"""What all networks and models share: parameters with names, found among their attributes."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ..autodiff import Tensor
+from ..backend import Array, Generator, device_of, to_device
+
+N = TypeVar("N", bound="Network")
+
+
+class Network:
+    """A record of parameters and of networks within it; called with arrays or tensors.
+
+    Its parameters are the tensors among its attributes, in the order in which they were set, and
+    then those of the networks among its attributes: ``self.weight`` of ``self.hidden`` is
+    ``"hidden.weight"``, as in PyTorch. A subclass sets its attributes in the constructor and defines
+    ``__call__(x, rng=None)``; called with ``rng`` it is stochastic (dropout), without, deterministic.
+    """
+
+    construction: dict[str, Any]
+    """The arguments that it was constructed with, but for ``rng``: what storage rebuilds it from."""
+
+    def __new__(cls: type[N], *arguments: Any, **settings: Any) -> N:
+        self = super().__new__(cls)
+        bound = inspect.signature(cls).bind_partial(*arguments, **settings)
+        bound.apply_defaults()
+        self.construction = {k: v for k, v in bound.arguments.items() if k != "rng"}
+        return self
+
+    def __call__(self, x: Any, rng: Generator | None = None) -> Any:
+        """The output of the network for a batch x."""
+        raise TypeError(f"{type(self).__name__} is not called: it states its own methods")
+
+    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield each parameter with its name, in order."""
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor):
+                yield name, value
+            elif isinstance(value, Network):
+                for inner, parameter in value.named_parameters():
+                    yield f"{name}.{inner}", parameter
+
+    def parameters(self) -> list[Tensor]:
+        """The parameters, in order."""
+        return [parameter for _, parameter in self.named_parameters()]
+
+    def state_dict(self) -> dict[str, Array]:
+        """A copy of the value of each parameter, by name, in order."""
+        return {name: parameter.data.copy() for name, parameter in self.named_parameters()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Set each parameter to the value of its name, cast to its own dtype.
+
+        Raises ``ValueError``, before anything is set, where names or shapes do not fit.
+        """
+        own = dict(self.named_parameters())
+        missing, unknown = own.keys() - state.keys(), state.keys() - own.keys()
+        if missing or unknown:
+            raise ValueError(
+                f"the names of the state do not fit {type(self).__name__}: "
+                f"missing {sorted(missing)}, unknown {sorted(unknown)}"
+            )
+        values = {name: to_device(state[name], device_of(own[name].data)) for name in own}
+        for name, value in values.items():
+            if value.shape != own[name].shape:
+                raise ValueError(
+                    f"{name} has shape {own[name].shape}, the state gives it {value.shape}"
+                )
+        for name, value in values.items():
+            own[name].data[...] = value
+            own[name].changed()
+
+    def astype(self: N, dtype: npt.DTypeLike) -> N:
+        """Cast every parameter in place, and return the network."""
+        for parameter in self.parameters():
+            parameter.data = parameter.data.astype(dtype)
+            parameter.changed()
+        return self
+
+    def frozen(self: N) -> N:
+        """The same network on plain arrays, which share memory with the parameters.
+
+        Called on arrays it gives arrays and records nothing: for sampling and evaluation.
+        """
+        twin = copy.copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor):
+                setattr(twin, name, value.data)
+            elif isinstance(value, Network):
+                setattr(twin, name, value.frozen())
+        return twin
+
+    def __repr__(self) -> str:
+        given = ", ".join(f"{k}={v!r}" for k, v in self.construction.items())
+        return f"{type(self).__name__}({given})"
+
+
+class Sequential(Network):
+    """Layer after layer: x ↦ layerₖ(… layer₁(layer₀(x))). Their names are "0", "1", …"""
+
+    def __init__(self, *layers: Network) -> None:
+        for k, layer in enumerate(layers):
+            if not isinstance(layer, Network):
+                raise TypeError(f"layer {k} of Sequential is a Network, got {type(layer).__name__}")
+            setattr(self, str(k), layer)
+
+    @property
+    def layers(self) -> list[Network]:
+        """The layers, in order."""
+        return [value for value in vars(self).values() if isinstance(value, Network)]
+
+    def __call__(self, x: Any, rng: Generator | None = None) -> Any:
+        """The output of the last layer."""
+        for layer in self.layers:
+            x = layer(x, rng)
+        return x
+
+    def __repr__(self) -> str:
+        return f"Sequential({', '.join(map(repr, self.layers))})"
+
+
+def draw_uniform(shape: tuple[int, ...], bound: float, rng: Generator) -> Array:
+    """Initial weights: float32 from the uniform distribution on [−bound, bound)."""
+    if not hasattr(rng, "random"):
+        raise TypeError(
+            f"rng is a generator, from scratchgen.generator(seed), got {type(rng).__name__}"
+        )
+    weights = rng.random(shape, dtype=np.float32)
+    weights *= 2 * bound
+    weights -= bound
+    return weights

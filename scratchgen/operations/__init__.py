@@ -1,0 +1,126 @@
+"""The rules: a table of equations. Each is ``operations.<name>``, for tensors and plain arrays.
+
+Its equations stand in its docstring and, as code, in its return statement. ``<operation>.rule`` is
+the bare rule, a pure function of arrays that returns the value and the equations.
+"""
+
+import operator as _operator
+from typing import Any as _Any
+
+from ..autodiff import Tensor as _Tensor
+from .activations import (
+    elu,
+    leaky_relu,
+    log_softmax,
+    relu,
+    sigmoid,
+    silu,
+    softmax,
+    softplus,
+    tanh,
+)
+from .arithmetic import (
+    add,
+    divide,
+    exp,
+    log,
+    matmul,
+    multiply,
+    negative,
+    power,
+    sqrt,
+    square,
+    subtract,
+)
+from .costs import bernoulli_nll, cross_entropy, gaussian_kl, gaussian_nll, squared_error
+from .layers import affine, dropout
+from .piecewise import absolute, clip, maximum, minimum, where
+from .shaping import concatenate, getitem, logsumexp, max, mean, min, reshape, sum, transpose
+
+# In reading order: arithmetic, piecewise, activations, shaping, layers, costs.
+__all__ = [
+    "absolute",
+    "add",
+    "affine",
+    "bernoulli_nll",
+    "clip",
+    "concatenate",
+    "cross_entropy",
+    "divide",
+    "dropout",
+    "elu",
+    "exp",
+    "gaussian_kl",
+    "gaussian_nll",
+    "getitem",
+    "leaky_relu",
+    "log",
+    "log_softmax",
+    "logsumexp",
+    "matmul",
+    "max",
+    "maximum",
+    "mean",
+    "min",
+    "minimum",
+    "multiply",
+    "negative",
+    "power",
+    "relu",
+    "reshape",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softplus",
+    "sqrt",
+    "square",
+    "squared_error",
+    "subtract",
+    "sum",
+    "tanh",
+    "transpose",
+    "where",
+]
+
+
+def _reflected(operation: _Any) -> _Any:
+    return lambda y, x: operation(x, y)
+
+
+def _comparison(compare: _Any) -> _Any:
+    return lambda x, y: compare(x.data, y.data if isinstance(y, _Tensor) else y)
+
+
+def _one_sequence(operation: _Any) -> _Any:
+    """x.reshape(2, 3) for x.reshape((2, 3)), as arrays take it."""
+    return lambda x, *n: operation(x, *(n if len(n) < 2 else (n,)))
+
+
+# Python's operators, and the methods that arrays have, are these rules.
+_METHODS = {
+    "__add__": add,
+    "__radd__": _reflected(add),
+    "__sub__": subtract,
+    "__rsub__": _reflected(subtract),
+    "__mul__": multiply,
+    "__rmul__": _reflected(multiply),
+    "__truediv__": divide,
+    "__rtruediv__": _reflected(divide),
+    "__pow__": power,
+    "__rpow__": _reflected(power),
+    "__matmul__": matmul,
+    "__rmatmul__": _reflected(matmul),
+    "__neg__": negative,
+    "__abs__": absolute,
+    "__getitem__": getitem,
+    "__lt__": _comparison(_operator.lt),
+    "__le__": _comparison(_operator.le),
+    "__gt__": _comparison(_operator.gt),
+    "__ge__": _comparison(_operator.ge),
+    "sum": sum,
+    "mean": mean,
+    "reshape": _one_sequence(reshape),
+    "transpose": _one_sequence(transpose),
+}
+for _name, _method in _METHODS.items():
+    setattr(_Tensor, _name, _method)

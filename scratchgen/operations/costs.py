@@ -1,0 +1,113 @@
+"""Costs: one number for each sample, shape (n,), summed over all other axes.
+
+Take ``.mean()`` for the cost of a batch. Written on logits and on log σ², they neither overflow nor
+lose their digits; −log p is in nats.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..autodiff import Rule, differentiable
+from ..backend import Array
+from .activations import logistic
+
+
+@differentiable
+def squared_error(prediction: Array, target: Array) -> Rule:
+    """C = ½ Σ (y − t)²:  ∂C/∂y = δ (y − t),  ∂C/∂t = −δ (y − t)."""
+    error = prediction - target
+    return 0.5 * _per_sample(error * error), (
+        lambda delta: _along(delta, error) * error,
+        lambda delta: _along(-delta, error) * error,
+    )
+
+
+@differentiable
+def cross_entropy(logits: Array, labels: Array) -> Rule:
+    """C = −log softmax(z)ₖ, k the label:  ∂C/∂z = δ (softmax(z) − 1ₖ).
+
+    ``logits``: (n, classes), ``labels``: integers (n,) from 0 to classes − 1.
+
+    Raises ``ValueError`` for labels of another shape, ``TypeError`` for labels that are no integers
+    and ``IndexError`` for labels out of range (found on the host only: a GPU is not made to wait).
+    """
+    n, classes = logits.shape
+    if labels.shape != (n,):
+        raise ValueError(f"labels have shape {labels.shape}, expected {(n,)}: one number per row")
+    if labels.dtype.kind not in "iu":
+        raise TypeError(f"labels are integers from 0 to {classes - 1}, got {labels.dtype}")
+    if isinstance(labels, np.ndarray) and n and not 0 <= labels.min() <= labels.max() < classes:
+        raise IndexError(
+            f"labels run from {labels.min()} to {labels.max()}, expected 0 to {classes - 1}"
+        )
+    of_label = labels[:, None] == np.arange(classes, like=labels)
+    z = logits - logits.max(axis=1, keepdims=True)
+    p = np.exp(z)
+    total = p.sum(axis=1, keepdims=True)
+    p /= total
+    return np.log(total[:, 0]) - (z * of_label).sum(axis=1), (
+        lambda delta: delta[:, None] * (p - of_label),
+        None,
+    )
+
+
+@differentiable
+def bernoulli_nll(logits: Array, target: Array) -> Rule:
+    """C = −Σ [x log p + (1 − x) log(1 − p)] = Σ [softplus(z) − x z], p = 1 / (1 + e⁻ᶻ).
+
+    ∂C/∂z = δ (p − x),  ∂C/∂x = −δ z. The target x may lie anywhere in [0, 1], as grey pixels do,
+    taken as the mean of a Bernoulli variable.
+    """
+    cost = np.absolute(logits)
+    np.negative(cost, out=cost)
+    np.exp(cost, out=cost)
+    np.log1p(cost, out=cost)
+    cost += np.maximum(logits, 0)
+    cost -= logits * target
+    return _per_sample(cost), (
+        lambda delta: _along(delta, logits) * (logistic(logits) - target),
+        lambda delta: _along(-delta, logits) * logits,
+    )
+
+
+@differentiable
+def gaussian_nll(mu: Array, log_var: Array, target: Array) -> Rule:
+    """C = −Σ log N(x; μ, σ²) = ½ Σ [log 2π + log σ² + (x − μ)²/σ²].
+
+    With r = (x − μ)/σ²:  ∂C/∂μ = −δ r,  ∂C/∂(log σ²) = ½ δ (1 − r (x − μ)),  ∂C/∂x = δ r.
+    """
+    error = target - mu
+    r = error * np.exp(-log_var)
+    cost = error * r
+    cost += log_var
+    cost += math.log(2 * math.pi)
+    return 0.5 * _per_sample(cost), (
+        lambda delta: _along(-delta, r) * r,
+        lambda delta: _along(0.5 * delta, r) * (1 - r * error),
+        lambda delta: _along(delta, r) * r,
+    )
+
+
+@differentiable
+def gaussian_kl(mu: Array, log_var: Array) -> Rule:
+    """C = D_KL(N(μ, σ²) ‖ N(0, 1)) = ½ Σ [μ² + σ² − 1 − log σ²].
+
+    ∂C/∂μ = δ μ,  ∂C/∂(log σ²) = ½ δ (σ² − 1). Source: Kingma and Welling 2014, appendix B.
+    """
+    excess = np.expm1(log_var)
+    return 0.5 * _per_sample(mu * mu + excess - log_var), (
+        lambda delta: _along(delta, mu) * mu,
+        lambda delta: _along(0.5 * delta, mu) * excess,
+    )
+
+
+def _per_sample(cost: Array) -> Array:
+    return cost.sum(axis=tuple(range(1, cost.ndim)))
+
+
+def _along(delta: Array, x: Array) -> Array:
+    """δ, one number per sample, in the shape that multiplies x sample by sample."""
+    return delta.reshape(delta.shape + (1,) * (x.ndim - 1))

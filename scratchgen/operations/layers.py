@@ -1,0 +1,51 @@
+"""Rules at the grain of a layer, where the delta equations stand as the notes print them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..autodiff import Rule, differentiable
+from ..backend import Array, Generator
+
+
+@differentiable
+def affine(a: Array, W: Array, b: Array | None = None) -> Rule:
+    """Affine map of a batch of rows, z = a Wᵀ + b.
+
+    ``a``: (n, inputs), ``W``: (outputs, inputs), ``b``: (outputs,) or none; returns z:
+    (n, outputs). With δ = ∂C/∂z, (n, outputs):
+
+        ∂C/∂a = δ W,   ∂C/∂W = δᵀ a,   ∂C/∂b = Σₙ δₙ.
+
+    Raises ``ValueError`` where the shapes do not fit. Source: the notes, "Back propagation".
+    """
+    if a.ndim != 2 or W.ndim != 2 or a.shape[1] != W.shape[1]:
+        raise ValueError(
+            f"affine takes rows a: (n, inputs) and weights W: (outputs, inputs), got {a.shape} and "
+            f"{W.shape}; images are made rows by x.reshape(len(x), -1)"
+        )
+    z = a @ W.T
+    if b is not None:
+        z += b
+    return z, (
+        lambda delta: delta @ W,
+        lambda delta: delta.T @ a,
+        lambda delta: delta.sum(axis=0),
+    )
+
+
+@differentiable
+def dropout(a: Array, *, p: float, rng: Generator | None) -> Rule:
+    """Inverted dropout, z = m a: m is 0 with probability p, else 1/(1 − p), so that E[z] = a.
+
+    ∂C/∂a = δ m with the same m. Without ``rng``, z = a. Raises ``ValueError`` unless 0 ≤ p < 1.
+    Source: Srivastava et al. 2014, section 10.
+    """
+    if not 0 <= p < 1:
+        raise ValueError(f"dropout drops a share p with 0 ≤ p < 1, got {p}")
+    if rng is None or p == 0:
+        return a.copy(), (lambda delta: delta,)
+    kept = rng.random(a.shape, dtype=np.float32) >= p
+    m = kept.astype(a.dtype)
+    m /= 1 - p
+    return a * m, (lambda delta: delta * m,)

@@ -1,0 +1,119 @@
+"""Rules that add up, move or pick entries. Their equations take each δ back where it came from."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ..autodiff import Equation, Rule, differentiable
+from ..backend import Array
+
+Axis: TypeAlias = "int | tuple[int, ...] | None"
+
+
+@differentiable
+def sum(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
+    """s = Σ x along ``axis``:  ∂C/∂x = δ, repeated."""
+    kept = x.sum(axis=axis, keepdims=True)
+    return _reduced(kept, axis, keepdims), (lambda delta: _repeated(delta, kept, x),)
+
+
+@differentiable
+def mean(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
+    """m = (1/n) Σ x along ``axis``:  ∂C/∂x = δ/n, repeated."""
+    kept = x.mean(axis=axis, keepdims=True)
+    return _reduced(kept, axis, keepdims), (
+        lambda delta: _repeated(delta * (kept.size / x.size), kept, x),
+    )
+
+
+@differentiable
+def max(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
+    """m = max x along ``axis``:  ∂C/∂x = δ where x = m, in equal parts at several."""
+    kept = x.max(axis=axis, keepdims=True)
+    return _reduced(kept, axis, keepdims), (lambda delta: _shared(delta, kept, x, axis),)
+
+
+@differentiable
+def min(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
+    """m = min x along ``axis``:  ∂C/∂x = δ where x = m, in equal parts at several."""
+    kept = x.min(axis=axis, keepdims=True)
+    return _reduced(kept, axis, keepdims), (lambda delta: _shared(delta, kept, x, axis),)
+
+
+@differentiable
+def logsumexp(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
+    """s = log Σ eˣ along ``axis``, with the largest x taken out:  ∂C/∂x = δ eˣ⁻ˢ.
+
+    An empty sum, or one of −∞ alone, is −∞.
+    """
+    largest = x.max(axis=axis, keepdims=True, initial=-np.inf)
+    largest = np.where(np.isfinite(largest), largest, np.zeros_like(largest))
+    with np.errstate(divide="ignore"):
+        kept = np.log(np.exp(x - largest).sum(axis=axis, keepdims=True)) + largest
+    return _reduced(kept, axis, keepdims), (
+        lambda delta: delta.reshape(kept.shape) * np.exp(x - kept),
+    )
+
+
+def _reduced(kept: Array, axis: Axis, keepdims: bool) -> Array:
+    return kept if keepdims else kept.squeeze(axis)
+
+
+def _repeated(delta: Array, kept: Array, x: Array) -> Array:
+    # A copy, since products of matrices are slow on entries that are repeated in place.
+    return np.broadcast_to(delta.reshape(kept.shape), x.shape).copy()
+
+
+def _shared(delta: Array, kept: Array, x: Array, axis: Axis) -> Array:
+    taken = (x == kept).astype(delta.dtype)
+    return taken * (delta.reshape(kept.shape) / taken.sum(axis=axis, keepdims=True))
+
+
+@differentiable
+def reshape(x: Array, *, shape: int | Sequence[int]) -> Rule:
+    """The entries of x in another shape:  ∂C/∂x = δ in the shape of x."""
+    return x.reshape(shape), (lambda delta: delta.reshape(x.shape),)
+
+
+@differentiable
+def transpose(x: Array, *, axes: Sequence[int] | None = None) -> Rule:
+    """x with its axes in the order ``axes``, reversed by default:  ∂C/∂x = δ with them put back."""
+    back = None if axes is None else [[a % x.ndim for a in axes].index(k) for k in range(x.ndim)]
+    return x.transpose(axes), (lambda delta: delta.transpose(back),)
+
+
+@differentiable
+def getitem(x: Array, *, key: Any) -> Rule:
+    """x[key]:  ∂C/∂x = δ at these places, summed where one is named several times, else 0."""
+    once = all(
+        k is None or k is ... or isinstance(k, (int, slice))
+        for k in (key if isinstance(key, tuple) else (key,))
+    )
+
+    def put_back(delta: Array) -> Array:
+        share = np.zeros_like(x)
+        if once:
+            share[key] = delta
+        else:
+            np.add.at(share, key, delta)
+        return share
+
+    return x[key], (put_back,)
+
+
+@differentiable
+def concatenate(*arrays: Array, axis: int = 0) -> Rule:
+    """The arrays one after another along ``axis``:  ∂C/∂xₖ = the part of δ where xₖ stands."""
+    z = np.concatenate(arrays, axis=axis)
+
+    def part(start: int, length: int) -> Equation:
+        where = (slice(None),) * (axis % z.ndim) + (slice(start, start + length),)
+        return lambda delta: delta[where]
+
+    lengths = [x.shape[axis] for x in arrays]
+    starts = itertools.accumulate(lengths, initial=0)
+    return z, [part(start, length) for start, length in zip(starts, lengths, strict=False)]

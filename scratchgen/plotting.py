@@ -1,0 +1,459 @@
+"""The pictures of the notes: costs over epochs, images side by side, latent spaces.
+
+Established here: one mosaic, which every picture made of images is cut from, and three ways to
+look into a latent space (a scatter, a straight line, a grid of quantiles). From nothing but arrays
+of the host and matplotlib, which is imported when the first picture is drawn.
+
+Every function draws on the ``ax`` that it is given, or on a figure of its own, and returns the
+axes; none shows anything, and none touches pyplot. A figure of its own has 150 dots per inch, and
+its images whole numbers of dots per pixel: what ``save`` writes is crisp. Arrays that do not fit
+are a ValueError that says what came, what was expected and what to do, before anything is drawn.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from io import BytesIO
+from pathlib import Path
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Floats = NDArray[np.float64]
+Decode = Callable[[Floats], ArrayLike]  # latents (n, k) -> n images, of any shape of image_grid
+Ticks = Mapping[float, str]  # where, counted in cells of a mosaic -> what is written there
+
+DPI = 150  # dots per inch, on screen and in files
+CELL = 0.6  # inches that an image takes, where there is room
+SIDES = (1.5, 7.5)  # inches: the longer side of a mosaic stays between them
+# matplotlib rounds a figure down to whole dots, and an image up: a hair of margin makes both exact.
+HAIR = 1e-3 / DPI
+MARGIN = 6 / DPI + HAIR  # inches: a whole number of dots, so that images begin on one
+
+
+def learning_curves(
+    curves: Mapping[str, ArrayLike],
+    ax: Axes | None = None,
+    *,
+    first_epoch: int = 1,
+    ylabel: str = "cost",
+) -> Axes:
+    """Cost against epoch, one line per name: value k of a curve stands at ``first_epoch + k``.
+
+    Curves may differ in length. A name without values, or a value that is not finite, is refused.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    if not curves:
+        raise ValueError("curves is empty: pass at least one name with its cost per epoch")
+    checked = {}
+    for name, costs in curves.items():
+        checked[name] = _numbers(f"curve {name!r}", costs)
+        if checked[name].ndim != 1:
+            raise ValueError(
+                f"curve {name!r} has shape {checked[name].shape}, expected one number per epoch: "
+                "take the mean over each epoch first"
+            )
+    if ax is None:
+        ax = _new_axes(5.6, 3.5)
+    for name, y in checked.items():
+        epochs = first_epoch + np.arange(len(y))
+        ax.plot(
+            epochs, y, label=name, linewidth=1.6, marker="o" if len(y) <= 20 else "", markersize=4
+        )
+    ax.set_xlabel("epoch")
+    ax.set_ylabel(ylabel)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+    _open_frame(ax)
+    if len(ax.get_legend_handles_labels()[1]) > 1:
+        ax.legend(frameon=False)
+    return ax
+
+
+def image_grid(
+    images: ArrayLike,
+    ax: Axes | None = None,
+    *,
+    columns: int | None = None,
+    value_range: tuple[float, float] = (0.0, 1.0),
+    padding: int = 1,
+) -> Axes:
+    """Image k in row ``k // columns`` and column ``k % columns``, by default ⌈√n⌉ columns.
+
+    ``images``: (n, H, W), (n, 1, H, W), (n, D) with D a square, or (n, 3, H, W) in colour. The
+    ends of ``value_range`` are black and white; what lies beyond them is drawn as they are.
+    ``padding`` is in pixels of the images; it and the cells left over are blank, not black.
+    """
+    stack = _images("images", images, value_range)
+    columns = math.ceil(math.sqrt(len(stack))) if columns is None else _whole("columns", columns, 1)
+    return _draw(stack, ax, columns, value_range, padding)
+
+
+def reconstructions(
+    originals: ArrayLike,
+    reconstructed: ArrayLike,
+    ax: Axes | None = None,
+    *,
+    value_range: tuple[float, float] = (0.0, 1.0),
+) -> Axes:
+    """Each image above its reconstruction: two rows, one column per image, best for about ten.
+
+    Both as in ``image_grid``; one may be flat, (n, D), and the other not.
+    """
+    above = _images("originals", originals, value_range)
+    below = _images("reconstructed", reconstructed, value_range)
+    if above.shape != below.shape:
+        raise ValueError(
+            f"originals are {_size(above)}, reconstructed are {_size(below)}: "
+            "pass one reconstruction for each original, of the same size"
+        )
+    names = {0.5: "original", 1.5: "reconstruction"}
+    return _draw(np.concatenate([above, below]), ax, len(above), value_range, y_ticks=names)
+
+
+def latent_scatter(h: ArrayLike, labels: ArrayLike | None = None, ax: Axes | None = None) -> Axes:
+    """Latents (n, k) as points of a plane, coloured by integer ``labels`` (n,) of ≤ 10 classes.
+
+    k = 2: the latents themselves. k > 2: (h − h̄) v₁ and (h − h̄) v₂, with v₁ and v₂ the leading
+    right singular vectors of h − h̄ (principal component analysis); the labels of the axes then
+    say which share s² / Σ s² of the variance each axis keeps.
+    """
+    from matplotlib import colormaps
+    from matplotlib.lines import Line2D
+
+    latents = _numbers("h", h)
+    if latents.ndim != 2 or latents.shape[1] < 2:
+        raise ValueError(
+            f"h has shape {latents.shape}, expected (n, k) with k ≥ 2: "
+            "pass one row per sample, and a histogram for a single latent"
+        )
+    names = ["$h_1$", "$h_2$"]
+    if latents.shape[1] > 2:
+        latents, shares = _principal_plane(latents)
+        names = [
+            f"principal axis {k} ({100 * s:.0f} % of variance)" for k, s in enumerate(shares, 1)
+        ]
+    palette = np.asarray(colormaps["tab10"](range(10)))
+    colours, key = palette[:1], []
+    if labels is not None:
+        kinds, classes = _classes(labels, len(latents))
+        # A class of 0 … 9 keeps its colour from picture to picture, whichever others are present.
+        ten = classes[0] >= 0 and classes[-1] <= 9
+        chosen = palette[classes if ten else np.arange(len(classes))]
+        colours = chosen[kinds]
+        key = [
+            Line2D([], [], linestyle="", marker="o", markersize=6, color=colour, label=str(name))
+            for name, colour in zip(classes, chosen, strict=True)
+        ]
+    if ax is None:
+        ax = _new_axes(5.6, 4.6)
+        ax.set_aspect("equal", adjustable="datalim")  # distances on paper are those of the latents
+    # A thousand points are to be seen one by one, and ten thousand not to become a blot.
+    area = float(np.clip(16_000 / len(latents), 4, 26))
+    ax.scatter(latents[:, 0], latents[:, 1], c=colours, s=area, alpha=0.75, linewidths=0)
+    if key:
+        ax.legend(
+            handles=key,
+            loc="upper left",
+            bbox_to_anchor=(1.0, 1.0),
+            frameon=False,
+            handletextpad=0.1,
+            borderaxespad=0.0,
+        )
+    ax.set_xlabel(names[0])
+    ax.set_ylabel(names[1])
+    _open_frame(ax)
+    return ax
+
+
+def interpolation(
+    decode: Decode,
+    start: ArrayLike,
+    end: ArrayLike,
+    ax: Axes | None = None,
+    *,
+    steps: int = 10,
+    value_range: tuple[float, float] = (0.0, 1.0),
+) -> Axes:
+    """decode((1 − t) start + t end) for t = 0 … 1: a straight line in latent space, seen as images.
+
+    ``start`` and ``end``: (k,), or (m, k) for m lines, one to a row. ``decode`` is called once, on
+    (m · steps, k) latents.
+    """
+    ends = [_numbers("start", start), _numbers("end", end)]
+    if ends[0].shape != ends[1].shape or ends[0].ndim not in (1, 2):
+        raise ValueError(
+            f"start has shape {ends[0].shape} and end {ends[1].shape}, expected both (k,) or "
+            "both (m, k): pass one end for each start"
+        )
+    a, b = (np.atleast_2d(x)[:, None, :] for x in ends)
+    t = np.linspace(0.0, 1.0, _whole("steps", steps, 2))[:, None]
+    stack = _decoded(decode, value_range, ((1 - t) * a + t * b).reshape(-1, a.shape[-1]))
+    return _draw(stack, ax, steps, value_range, x_ticks={0.5: "start", steps - 0.5: "end"})
+
+
+def manifold(
+    decode: Decode,
+    ax: Axes | None = None,
+    *,
+    n: int = 20,
+    value_range: tuple[float, float] = (0.0, 1.0),
+) -> Axes:
+    """decode(h) over the plane of two latents, h₁ to the right, h₂ upwards, h = Φ⁻¹((i + ½) / n).
+
+    Equal steps on paper are equal steps of probability under the prior N(0, I): Kingma & Welling,
+    "Auto-encoding variational Bayes", figure 4. A tick stands where Φ puts its number. ``decode``
+    is called once, on (n², 2) latents, from the top left, row by row.
+    """
+    prior = NormalDist()
+    q = np.array([prior.inv_cdf((i + 0.5) / n) for i in range(_whole("n", n, 1))])
+    h1, h2 = np.meshgrid(q, q[::-1])
+    stack = _decoded(decode, value_range, np.stack([h1.ravel(), h2.ravel()], axis=1))
+    marks = [h for h in (-2, -1, -0.5, 0, 0.5, 1, 2) if abs(h) <= q[-1]]
+    across = {n * prior.cdf(h): f"{h:g}".replace("-", "−") for h in marks}
+    upwards = {n - place: text for place, text in across.items()}
+    return _draw(stack, ax, n, value_range, 0, across, upwards, ("$h_1$", "$h_2$"))
+
+
+def save(ax_or_figure: Axes | Figure, path: str | os.PathLike[str]) -> None:
+    """Write the whole figure to ``path`` as a PNG of 150 dots per inch: all of it, or nothing.
+
+    The file appears under its name only when it is complete; one that was there before is kept
+    until then. No folder is made: an OSError is the system's own.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".png":
+        raise ValueError(
+            f"{str(path)!r} does not end in .png: pictures are written as PNG, rename it"
+        )
+    picture = BytesIO()
+    _figure(ax_or_figure).savefig(picture, format="png", dpi=DPI)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        try:
+            temporary.write_bytes(picture.getbuffer())
+        except OSError as error:
+            error.filename = str(path)  # the name that the caller knows
+            raise
+        os.replace(temporary, path)
+    finally:
+        with suppress(OSError):  # gone already, if all went well
+            temporary.unlink()
+
+
+# The mosaic, beneath every picture made of images.
+
+
+def _mosaic(images: Floats, columns: int, padding: int) -> Floats:
+    """Cell (r, c) begins at pixel (r (H + padding), c (W + padding)); NaN is blank.
+
+    ``images``: (n, H, W), or (n, H, W, 3) in colour; so is the mosaic, without n.
+    """
+    n, height, width, *channels = images.shape
+    rows = math.ceil(n / columns)
+    down, across = height + padding, width + padding
+    cells = np.full((rows * columns, down, across, *channels), np.nan)
+    cells[:n, :height, :width] = images
+    canvas = cells.reshape(rows, columns, down, across, *channels).swapaxes(1, 2)
+    canvas = canvas.reshape(rows * down, columns * across, *channels)
+    return canvas[: rows * down - padding, : columns * across - padding]
+
+
+def _draw(
+    images: Floats,
+    ax: Axes | None,
+    columns: int,
+    value_range: tuple[float, float],
+    padding: int = 1,
+    x_ticks: Ticks | None = None,
+    y_ticks: Ticks | None = None,
+    scales: tuple[str, str] | None = None,
+) -> Axes:
+    """The mosaic, its ticks at places counted in cells; ``scales`` names axes to be read off."""
+    low, high = value_range
+    picture = _mosaic(images, columns, _whole("padding", padding, 0))
+    height, width = picture.shape[:2]
+    side = np.clip(CELL * max(columns, math.ceil(len(images) / columns)), *SIDES)
+    dots = max(1, int(DPI * side / max(height, width)))
+    inches = width * dots / DPI, height * dots / DPI
+    own = ax is None
+    if ax is None:
+        ax = _new_axes(inches[0] + 2, inches[1] + 2)  # for now, with room for any label
+    if picture.ndim == 3:
+        blank = np.isnan(picture[..., :1])
+        colours = np.clip((picture - low) / (high - low), 0.0, 1.0)
+        picture = np.concatenate([np.where(blank, 0.0, colours), ~blank], axis=-1)
+    box = ax.get_window_extent()
+    enlarged = box.width >= width and box.height >= height
+    ax.imshow(
+        picture,
+        cmap="gray",
+        vmin=low,
+        vmax=high,
+        interpolation="nearest" if enlarged else "antialiased",
+    )
+    if x_ticks or y_ticks:
+        for axis, ticks, pixels in (
+            (ax.xaxis, x_ticks or {}, images.shape[2]),
+            (ax.yaxis, y_ticks or {}, images.shape[1]),
+        ):
+            # Pixel 0 reaches from −½ to ½, and half of the padding belongs to either cell.
+            places = [cell * (pixels + padding) - (padding + 1) / 2 for cell in ticks]
+            axis.set_ticks(places, list(ticks.values()))
+        ax.tick_params(length=3 if scales else 0)
+        ax.spines[:].set_visible(False)
+        ax.set_xlabel(scales[0] if scales else "")
+        ax.set_ylabel(scales[1] if scales else "")
+    else:
+        ax.set_axis_off()
+    if own:
+        _fit(ax, *inches)
+    return ax
+
+
+def _fit(ax: Axes, width: float, height: float) -> None:
+    """Resize the figure so that ``ax``, alone in it, is width × height inches beside its labels."""
+    figure = _figure(ax)
+    ax.set_aspect("auto")  # else the labels would be measured inside the box, not beside it
+    figure.draw_without_rendering()
+    box = ax.get_position()
+    across, down = figure.get_size_inches()
+    width, height = width - HAIR, height - HAIR
+    figure.set_size_inches(across * (1 - box.width) + width, down * (1 - box.height) + height)
+    ax.set_aspect("equal")
+
+
+def _figure(part: Axes | Figure) -> Figure:
+    """The whole figure that a part belongs to."""
+    from matplotlib.figure import Figure
+
+    whole: Any = part
+    while not isinstance(whole, Figure):  # axes, perhaps of a subfigure
+        whole = whole.figure
+    return whole
+
+
+def _new_axes(width: float, height: float) -> Axes:
+    """Axes of a figure of its own, in inches; pyplot never hears of it."""
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    layout = ConstrainedLayoutEngine(w_pad=MARGIN, h_pad=MARGIN)
+    return Figure(figsize=(width, height), dpi=DPI, layout=layout).add_subplot()
+
+
+def _open_frame(ax: Axes) -> None:
+    """Only the two sides that carry numbers, and faint lines behind the data."""
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(alpha=0.25, linewidth=0.6)
+    ax.set_axisbelow(True)
+
+
+# What comes in, checked: each returns what it accepts, and says what to do about what it refuses.
+
+
+def _numbers(name: str, values: ArrayLike) -> Floats:
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(
+            f"{name}: {type(values).__name__} of dtype {array.dtype}, expected real numbers in a "
+            "NumPy array: bring them to the host with scratchgen.to_host"
+        )
+    if array.size == 0:
+        raise ValueError(f"{name} is empty, of shape {array.shape}: pass at least one value")
+    array = array.astype(np.float64)
+    wrong = np.argwhere(~np.isfinite(array))
+    if len(wrong):
+        first = tuple(wrong[0].tolist())
+        raise ValueError(
+            f"{name}: {len(wrong)} of {array.size} values not finite, the first {array[first]} at "
+            f"index {list(first)}, expected finite numbers: leave them out, or find what made them"
+        )
+    return array
+
+
+def _images(name: str, values: ArrayLike, value_range: tuple[float, float]) -> Floats:
+    """(n, H, W), or (n, H, W, 3) in colour."""
+    low, high = value_range
+    if not -math.inf < low < high < math.inf:
+        raise ValueError(
+            f"value_range is {value_range}, expected (black, white) with black < white"
+        )
+    x = _numbers(name, values)
+    if np.asarray(values).dtype.kind in "iu" and not low <= x.min() <= x.max() <= high:
+        raise ValueError(
+            f"{name}: whole numbers from {x.min():g} to {x.max():g}, expected none outside "
+            f"value_range {value_range}: pass value_range=(0, 255) for bytes"
+        )
+    if x.ndim == 2 and (side := math.isqrt(x.shape[1])) ** 2 == x.shape[1]:
+        return x.reshape(-1, side, side)
+    if x.ndim == 3:
+        return x
+    if x.ndim == 4 and x.shape[1] == 1:
+        return x[:, 0]
+    if x.ndim == 4 and x.shape[1] == 3:
+        return np.moveaxis(x, 1, -1)
+    raise ValueError(
+        f"{name}: shape {x.shape}, expected (n, H, W), (n, 1, H, W), (n, 3, H, W), or (n, D) with "
+        "D a square number: reshape them"
+    )
+
+
+def _size(images: Floats) -> str:
+    return f"{len(images)} of " + " × ".join(map(str, images.shape[1:]))
+
+
+def _decoded(decode: Decode, value_range: tuple[float, float], latents: Floats) -> Floats:
+    images = _images("decode's images", decode(latents), value_range)
+    if len(images) != len(latents):
+        raise ValueError(
+            f"decode returned {len(images)} images for {len(latents)} latents, expected one for "
+            "each: decode every row of its (n, k) argument"
+        )
+    return images
+
+
+def _classes(labels: ArrayLike, n: int) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+    """Which class each sample belongs to, as an index among the classes present; those classes."""
+    given = np.asarray(labels)
+    if given.shape != (n,) or given.dtype.kind not in "iu":
+        raise ValueError(
+            f"labels: {given.dtype} of shape {given.shape}, expected integers of shape ({n},): "
+            "pass one class number per sample"
+        )
+    classes, kinds = np.unique(given, return_inverse=True)
+    if len(classes) > 10:
+        raise ValueError(
+            f"labels: {len(classes)} classes, expected at most ten, as more colours cannot be told "
+            "apart: select or merge classes"
+        )
+    return kinds, classes.astype(np.int64)
+
+
+def _principal_plane(h: Floats) -> tuple[Floats, Floats]:
+    """Coordinates (n, 2) on the two principal axes, and each axis's share of the variance."""
+    if len(h) < 2:
+        raise ValueError("h has one row, expected two or more: one point has no principal axes")
+    centred = h - h.mean(axis=0)
+    _, s, v = np.linalg.svd(centred, full_matrices=False)
+    # The sign of an axis is free: its greatest component is made positive, on every machine.
+    greatest = np.take_along_axis(v[:2], np.abs(v[:2]).argmax(axis=1)[:, None], axis=1)
+    variance = s**2
+    shares = variance[:2] / variance.sum() if variance.any() else np.zeros(2)
+    return centred @ (v[:2] * np.where(greatest < 0, -1.0, 1.0)).T, shares
+
+
+def _whole(name: str, value: int, least: int) -> int:
+    if not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{name} is {value!r}, expected a whole number, {least} or more")
+    return int(value)

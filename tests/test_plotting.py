@@ -1,0 +1,509 @@
+"""Plotting: what each picture shows, where, and what it refuses."""
+
+import os
+import subprocess
+import sys
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+
+from scratchgen import plotting
+
+few = settings(deadline=None, max_examples=20)  # an example draws a whole figure
+
+
+def shown(ax):
+    """The mosaic as drawn: NaN, or α = 0, where it is blank."""
+    (image,) = ax.images
+    array = image.get_array()
+    return array.filled(np.nan) if array.ndim == 2 else np.asarray(array)
+
+
+def random_images(*shape, seed=0):
+    return np.random.default_rng(seed).uniform(size=shape)
+
+
+def recording(image_shape=(3, 3)):
+    """A decoder that remembers its latents, and answers each with images of its own number."""
+    calls = []
+
+    def decode(latents):
+        calls.append(latents.copy())
+        numbers = np.arange(len(latents)) / len(latents)
+        return np.broadcast_to(numbers.reshape(-1, 1, 1), (len(latents), *image_shape))
+
+    return decode, calls
+
+
+# learning_curves
+
+
+def test_value_k_of_a_curve_stands_at_epoch_first_epoch_plus_k():
+    ax = plotting.learning_curves({"cost": [3.0, 2.0, 1.5]}, first_epoch=4, ylabel="nats")
+    (line,) = ax.lines
+    np.testing.assert_array_equal(line.get_xdata(), [4, 5, 6])
+    np.testing.assert_array_equal(line.get_ydata(), [3.0, 2.0, 1.5])
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("epoch", "nats")
+
+
+def test_one_curve_needs_no_legend_and_two_are_named():
+    assert plotting.learning_curves({"cost": [1.0, 2.0]}).get_legend() is None
+    ax = plotting.learning_curves({"D": [1.0, 2.0], "G": np.array([3.0])})
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["D", "G"]
+
+
+def test_the_first_epoch_alone_is_visible_and_named_by_a_whole_number():
+    ax = plotting.learning_curves({"cost": [0.5]})
+    (line,) = ax.lines
+    assert line.get_marker() == "o"
+    low, high = ax.get_xlim()
+    assert [tick for tick in ax.get_xticks() if low <= tick <= high] == [1]
+
+
+@pytest.mark.parametrize("epochs", [2, 3, 7, 50, 1000])
+def test_epochs_are_marked_at_whole_numbers(epochs):
+    ax = plotting.learning_curves({"cost": np.linspace(1, 0, epochs)})
+    ticks = ax.get_xticks()
+    np.testing.assert_array_equal(ticks, np.round(ticks))
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_a_cost_that_is_not_finite_is_refused_with_its_name_and_place(wrong):
+    with pytest.raises(ValueError, match=rf"curve 'G'.*{wrong} at index \[2\].*expected finite"):
+        plotting.learning_curves({"D": [1.0], "G": [1.0, 2.0, wrong]})
+
+
+def test_curves_without_values_are_refused():
+    with pytest.raises(ValueError, match="curves is empty: pass"):
+        plotting.learning_curves({})
+    with pytest.raises(ValueError, match=r"curve 'cost' is empty, of shape \(0,\): pass"):
+        plotting.learning_curves({"cost": []})
+    with pytest.raises(ValueError, match=r"shape \(1, 2\), expected one number per epoch: take"):
+        plotting.learning_curves({"cost": [[1.0, 2.0]]})
+
+
+# image_grid
+
+
+@few
+@given(
+    n=st.integers(1, 12),
+    height=st.integers(1, 5),
+    width=st.integers(1, 5),
+    columns=st.integers(1, 6),
+    padding=st.integers(0, 2),
+)
+def test_image_k_stands_in_row_k_over_columns_and_column_k_mod_columns(
+    n, height, width, columns, padding
+):
+    images = random_images(n, height, width)
+    mosaic = shown(plotting.image_grid(images, columns=columns, padding=padding))
+    rows = -(-n // columns)
+    assert mosaic.shape == (
+        rows * (height + padding) - padding,
+        columns * (width + padding) - padding,
+    )
+    for k, image in enumerate(images):
+        top, left = k // columns * (height + padding), k % columns * (width + padding)
+        place = slice(top, top + height), slice(left, left + width)
+        np.testing.assert_array_equal(mosaic[place], image)
+        mosaic[place] = np.nan
+    assert np.isnan(mosaic).all(), "all else is blank"
+
+
+@given(n=st.integers(1, 400))
+def test_a_grid_is_as_near_to_a_square_as_holds_the_images(n):
+    side = int(np.ceil(np.sqrt(n)))
+    mosaic = plotting._mosaic(np.zeros((n, 1, 1)), side, 0)
+    assert mosaic.shape[1] == side
+    assert side - 1 <= mosaic.shape[0] <= side
+
+
+def test_flat_and_single_channel_images_are_the_same_picture():
+    images = random_images(5, 4, 4)
+    expected = shown(plotting.image_grid(images))
+    assert expected.shape == (2 * 5 - 1, 3 * 5 - 1)
+    np.testing.assert_array_equal(shown(plotting.image_grid(images.reshape(5, 1, 4, 4))), expected)
+    np.testing.assert_array_equal(shown(plotting.image_grid(images.reshape(5, 16))), expected)
+
+
+def test_colours_stay_in_their_order_and_blanks_are_transparent():
+    images = random_images(3, 3, 4, 5)
+    mosaic = shown(plotting.image_grid(images, columns=2, value_range=(-1.0, 1.0)))
+    np.testing.assert_allclose(mosaic[5:9, :5, :3], np.moveaxis((images[2] + 1) / 2, 0, -1))
+    assert (mosaic[5:9, :5, 3] == 1).all()
+    assert (mosaic[5:9, 5:, 3] == 0).all()
+    assert (mosaic[4, :, 3] == 0).all()
+
+
+def test_black_and_white_are_the_ends_of_the_value_range(tmp_path):
+    def grey(value, value_range):
+        ax = plotting.image_grid(np.full((1, 4, 4), value), value_range=value_range)
+        plotting.save(ax, tmp_path / "grey.png")
+        pixels = imread(tmp_path / "grey.png")
+        return pixels[len(pixels) // 2, len(pixels) // 2, 0]
+
+    assert grey(-1.0, (-1.0, 1.0)) == 0
+    assert grey(1.0, (-1.0, 1.0)) == 1
+    assert grey(0.0, (-1.0, 1.0)) == pytest.approx(0.5, abs=0.01)
+    assert grey(-0.2, (0.0, 1.0)) == 0
+    assert grey(1.2, (0.0, 1.0)) == 1
+    assert grey(np.uint8(255), (0, 255)) == 1
+
+
+def test_cells_left_over_are_white_and_not_black(tmp_path):
+    plotting.save(plotting.image_grid(np.zeros((3, 4, 4))), tmp_path / "three.png")
+    pixels = imread(tmp_path / "three.png")[..., :3]
+    quarter = len(pixels) // 4
+    assert (pixels[quarter, quarter] == 0).all()
+    assert (pixels[-quarter, -quarter] == 1).all()
+
+
+@few
+@given(
+    n=st.integers(1, 30),
+    height=st.integers(1, 40),
+    width=st.integers(1, 40),
+    columns=st.integers(1, 12),
+)
+def test_a_saved_grid_shows_every_pixel_as_one_block_of_one_size(
+    tmp_path_factory, n, height, width, columns
+):
+    images = random_images(n, height, width).round()
+    path = tmp_path_factory.mktemp("grid") / "grid.png"
+    ax = plotting.image_grid(images, columns=columns)
+    plotting.save(ax, path)
+    mosaic = np.nan_to_num(shown(ax), nan=1.0)
+    margin = round(plotting.MARGIN * plotting.DPI)
+    picture = imread(path)[margin:-margin, margin:-margin, 0]
+    dots = picture.shape[1] // mosaic.shape[1]
+    np.testing.assert_array_equal(picture, np.kron(mosaic, np.ones((dots, dots))))
+
+
+def test_a_grid_has_no_axis_and_a_figure_that_grows_with_its_images():
+    one, many = (plotting.image_grid(np.zeros((n, 28, 28))) for n in (1, 100))
+    assert not one.axison
+    sizes = [ax.figure.get_size_inches().max() for ax in (one, many)]
+    assert 1.0 < sizes[0] < 2.0 < 5.0 < sizes[1] < 8.0
+
+
+def test_images_are_enlarged_without_blur_and_reduced_without_gaps():
+    ax = Figure(figsize=(2, 2)).add_subplot()
+    plotting.image_grid(np.zeros((4, 8, 8)), ax)
+    plotting.image_grid(np.zeros((400, 28, 28)), ax)
+    assert [image.get_interpolation() for image in ax.images] == ["nearest", "antialiased"]
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros((2, 10)), r"images: shape \(2, 10\), expected .*D a square number: reshape"),
+        (np.zeros(9), r"images: shape \(9,\), expected \(n, H, W\)"),
+        (np.zeros((2, 4, 4, 3)), r"shape \(2, 4, 4, 3\), expected .*\(n, 3, H, W\)"),
+        (np.zeros((0, 4, 4)), r"images is empty, of shape \(0, 4, 4\): pass"),
+        (np.zeros((2, 0, 4)), r"images is empty"),
+        (np.full((1, 2, 2), np.nan), r"images: 4 of 4 values not finite, the first nan at"),
+        (np.full((1, 2, 2), 200, np.uint8), r"whole numbers from 200 to 200.*\(0, 255\) for bytes"),
+        (np.full((1, 2, 2), "a"), r"images: ndarray of dtype <U1, expected real numbers"),
+        (np.zeros((1, 2, 2), complex), r"dtype complex128, expected real numbers"),
+    ],
+)
+def test_what_is_no_stack_of_images_is_refused(images, message):
+    ax = Figure().add_subplot()
+    with pytest.raises(ValueError, match=message):
+        plotting.image_grid(images, ax)
+    assert not ax.images
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"columns": 0}, "columns is 0, expected a whole number, 1 or more"),
+        ({"columns": 2.0}, "columns is 2.0, expected a whole number"),
+        ({"padding": -1}, "padding is -1, expected a whole number, 0 or more"),
+        ({"value_range": (1.0, 0.0)}, "expected .* black < white"),
+        ({"value_range": (0.0, np.nan)}, "expected .* black < white"),
+    ],
+)
+def test_settings_without_meaning_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        plotting.image_grid(np.zeros((2, 4, 4)), **settings)
+
+
+# reconstructions
+
+
+def test_originals_stand_above_their_reconstructions():
+    above, below = random_images(5, 4, 4), random_images(5, 4, 4, seed=1)
+    ax = plotting.reconstructions(above, below.reshape(5, 16))
+    mosaic = shown(ax)
+    for k in range(5):
+        np.testing.assert_array_equal(mosaic[:4, 5 * k : 5 * k + 4], above[k])
+        np.testing.assert_array_equal(mosaic[5:, 5 * k : 5 * k + 4], below[k])
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["original", "reconstruction"]
+    np.testing.assert_allclose(ax.get_yticks(), [1.5, 6.5])  # the middle of rows 0–3 and 5–8
+    assert len(ax.get_xticks()) == 0
+
+
+def test_a_reconstruction_that_is_missing_is_refused():
+    with pytest.raises(ValueError, match=r"originals are 3 of 4 × 4, reconstructed are 2 of 4 × 4"):
+        plotting.reconstructions(np.zeros((3, 4, 4)), np.zeros((2, 16)))
+
+
+# latent_scatter
+
+
+def test_two_latents_are_plotted_as_they_are():
+    h = np.random.default_rng(0).normal(size=(30, 2))
+    ax = plotting.latent_scatter(h)
+    np.testing.assert_array_equal(ax.collections[0].get_offsets(), h)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("$h_1$", "$h_2$")
+    assert ax.get_legend() is None
+
+
+@few
+@given(n=st.integers(2, 40), k=st.integers(3, 8), seed=st.integers(0, 2**16))
+def test_the_projection_keeps_the_two_greatest_shares_of_the_variance(n, k, seed):
+    rng = np.random.default_rng(seed)
+    h = rng.normal(size=(n, k)) @ rng.normal(size=(k, k)) + 5
+    ax = plotting.latent_scatter(h)
+    points = np.asarray(ax.collections[0].get_offsets())
+    spectrum = np.linalg.eigvalsh(np.cov(h.T, bias=True))[::-1]
+    np.testing.assert_allclose(points.var(axis=0), spectrum[:2], atol=1e-9 * spectrum[0])
+    np.testing.assert_allclose(points.mean(axis=0), 0, atol=1e-9)
+    covariance = np.cov(points.T, bias=True)[0, 1]
+    np.testing.assert_allclose(covariance, 0, atol=1e-9 * spectrum[0])
+    shares = 100 * spectrum[:2] / spectrum.sum()
+    written = [
+        float(label.split("(")[1].split()[0]) for label in (ax.get_xlabel(), ax.get_ylabel())
+    ]
+    np.testing.assert_allclose(written, shares, atol=0.5 + 1e-9)
+
+
+def test_the_labels_of_principal_axes_say_so():
+    h = np.diag([2.0, 1.0, 0.0])[[0, 0, 1, 1]] * np.array([1, -1, 1, -1])[:, None]
+    ax = plotting.latent_scatter(h)
+    assert ax.get_xlabel() == "principal axis 1 (80 % of variance)"
+    assert ax.get_ylabel() == "principal axis 2 (20 % of variance)"
+    np.testing.assert_allclose(ax.collections[0].get_offsets(), h[:, :2], atol=1e-12)
+
+
+def test_collapsed_latents_are_one_point_without_variance():
+    ax = plotting.latent_scatter(np.ones((4, 3)))
+    assert ax.get_xlabel() == "principal axis 1 (0 % of variance)"
+
+
+def test_a_class_keeps_its_colour_whichever_others_are_present():
+    h = np.random.default_rng(0).normal(size=(20, 2))
+    all_ten = plotting.latent_scatter(h, np.arange(20) % 10)
+    some = plotting.latent_scatter(h[:4], np.array([7, 3, 7, 9]))
+    names, colours = ({}, {})
+    for key, ax in (("all", all_ten), ("some", some)):
+        legend = ax.get_legend()
+        names[key] = [text.get_text() for text in legend.get_texts()]
+        handles = [tuple(handle.get_color()) for handle in legend.legend_handles]
+        colours[key] = dict(zip(names[key], handles, strict=True))
+    assert names == {"all": [str(k) for k in range(10)], "some": ["3", "7", "9"]}
+    assert len(set(colours["all"].values())) == 10
+    assert all(colours["all"][name] == colour for name, colour in colours["some"].items())
+    drawn = some.collections[0].get_facecolors()[:, :3]
+    np.testing.assert_allclose(drawn, [colours["some"][k][:3] for k in "7379"])
+
+
+def test_classes_beyond_ten_numbers_still_differ_in_colour():
+    ax = plotting.latent_scatter(np.zeros((3, 2)), np.array([-1, 9, 19]))
+    assert len({tuple(colour) for colour in ax.collections[0].get_facecolors()}) == 3
+
+
+@pytest.mark.parametrize(
+    ("h", "labels", "message"),
+    [
+        (np.zeros(5), None, r"h has shape \(5,\), expected \(n, k\) with k ≥ 2: pass one row"),
+        (np.zeros((5, 1)), None, r"h has shape \(5, 1\).*histogram"),
+        (np.zeros((1, 3)), None, r"h has one row, expected two or more"),
+        (np.full((2, 2), np.inf), None, r"h: 4 of 4 values not finite, the first inf at"),
+        (np.zeros((2, 2)), [0, 1, 2], r"labels: int64 of shape \(3,\), expected .*shape \(2,\)"),
+        (np.zeros((2, 2)), [0.0, 1.0], r"labels: float64.*expected integers"),
+        (np.zeros((11, 2)), np.arange(11), r"labels: 11 classes, expected at most ten"),
+    ],
+)
+def test_latents_or_labels_that_do_not_fit_are_refused(h, labels, message):
+    with pytest.raises(ValueError, match=message):
+        plotting.latent_scatter(h, labels)
+
+
+# interpolation
+
+
+@few
+@given(m=st.integers(1, 3), k=st.integers(1, 4), steps=st.integers(2, 6))
+def test_a_row_runs_straight_from_decode_start_to_decode_end(m, k, steps):
+    start, end = np.random.default_rng(m).normal(size=(2, m, k))
+    decode, calls = recording()
+    mosaic = shown(plotting.interpolation(decode, start, end, steps=steps))
+    (latents,) = calls
+    path = latents.reshape(m, steps, k)
+    np.testing.assert_array_equal(path[:, 0], start)
+    np.testing.assert_array_equal(path[:, -1], end)
+    strides = np.diff(path, axis=1)
+    np.testing.assert_allclose(
+        strides, np.broadcast_to((end - start)[:, None] / (steps - 1), strides.shape), atol=1e-12
+    )
+    expected = decode(latents)[:, 0, 0].reshape(m, steps)
+    np.testing.assert_array_equal(mosaic[::4, ::4], expected)
+
+
+def test_two_vectors_are_one_row_with_its_ends_named():
+    decode, calls = recording()
+    ax = plotting.interpolation(decode, np.zeros(5), np.ones(5))
+    assert calls[0].shape == (10, 5)
+    assert shown(ax).shape == (3, 39)
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["start", "end"]
+    np.testing.assert_allclose(ax.get_xticks(), [1, 37])
+
+
+def test_ends_or_steps_or_decoders_that_do_not_fit_are_refused():
+    decode, _ = recording()
+    with pytest.raises(ValueError, match=r"start has shape \(2,\) and end \(3,\), expected both"):
+        plotting.interpolation(decode, np.zeros(2), np.zeros(3))
+    with pytest.raises(ValueError, match="steps is 1, expected a whole number, 2 or more"):
+        plotting.interpolation(decode, np.zeros(2), np.zeros(2), steps=1)
+    with pytest.raises(ValueError, match="start: 1 of 2 values not finite"):
+        plotting.interpolation(decode, [0, np.nan], np.zeros(2))
+    with pytest.raises(ValueError, match="decode returned 9 images for 10 latents, expected one"):
+        plotting.interpolation(lambda h: np.zeros((len(h) - 1, 4)), np.zeros(2), np.zeros(2))
+    with pytest.raises(ValueError, match=r"decode's images: shape \(10, 5\), expected"):
+        plotting.interpolation(lambda h: np.zeros((len(h), 5)), np.zeros(2), np.zeros(2))
+
+
+# manifold
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 20])
+def test_the_corners_of_the_manifold_are_the_outer_quantiles(n):
+    decode, calls = recording()
+    mosaic = shown(plotting.manifold(decode, n=n))
+    (latents,) = calls
+    q = NormalDist().inv_cdf((n - 0.5) / n)
+    corners = latents.reshape(n, n, 2)[[0, 0, -1, -1], [0, -1, 0, -1]]
+    np.testing.assert_allclose(corners, [[-q, q], [q, q], [-q, -q], [q, -q]], atol=1e-12)
+    np.testing.assert_array_equal(mosaic[::3, ::3], decode(latents)[:, 0, 0].reshape(n, n))
+
+
+@pytest.mark.parametrize("n", [1, 3, 20, 30])
+def test_a_tick_of_the_manifold_stands_where_its_number_is_decoded(n):
+    decode, calls = recording((4, 6))
+    ax = plotting.manifold(decode, n=n)
+    h = calls[0].reshape(n, n, 2)
+    for axis, pixels, coordinates in (
+        (ax.xaxis, 6, h[0, :, 0]),
+        (ax.yaxis, 4, h[:, 0, 1]),
+    ):
+        middles = (np.arange(n) + 0.5) * pixels - 0.5
+        written = [float(t.get_text().replace("−", "-")) for t in axis.get_ticklabels()]
+        assert 0.0 in written
+        quantiles = [NormalDist().cdf(c) for c in coordinates]
+        order = np.argsort(middles if quantiles[0] <= quantiles[-1] else -middles)
+        for place, number in zip(axis.get_ticklocs(), written, strict=True):
+            p = np.interp(NormalDist().cdf(number), np.array(quantiles)[order], middles[order])
+            assert place == pytest.approx(p)
+
+
+def test_a_manifold_of_no_latents_is_refused():
+    with pytest.raises(ValueError, match="n is 0, expected a whole number, 1 or more"):
+        plotting.manifold(recording()[0], n=0)
+
+
+# Every function, and save
+
+
+def every_picture(ax=None):
+    decode, _ = recording()
+    yield plotting.learning_curves({"a": [1.0, 2.0], "b": [2.0, 1.0]}, ax)
+    yield plotting.image_grid(np.zeros((3, 4, 4)), ax)
+    yield plotting.reconstructions(np.zeros((3, 4, 4)), np.zeros((3, 4, 4)), ax)
+    yield plotting.latent_scatter(np.eye(3), [0, 1, 2], ax)
+    yield plotting.interpolation(decode, np.zeros(2), np.ones(2), ax)
+    yield plotting.manifold(decode, ax, n=3)
+
+
+def test_a_picture_is_drawn_on_the_axes_that_it_is_given():
+    figure = Figure(figsize=(5, 3))
+    ax = figure.add_subplot()
+    assert all(drawn is ax for drawn in every_picture(ax))
+    np.testing.assert_array_equal(figure.get_size_inches(), (5, 3))
+
+
+def test_every_picture_can_be_saved(tmp_path):
+    for k, ax in enumerate(every_picture()):
+        plotting.save(ax, tmp_path / f"{k}.png")
+        assert imread(tmp_path / f"{k}.png").min() < 1
+
+
+def test_pyplot_is_never_imported_and_matplotlib_only_to_draw(tmp_path):
+    program = """
+import importlib.util, sys
+import numpy as np
+spec = importlib.util.spec_from_file_location("plotting", sys.argv[1])
+plotting = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(plotting)
+assert "matplotlib" not in sys.modules
+plotting.image_grid(np.zeros((3, 4, 4)))
+plotting.latent_scatter(np.eye(3), [0, 1, 2])
+plotting.save(plotting.learning_curves({"cost": [1.0]}), sys.argv[2])
+assert "matplotlib.pyplot" not in sys.modules
+from matplotlib import pyplot
+assert pyplot.get_fignums() == []
+"""
+    path = tmp_path / "cost.png"
+    subprocess.run([sys.executable, "-c", program, plotting.__file__, path], check=True)
+
+
+def test_a_figure_and_any_axes_in_it_save_the_same_file(tmp_path):
+    figure = Figure()
+    ax = figure.subfigures(1, 2)[0].subfigures(2, 1)[1].subplots()
+    for name, part in (("figure.png", figure), ("axes.png", ax)):
+        plotting.save(part, tmp_path / name)
+    files = [(tmp_path / name).read_bytes() for name in ("figure.png", "axes.png")]
+    assert files[0] == files[1]
+    assert imread(tmp_path / "axes.png").shape[:2] == (720, 960)  # 4.8 × 6.4 inches
+
+
+def test_a_save_that_fails_keeps_the_old_file_and_leaves_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "cost.png"
+    path.write_bytes(b"before")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    ax = plotting.learning_curves({"cost": [1.0]})
+    for module, name in ((os, "replace"), (plotting.Path, "write_bytes")):
+        with monkeypatch.context() as broken:
+            broken.setattr(module, name, full)
+            with pytest.raises(OSError, match="No space left"):
+                plotting.save(ax, path)
+        assert path.read_bytes() == b"before"
+        assert os.listdir(tmp_path) == ["cost.png"]
+    plotting.save(ax, str(path))
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert os.listdir(tmp_path) == ["cost.png"]
+
+
+def test_no_folder_is_made_and_the_error_names_the_path_that_was_given(tmp_path):
+    ax = plotting.learning_curves({"cost": [1.0]})
+    path = tmp_path / "absent" / "cost.png"
+    with pytest.raises(FileNotFoundError) as caught:
+        plotting.save(ax, path)
+    assert caught.value.filename == str(path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_path_that_promises_another_format_is_refused(tmp_path):
+    ax = plotting.learning_curves({"cost": [1.0]})
+    with pytest.raises(ValueError, match=r"cost\.pdf' does not end in \.png"):
+        plotting.save(ax, tmp_path / "cost.pdf")
