@@ -1,4 +1,40 @@
-"""scratchgen."""
+"""Backpropagation and deep generative models from scratch, on NumPy and CuPy.
 
-from . import operations
+Read it from the ground up: ``backend``, ``autodiff``, ``operations``, ``nn``, ``optim``,
+``training``, ``models``. Each file is a chapter.
+"""
+
+from . import datasets, models, nn, operations, optim, plotting
 from .autodiff import Tensor, backward_sweep, differentiable, grad, gradient, value_and_grad
+from .backend import generator, to_device, to_host
+from .storage import Checkpoint, CheckpointError, load, save
+from .training import Epoch, History, NonFiniteCostError, fit, train
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Checkpoint",
+    "CheckpointError",
+    "Epoch",
+    "History",
+    "NonFiniteCostError",
+    "Tensor",
+    "backward_sweep",
+    "datasets",
+    "differentiable",
+    "fit",
+    "generator",
+    "grad",
+    "gradient",
+    "load",
+    "models",
+    "nn",
+    "operations",
+    "optim",
+    "plotting",
+    "save",
+    "to_device",
+    "to_host",
+    "train",
+    "value_and_grad",
+]

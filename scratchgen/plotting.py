@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import math
 import os
-import secrets
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from statistics import NormalDist
@@ -24,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from .files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,9 +36,7 @@ Ticks = Mapping[float, str]  # where, counted in cells of a mosaic -> what is wr
 DPI = 150  # dots per inch, on screen and in files
 CELL = 0.6  # inches that an image takes, where there is room
 SIDES = (1.5, 7.5)  # inches: the longer side of a mosaic stays between them
-# matplotlib rounds a figure down to whole dots, and an image up: a hair of margin makes both exact.
-HAIR = 1e-3 / DPI
-MARGIN = 6 / DPI + HAIR  # inches: a whole number of dots, so that images begin on one
+MARGIN = 6.001 / DPI  # inches: images begin on a whole dot, and rounding down takes none away
 
 
 def learning_curves(
@@ -238,17 +236,7 @@ def save(ax_or_figure: Axes | Figure, path: str | os.PathLike[str]) -> None:
         )
     picture = BytesIO()
     _figure(ax_or_figure).savefig(picture, format="png", dpi=DPI)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        try:
-            temporary.write_bytes(picture.getbuffer())
-        except OSError as error:
-            error.filename = str(path)  # the name that the caller knows
-            raise
-        os.replace(temporary, path)
-    finally:
-        with suppress(OSError):  # gone already, if all went well
-            temporary.unlink()
+    write_atomically(path, picture.getvalue())
 
 
 # The mosaic, beneath every picture made of images.
@@ -328,7 +316,8 @@ def _fit(ax: Axes, width: float, height: float) -> None:
     figure.draw_without_rendering()
     box = ax.get_position()
     across, down = figure.get_size_inches()
-    width, height = width - HAIR, height - HAIR
+    # matplotlib rounds a figure down to whole dots, and an image up: see MARGIN.
+    width, height = width * (1 - 1e-7), height * (1 - 1e-7)
     figure.set_size_inches(across * (1 - box.width) + width, down * (1 - box.height) + height)
     ax.set_aspect("equal")
 

@@ -1,22 +1,22 @@
-"""Networks that own their parameters, under the names and with the initial values of ``torch.nn``."""
+"""Networks that own their parameters, with the names and initial values of ``torch.nn``."""
 
 from .activations import ELU, LeakyReLU, ReLU, Sigmoid, SiLU, Softmax, Softplus, Tanh
 from .layers import Dropout, Flatten, Linear, Reshape
 from .network import Network, Sequential
 
 __all__ = [
-    "Network",
-    "Sequential",
-    "Linear",
+    "ELU",
     "Dropout",
     "Flatten",
-    "Reshape",
-    "Sigmoid",
-    "Tanh",
-    "ReLU",
     "LeakyReLU",
-    "ELU",
-    "Softplus",
+    "Linear",
+    "Network",
+    "ReLU",
+    "Reshape",
+    "Sequential",
     "SiLU",
+    "Sigmoid",
     "Softmax",
+    "Softplus",
+    "Tanh",
 ]

@@ -13,7 +13,6 @@ class Sigmoid(Network):
     """a = 1 / (1 + e⁻ᶻ)."""
 
     def __call__(self, x: Any, rng: Generator | None = None) -> Any:
-        """σ(x)."""
         return operations.sigmoid(x)
 
 
@@ -21,7 +20,6 @@ class Tanh(Network):
     """a = tanh z."""
 
     def __call__(self, x: Any, rng: Generator | None = None) -> Any:
-        """Tanh x."""
         return operations.tanh(x)
 
 
@@ -29,7 +27,6 @@ class ReLU(Network):
     """a = max(z, 0)."""
 
     def __call__(self, x: Any, rng: Generator | None = None) -> Any:
-        """max(x, 0)."""
         return operations.relu(x)
 
 
@@ -40,7 +37,6 @@ class LeakyReLU(Network):
         self.slope = slope
 
     def __call__(self, x: Any, rng: Generator | None = None) -> Any:
-        """X, with its negative entries times the slope."""
         return operations.leaky_relu(x, slope=self.slope)
 
 
@@ -51,7 +47,6 @@ class ELU(Network):
         self.alpha = alpha
 
     def __call__(self, x: Any, rng: Generator | None = None) -> Any:
-        """Elu x."""
         return operations.elu(x, alpha=self.alpha)
 
 
@@ -59,7 +54,6 @@ class Softplus(Network):
     """a = log(1 + eᶻ)."""
 
     def __call__(self, x: Any, rng: Generator | None = None) -> Any:
-        """log(1 + eˣ)."""
         return operations.softplus(x)
 
 
@@ -67,7 +61,6 @@ class SiLU(Network):
     """a = z / (1 + e⁻ᶻ)."""
 
     def __call__(self, x: Any, rng: Generator | None = None) -> Any:
-        """X σ(x)."""
         return operations.silu(x)
 
 
@@ -78,5 +71,4 @@ class Softmax(Network):
         self.axis = axis
 
     def __call__(self, x: Any, rng: Generator | None = None) -> Any:
-        """Softmax x along the axis."""
         return operations.softmax(x, axis=self.axis)

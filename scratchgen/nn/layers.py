@@ -28,12 +28,11 @@ class Linear(Network):
         self.bias = Tensor(draw_uniform((n_out,), bound, rng)) if bias else None
 
     def __call__(self, x: Any, rng: Generator | None = None) -> Any:
-        """The affine map of x."""
         return operations.affine(x, self.weight, self.bias)
 
 
 class Dropout(Network):
-    """Each entry is dropped with probability p and the others grow by 1/(1 − p); without rng, none."""
+    """Entries dropped with probability p, the others divided by 1 − p; none without rng."""
 
     def __init__(self, p: float = 0.5) -> None:
         if not 0 <= p < 1:
@@ -41,7 +40,6 @@ class Dropout(Network):
         self.p = p
 
     def __call__(self, x: Any, rng: Generator | None = None) -> Any:
-        """The entries of x that are kept."""
         return x if rng is None else operations.dropout(x, p=self.p, rng=rng)
 
 
@@ -49,7 +47,6 @@ class Flatten(Network):
     """Each sample as one row: (n, …) ↦ (n, D)."""
 
     def __call__(self, x: Any, rng: Generator | None = None) -> Any:
-        """The rows."""
         return x.reshape(x.shape[0], math.prod(x.shape[1:]))
 
 
@@ -60,5 +57,4 @@ class Reshape(Network):
         self.shape = shape
 
     def __call__(self, x: Any, rng: Generator | None = None) -> Any:
-        """The samples of x in that shape."""
         return x.reshape(x.shape[0], *self.shape)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -12,28 +11,19 @@ import numpy.typing as npt
 
 from ..autodiff import Tensor
 from ..backend import Array, Generator, device_of, to_device
+from ..construction import Constructed
 
 N = TypeVar("N", bound="Network")
 
 
-class Network:
+class Network(Constructed):
     """A record of parameters and of networks within it; called with arrays or tensors.
 
-    Its parameters are the tensors among its attributes, in the order in which they were set, and
-    then those of the networks among its attributes: ``self.weight`` of ``self.hidden`` is
-    ``"hidden.weight"``, as in PyTorch. A subclass sets its attributes in the constructor and defines
-    ``__call__(x, rng=None)``; called with ``rng`` it is stochastic (dropout), without, deterministic.
+    Its parameters are the tensors among its attributes and those of the networks among them, in the
+    order in which they were set: ``self.weight`` of ``self.hidden`` is ``"hidden.weight"``, as in
+    PyTorch. A subclass sets its attributes in its constructor and has a ``__call__(x, rng=None)``:
+    with ``rng`` it may be stochastic (dropout), without, it is deterministic.
     """
-
-    construction: dict[str, Any]
-    """The arguments that it was constructed with, but for ``rng``: what storage rebuilds it from."""
-
-    def __new__(cls: type[N], *arguments: Any, **settings: Any) -> N:
-        self = super().__new__(cls)
-        bound = inspect.signature(cls).bind_partial(*arguments, **settings)
-        bound.apply_defaults()
-        self.construction = {k: v for k, v in bound.arguments.items() if k != "rng"}
-        return self
 
     def __call__(self, x: Any, rng: Generator | None = None) -> Any:
         """The output of the network for a batch x."""
@@ -97,10 +87,6 @@ class Network:
             elif isinstance(value, Network):
                 setattr(twin, name, value.frozen())
         return twin
-
-    def __repr__(self) -> str:
-        given = ", ".join(f"{k}={v!r}" for k, v in self.construction.items())
-        return f"{type(self).__name__}({given})"
 
 
 class Sequential(Network):

@@ -1,0 +1,30 @@
+"""Networks and optimizers remember what they were constructed with: storage rebuilds them so."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, TypeVar
+
+T = TypeVar("T", bound="Constructed")
+
+
+class Constructed:
+    """A class whose instances keep the arguments of their constructor, defaults filled in."""
+
+    construction: dict[str, Any]
+    """Argument by name, without ``rng`` and ``parameters``, which are no settings."""
+
+    def __new__(cls: type[T], *arguments: Any, **settings: Any) -> T:
+        """Note the arguments; what is wrong with them, the constructor says."""
+        self = super().__new__(cls)
+        bound = inspect.signature(cls.__init__).bind_partial(self, *arguments, **settings)
+        bound.apply_defaults()
+        left_out = ("self", "rng", "parameters")
+        self.construction = {k: v for k, v in bound.arguments.items() if k not in left_out}
+        return self
+
+    def __init__(self) -> None: ...
+
+    def __repr__(self) -> str:
+        given = ", ".join(f"{name}={value!r}" for name, value in self.construction.items())
+        return f"{type(self).__name__}({given})"

@@ -1,0 +1,201 @@
+r"""The variational autoencoder: a latent variable model trained on a lower bound of its evidence.
+
+Data x are modelled by latents h, p(x) = ∫ p(x|h) p(h) dh with p(h) = N(0, I). The integral is out
+of reach, and so is the posterior p(h|x); an encoder q(h|x) = N(h; μ(x), σ²(x) I) stands in for it.
+From log p(x) = E_q[log p(x, h) − log q(h|x)] + D_KL(q(h|x) ‖ p(h|x)), and D_KL ≥ 0, follows the
+evidence lower bound
+
+    log p(x) ≥ ELBO(x) = E_q[log p(x|h)] − D_KL(q(h|x) ‖ p(h)),
+
+how well x is reconstructed, less how far the encoder departs from the prior. The second term has a
+closed form. The first is estimated from L samples, h = μ + σ ∘ ε with ε ~ N(0, I): written so, the
+randomness is an input, and the gradient with respect to μ and σ flows through h.
+
+The notes print the estimate as Σₗ log p(x|h⁽ˡ⁾); a mean, (1/L) Σₗ, is what approximates E_q.
+
+Sources: the notes, "Reminder on VAEs" to "After training"; Kingma and Welling, arXiv:1312.6114.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator as Yields
+from typing import Any, Literal
+
+import numpy as np
+
+from .. import nn, optim
+from .. import operations as ops
+from ..autodiff import Tensor
+from ..backend import Array, Generator, to_host
+
+
+class VAE(nn.Network):
+    """p(h) = N(0, I) of ``n_latent`` dimensions, a decoder p(x|h) and an encoder q(h|x).
+
+    A sample x is a row of D numbers; images (n, …) are taken as rows. ``encoder`` maps (n, D) to
+    (n, 2 n_latent), μ beside log σ². ``decoder`` maps (n, n_latent) to what ``likelihood`` needs:
+
+    - ``"bernoulli"``: (n, D) logits; x lies in [0, 1], where grey values count as means;
+    - ``"gaussian"``: (n, 2 D), the means of x beside their log variances.
+
+    ``n_samples`` is L, the number of latents per x in the bound that is trained on.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Network,
+        decoder: nn.Network,
+        n_latent: int,
+        likelihood: Literal["bernoulli", "gaussian"] = "bernoulli",
+        n_samples: int = 1,
+    ) -> None:
+        if likelihood not in ("bernoulli", "gaussian"):
+            raise ValueError(f"likelihood is 'bernoulli' or 'gaussian', got {likelihood!r}")
+        if n_latent < 1 or n_samples < 1:
+            raise ValueError(f"n_latent and n_samples are at least 1, got {n_latent}, {n_samples}")
+        self.encoder, self.decoder = encoder, decoder
+        self.n_latent, self.likelihood, self.n_samples = n_latent, likelihood, n_samples
+
+    def encode(self, x: Any) -> tuple[Any, Any]:
+        """μ(x) and log σ²(x) of q(h|x), each (n, n_latent)."""
+        return _halves(self.encoder(_rows(x)), self.n_latent, "encoder", "latents")
+
+    def reparameterize(self, mu: Any, log_var: Any, eps: Array) -> Any:
+        """h = μ + σ ∘ ε, which is distributed as q(h|x) where ε ~ N(0, I)."""
+        return mu + ops.exp(0.5 * log_var) * eps
+
+    def decode(self, h: Any) -> Any:
+        """E[x|h], (n, D)."""
+        out = self.decoder(h)
+        if self.likelihood == "bernoulli":
+            return ops.sigmoid(out)
+        return out[:, : out.shape[1] // 2]
+
+    def nll(self, x: Any, h: Any) -> Any:
+        """−log p(x|h), (n,) nats."""
+        x, out = _rows(x), self.decoder(h)
+        if self.likelihood == "bernoulli":
+            return ops.bernoulli_nll(out, x)
+        mu, log_var = _halves(out, x.shape[1], "decoder", "entries of x")
+        return ops.gaussian_nll(mu, log_var, x)
+
+    def elbo(self, x: Any, eps: Array | None = None, rng: Generator | None = None) -> Any:
+        """ELBO(x) = (1/L) Σₗ log p(x|h⁽ˡ⁾) − D_KL(q(h|x) ‖ p(h)), h⁽ˡ⁾ = μ + σ ∘ ε⁽ˡ⁾: (n,) nats.
+
+        The noise is ``eps``, (n, n_latent) or (L, n, n_latent), or is drawn from ``rng``.
+        """
+        nll, kl = self.elbo_terms(x, eps, rng)
+        return -nll - kl
+
+    def elbo_terms(
+        self, x: Any, eps: Array | None = None, rng: Generator | None = None
+    ) -> tuple[Any, Any]:
+        """−(1/L) Σₗ log p(x|h⁽ˡ⁾) and D_KL(q(h|x) ‖ p(h)), the parts of −ELBO: each (n,) nats."""
+        mu, log_var = self.encode(x)
+        if eps is None:
+            if rng is None:
+                raise ValueError("the bound is an estimate from noise: give eps, or rng to draw it")
+            eps = _noise((self.n_samples, *mu.shape), mu, rng)
+        samples = eps if eps.ndim == 3 else eps[None]
+        nll = self.nll(x, self.reparameterize(mu, log_var, samples[0]))
+        for noise in samples[1:]:
+            nll = nll + self.nll(x, self.reparameterize(mu, log_var, noise))
+        return nll / len(samples), ops.gaussian_kl(mu, log_var)
+
+    @property
+    def players(self) -> list[list[Tensor]]:
+        """One player: encoder and decoder move together."""
+        return [self.parameters()]
+
+    def default_optimizers(self) -> list[optim.Optimizer]:
+        """Adam, with a learning rate of 10⁻³."""
+        return [optim.Adam(self.parameters(), lr=1e-3)]
+
+    def losses(self, x: Any, rng: Generator) -> Yields[Tensor, None, dict[str, Array]]:
+        """The cost −ELBO, averaged over the batch; its two parts are reported."""
+        nll, kl = self.elbo_terms(x, rng=rng)
+        yield (nll + kl).mean()
+        return {"reconstruction": nll.data.mean(), "KL": kl.data.mean()}
+
+    def sample(self, n: int, rng: Generator) -> Array:
+        """E[x|h] for n latents h ~ p(h), (n, D), as the notes show it: the decoder's means."""
+        frozen = self.frozen()
+        return frozen.decode(_noise((n, self.n_latent), self.parameters()[0], rng))
+
+    def log_likelihood(self, x: Any, n_samples: int, rng: Generator) -> Array:
+        """log (1/L) Σₗ p(x|h⁽ˡ⁾) p(h⁽ˡ⁾) / q(h⁽ˡ⁾|x) with h⁽ˡ⁾ ~ q(h|x): (n,) nats.
+
+        The importance-weighted bound: below log p(x) on average, and rising to it with
+        L = ``n_samples`` (L = 1 is the ELBO).
+        Source: Burda, Grosse, Salakhutdinov, arXiv:1509.00519, eq. 8.
+        """
+        frozen = self.frozen()
+        mu, log_var = frozen.encode(x)
+        log_weights = []
+        for _ in range(n_samples):
+            eps = _noise(mu.shape, mu, rng)
+            h = frozen.reparameterize(mu, log_var, eps)
+            # log p(h) − log q(h|x), in which both log 2π cancel
+            prior_over_posterior = 0.5 * (eps * eps + log_var - h * h).sum(axis=1)
+            log_weights.append(prior_over_posterior - frozen.nll(x, h))
+        return ops.logsumexp(np.stack(log_weights), axis=0) - math.log(n_samples)
+
+    def validate(self, x: Array) -> None:
+        """Raise ``ValueError`` for data that the likelihood or the networks do not take."""
+        if self.likelihood == "bernoulli":
+            low, high = float(to_host(x.min())), float(to_host(x.max()))
+            if low < 0 or high > 1:
+                raise ValueError(
+                    f"a Bernoulli likelihood takes data in [0, 1], got {low:g} to {high:g}: scale "
+                    "it, or take likelihood='gaussian'"
+                )
+        mean_latent, _ = self.frozen().encode(x[:1])
+        self.frozen().nll(x[:1], mean_latent)
+
+
+def dense(
+    n_visible: int,
+    n_hidden: int,
+    n_latent: int,
+    rng: Generator,
+    likelihood: Literal["bernoulli", "gaussian"] = "bernoulli",
+) -> VAE:
+    """The autoencoder D–H–(μ, log σ²)–H–D, with ReLU between its layers."""
+    n_out = n_visible if likelihood == "bernoulli" else 2 * n_visible
+    encoder = nn.Sequential(
+        nn.Linear(n_visible, n_hidden, rng=rng),
+        nn.ReLU(),
+        nn.Linear(n_hidden, 2 * n_latent, rng=rng),
+    )
+    decoder = nn.Sequential(
+        nn.Linear(n_latent, n_hidden, rng=rng),
+        nn.ReLU(),
+        nn.Linear(n_hidden, n_out, rng=rng),
+    )
+    return VAE(encoder, decoder, n_latent, likelihood)
+
+
+def lecture(rng: Generator) -> tuple[VAE, list[optim.Optimizer]]:
+    """The notes' model of MNIST, 784–400–(μ, log σ²: 20)–400–784 with Adam, for batches of 128."""
+    model = dense(784, 400, 20, rng)
+    return model, model.default_optimizers()
+
+
+def _rows(x: Any) -> Any:
+    return x if x.ndim == 2 else x.reshape(x.shape[0], math.prod(x.shape[1:]))
+
+
+def _halves(out: Any, size: int, network: str, what: str) -> tuple[Any, Any]:
+    """Means beside log variances, taken apart."""
+    if out.shape[1:] != (2 * size,):
+        raise ValueError(
+            f"the {network} gives {out.shape[1:]} numbers for each sample, expected {2 * size}: "
+            f"the means of {size} {what} beside their log variances"
+        )
+    return out[:, :size], out[:, size:]
+
+
+def _noise(shape: tuple[int, ...], like: Any, rng: Generator) -> Array:
+    """ε ~ N(0, I), in the dtype of ``like``."""
+    return rng.standard_normal(shape, dtype=like.dtype)

@@ -1,0 +1,174 @@
+"""First-order optimizers: each update is the equation of its docstring, in place."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..autodiff import Tensor
+from ..backend import Array
+from .optimizer import Optimizer, checked
+
+
+class SGD(Optimizer):
+    """Gradient descent with momentum μ: u ← μ u + g,  θ ← θ − η u.
+
+    With ``nesterov``, θ ← θ − η (g + μ u). Plain or stochastic, as the caller takes the gradient of
+    all samples or of a batch. Source: Sutskever et al. 2013, in the form of ``torch.optim.SGD``.
+    """
+
+    def __init__(
+        self,
+        parameters: Sequence[Tensor],
+        lr: float,
+        momentum: float = 0,
+        nesterov: bool = False,
+        weight_decay: float = 0,
+    ) -> None:
+        self.momentum = checked("momentum", momentum, 0, 1)
+        if nesterov and not momentum:
+            raise ValueError("nesterov looks ahead along the momentum, and momentum is 0")
+        self.nesterov = nesterov
+        if momentum:
+            self.state = ("u",)
+        super().__init__(parameters, lr, weight_decay)
+
+    def update(self, theta: Array, g: Array, *state: Array) -> None:
+        """u ← μ u + g,  θ ← θ − η u."""
+        for u in state:
+            u *= self.momentum
+            u += g
+            g = g + self.momentum * u if self.nesterov else u
+        theta -= self.lr * g
+
+
+class AdaGrad(Optimizer):
+    """s ← s + g²,  θ ← θ − η g / (√s + ε). Source: Duchi, Hazan, Singer 2011."""
+
+    state = ("s",)
+
+    def __init__(
+        self,
+        parameters: Sequence[Tensor],
+        lr: float = 1e-2,
+        eps: float = 1e-10,
+        weight_decay: float = 0,
+    ) -> None:
+        self.eps = checked("eps", eps, 0, math.inf)
+        super().__init__(parameters, lr, weight_decay)
+
+    def update(self, theta: Array, g: Array, *state: Array) -> None:
+        """s ← s + g²,  θ ← θ − η g / (√s + ε)."""
+        (s,) = state
+        s += g * g
+        theta -= _scaled(self.lr, g, s, self.eps)
+
+
+class RMSprop(Optimizer):
+    """s ← α s + (1 − α) g²,  θ ← θ − η g / (√s + ε).
+
+    With momentum μ, u ← μ u + g / (√s + ε),  θ ← θ − η u. Source: Tieleman and Hinton 2012,
+    lecture 6.5, in the form of ``torch.optim.RMSprop``.
+    """
+
+    def __init__(
+        self,
+        parameters: Sequence[Tensor],
+        lr: float = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        momentum: float = 0,
+    ) -> None:
+        self.alpha = checked("alpha", alpha, 0, 1)
+        self.eps = checked("eps", eps, 0, math.inf)
+        self.momentum = checked("momentum", momentum, 0, 1)
+        self.state = ("s", "u") if momentum else ("s",)
+        super().__init__(parameters, lr, weight_decay)
+
+    def update(self, theta: Array, g: Array, *state: Array) -> None:
+        """s ← α s + (1 − α) g²,  θ ← θ − η g / (√s + ε)."""
+        s, *momentum = state
+        s *= self.alpha
+        s += (1 - self.alpha) * (g * g)
+        step = _scaled(1, g, s, self.eps)
+        for u in momentum:
+            u *= self.momentum
+            u += step
+            step = u
+        theta -= self.lr * step
+
+
+class Adam(Optimizer):
+    """m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g²,  θ ← θ − η m̂ / (√v̂ + ε).
+
+    m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ) at step t. Kept are M = m / (1 − β₁) and
+    V = v / (1 − β₂), as M ← β₁ M + g and V ← β₂ V + g² take fewer passes over memory; the factors
+    go into η and ε. Source: Kingma and Ba 2015, algorithm 1.
+
+    Where gradients have died out, M and V would decay into denormal numbers, on which processors
+    are many times slower: every 100 steps, entries below 10⁻³⁰ are set to zero.
+    """
+
+    state = ("M", "V")
+
+    def __init__(
+        self,
+        parameters: Sequence[Tensor],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+    ) -> None:
+        self.betas = checked("beta 1", betas[0], 0, 1), checked("beta 2", betas[1], 0, 1)
+        self.eps = checked("eps", eps, 0, math.inf)
+        super().__init__(parameters, lr, weight_decay)
+
+    def begin_step(self) -> None:
+        """Put the bias corrections and the factors of M and V into η and ε."""
+        beta1, beta2 = self.betas
+        root = math.sqrt((1 - beta2**self.steps) / (1 - beta2))
+        self._lr_now = self.lr * root * (1 - beta1) / (1 - beta1**self.steps)
+        self._eps_now = self.eps * root
+        if self.steps % 100 == 0:
+            for buffer in self.buffers.values():
+                buffer *= np.absolute(buffer) >= 1e-30
+
+    def update(self, theta: Array, g: Array, *state: Array) -> None:
+        """M ← β₁ M + g,  V ← β₂ V + g²,  θ ← θ − η′ M / (√V + ε′)."""
+        M, V = state
+        M *= self.betas[0]
+        M += g
+        V *= self.betas[1]
+        V += g * g
+        theta -= _scaled(self._lr_now, M, V, self._eps_now)
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay: θ ← θ − η λ θ before each update.
+
+    Source: Loshchilov and Hutter 2019, algorithm 2.
+    """
+
+    decoupled = True
+
+    def __init__(
+        self,
+        parameters: Sequence[Tensor],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+    ) -> None:
+        super().__init__(parameters, lr, betas, eps, weight_decay)
+
+
+def _scaled(lr: float, direction: Array, s: Array, eps: float) -> Array:
+    """η u / (√s + ε)."""
+    step = np.sqrt(s)
+    step += eps
+    np.divide(direction, step, out=step)
+    step *= lr
+    return step

@@ -1,0 +1,145 @@
+"""What all optimizers share: parameters that live side by side in one flat buffer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..autodiff import Tensor
+from ..backend import Array, device_of, to_device
+from ..construction import Constructed
+
+
+class Optimizer(Constructed):
+    """Parameters θ in one flat buffer, the state of the update beside it, and ``step(gradients)``.
+
+    The buffer is walked in blocks that stay in the cache through all passes of an update. The data
+    of each parameter is a view of it, so that a step changes the parameters in place: take the
+    gradients of a cost before you step, not after.
+
+    A subclass names the arrays of its ``state``, each of the shape of the buffer, and defines
+    ``update``. Raises ``ValueError`` for no parameters, one that comes twice, or mixed dtypes.
+    """
+
+    state: tuple[str, ...] = ()
+    decoupled = False
+    """Whether weight decay λ acts on θ itself, θ ← θ − η λ θ, or on the gradient, g ← g + λ θ."""
+    block = 1 << 16
+
+    def __init__(self, parameters: Sequence[Tensor], lr: float, weight_decay: float = 0) -> None:
+        self.parameters = list(parameters)
+        if not self.parameters or not all(isinstance(p, Tensor) for p in self.parameters):
+            raise ValueError(
+                "an optimizer needs a list of at least one Tensor: model.parameters(), or one of "
+                "model.players"
+            )
+        if len(set(self.parameters)) < len(self.parameters):
+            raise ValueError("a parameter comes twice: an optimizer moves each one once")
+        self.lr = lr
+        self.weight_decay = checked("weight_decay", weight_decay, 0, math.inf)
+        self.steps = 0
+        self.buffers: dict[str, Array] = {}
+        self._gather()
+
+    @property
+    def lr(self) -> float:
+        """The learning rate η, which may be set between steps."""
+        return self._lr
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self._lr = checked("lr", value, 0, math.inf)
+
+    def step(self, gradients: Sequence[Array]) -> None:
+        """Move every parameter by one update, given ∂C/∂θ in the order of ``parameters``."""
+        if len(gradients) != len(self.parameters):
+            raise ValueError(
+                f"got {len(gradients)} gradients for {len(self.parameters)} parameters: "
+                "gradient(cost, optimizer.parameters) gives one for each"
+            )
+        for k, (p, gradient) in enumerate(zip(self.parameters, gradients, strict=True)):
+            if gradient.shape != p.shape:
+                raise ValueError(
+                    f"gradient {k} has shape {gradient.shape}, its parameter {p.shape}"
+                )
+        if any(p.data is not view for p, view in zip(self.parameters, self._views, strict=True)):
+            self._gather()
+        self.steps += 1
+        self.apply(gradients)
+        for p in self.parameters:
+            p.changed()
+
+    def apply(self, gradients: Sequence[Array]) -> None:
+        """Walk the buffer block by block, with the part of the gradient that belongs to each."""
+        self.begin_step()
+        start = 0
+        for gradient in gradients:
+            flat = gradient.reshape(-1)
+            for i in range(0, flat.size, self.block):
+                g = flat[i : i + self.block]
+                here = slice(start + i, start + i + g.size)
+                theta = self._theta[here]
+                if self.weight_decay and self.decoupled:
+                    theta *= 1 - self.lr * self.weight_decay
+                elif self.weight_decay:
+                    g = g + self.weight_decay * theta
+                self.update(theta, g, *[buffer[here] for buffer in self.buffers.values()])
+            start += flat.size
+
+    def begin_step(self) -> None:
+        """Compute what all blocks of a step share."""
+
+    def update(self, theta: Array, g: Array, *state: Array) -> None:
+        """Update one block of θ and of the state in place; g is only read."""
+        raise TypeError(f"{type(self).__name__} defines no update")
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that ``step`` remembers: the learning rate, the count of steps, the state."""
+        return {
+            "lr": self.lr,
+            "steps": self.steps,
+            **{name: buffer.copy() for name, buffer in self.buffers.items()},
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up a state that :meth:`state_dict` gave; ``ValueError`` where it does not fit."""
+        expected = {"lr", "steps", *self.buffers}
+        if state.keys() != expected:
+            raise ValueError(
+                f"the state of {type(self).__name__} holds {sorted(expected)}, got {sorted(state)}"
+            )
+        for name, buffer in self.buffers.items():
+            if state[name].shape != buffer.shape:
+                raise ValueError(f"{name} has shape {buffer.shape}, got {state[name].shape}")
+        self.lr, self.steps = state["lr"], state["steps"]
+        for name, buffer in self.buffers.items():
+            buffer[...] = to_device(state[name], device_of(buffer))
+
+    def _gather(self) -> None:
+        """Move the parameters, and the state that they already have, into flat buffers."""
+        dtypes = {p.dtype for p in self.parameters}
+        if len(dtypes) > 1:
+            raise ValueError(f"the parameters of one optimizer share a dtype, got {dtypes}")
+        self._theta = np.concatenate([p.data.reshape(-1) for p in self.parameters])
+        start, self._views = 0, []
+        for p in self.parameters:
+            size = math.prod(p.shape)
+            p.data = self._theta[start : start + size].reshape(p.shape)
+            self._views.append(p.data)
+            start += size
+        for name in self.state:
+            self.buffers[name] = (
+                self.buffers[name].astype(self._theta.dtype)
+                if name in self.buffers
+                else np.zeros_like(self._theta)
+            )
+
+
+def checked(name: str, value: float, low: float, high: float) -> float:
+    """A setting that must be a number with low ≤ value < high."""
+    if not low <= value < high:
+        raise ValueError(f"{name} is a number from {low} to below {high}, got {value}")
+    return float(value)

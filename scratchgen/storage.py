@@ -1,0 +1,248 @@
+"""Checkpoints: a model, its optimizers, the generator and the history in one safetensors file.
+
+Nothing in the file is executed. Its arrays are numbers; its metadata is JSON that names classes of
+this library and their settings. On loading, the content is first checked against its SHA-256, then
+the architecture is built and every array is held against what it implies; only then is it accepted.
+Training that goes on from a checkpoint has the same bits as training that never stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import models, nn, optim
+from .backend import (
+    Array,
+    Generator,
+    generator_from_state,
+    generator_state,
+    to_device,
+    to_host,
+)
+from .construction import Constructed
+from .files import write_atomically
+from .nn import Network
+from .optim import Optimizer
+from .training import Epoch, History
+
+FORMAT = "scratchgen 1"
+
+
+class CheckpointError(ValueError):
+    """A file that is no checkpoint of this library, or not the one that was written."""
+
+
+class Checkpoint(NamedTuple):
+    """What :func:`load` gives back."""
+
+    model: Any
+    optimizers: list[Optimizer]
+    rng: Generator | None
+    history: History
+
+
+def save(
+    path: str | os.PathLike[str],
+    model: Network,
+    optimizers: Sequence[Optimizer] | Optimizer | None = None,
+    rng: Generator | None = None,
+    history: Sequence[Epoch] = (),
+) -> None:
+    """Write everything that training goes on from into one file, which is whole at any moment.
+
+    Raises ``ValueError`` where an array holds NaN or infinity, where an optimizer moves what is no
+    parameter of the model, or where the model is built from what JSON cannot hold; ``OSError``
+    where the file cannot be written. What was there before is then kept.
+    """
+    from safetensors.numpy import save as to_bytes
+
+    optimizers = [optimizers] if isinstance(optimizers, Optimizer) else list(optimizers or ())
+    arrays = {f"model/{name}": value for name, value in model.state_dict().items()}
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    described: dict[str, Any] = {"model": _describe(model), "optimizers": [], "rng": None}
+    for k, optimizer in enumerate(optimizers):
+        strangers = [p for p in optimizer.parameters if p not in names]
+        if strangers:
+            raise ValueError(f"optimizer {k} moves {len(strangers)} tensors that the model lacks")
+        state = optimizer.state_dict()
+        numbers = {key: value for key, value in state.items() if isinstance(value, (int, float))}
+        arrays |= {f"optimizer.{k}/{key}": state[key] for key in state.keys() - numbers.keys()}
+        moved = [names[p] for p in optimizer.parameters]
+        described["optimizers"].append({**_describe(optimizer), "moves": moved, "state": numbers})
+    if rng is not None:
+        described["rng"], bits = generator_state(rng)
+        if bits is not None:
+            arrays["rng/state"] = bits
+    described["history"] = [asdict(epoch) for epoch in history]
+    on_host = {name: np.ascontiguousarray(to_host(value)) for name, value in arrays.items()}
+    for name, value in on_host.items():
+        if not np.isfinite(value).all():
+            raise ValueError(
+                f"{name} holds NaN or infinity: nothing was saved, the last file is kept"
+            )
+    text = json.dumps(described, allow_nan=False)
+    metadata = {"format": FORMAT, "checkpoint": text, "sha256": _digest(text, on_host)}
+    write_atomically(path, to_bytes(on_host, metadata))
+
+
+def load(
+    path: str | os.PathLike[str], device: str = "cpu", classes: Iterable[type[Network]] = ()
+) -> Checkpoint:
+    """The model, optimizers, generator and history that :func:`save` wrote, on ``device``.
+
+    Networks of your own are built if their class is among ``classes``. Raises
+    ``FileNotFoundError``, or :class:`CheckpointError` for anything but an intact checkpoint. No code
+    from the file runs, and no more memory is taken than some times its size.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint at {path}")
+    try:
+        return _rebuild(*_read(path), device, {c.__name__: c for c in (*_KNOWN, *classes)})
+    except _WHAT_BROKEN_CONTENT_RAISES as error:
+        raise CheckpointError(f"{path} is no intact checkpoint: {error}") from error
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
+    """The description and the arrays of a file whose content is what its digest says."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"it is cut off, damaged, or no safetensors file ({error})") from None
+    if metadata.get("format") != FORMAT:
+        raise ValueError(f"its format is {metadata.get('format')!r}, expected {FORMAT!r}")
+    text = metadata["checkpoint"]
+    if metadata["sha256"] != _digest(text, arrays):
+        raise ValueError("it was changed since it was written: its SHA-256 is another")
+    return json.loads(text), arrays
+
+
+def _digest(text: str, arrays: Mapping[str, Array]) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name, value in sorted(arrays.items()):
+        digest.update(f"{name} {value.dtype.str} {value.shape}".encode())
+        digest.update(value.data)
+    return digest.hexdigest()
+
+
+def _rebuild(
+    described: dict[str, Any], arrays: dict[str, Array], device: str, classes: dict[str, Any]
+) -> Checkpoint:
+    blueprint = _Blueprint(sum(value.size for value in arrays.values()))
+    model = _construct(described["model"], classes, blueprint)
+    parameters = dict(model.named_parameters())
+    stored = {name[6:]: value for name, value in arrays.items() if name.startswith("model/")}
+    if stored.keys() != parameters.keys():
+        raise ValueError(f"it holds the parameters {sorted(stored)}, not {sorted(parameters)}")
+    for name, parameter in parameters.items():
+        value = stored[name]
+        if value.shape != parameter.shape or value.dtype.kind != "f":
+            raise ValueError(
+                f"{name} is {value.dtype} of shape {value.shape}, the architecture has floating "
+                f"numbers of shape {parameter.shape}"
+            )
+        parameter.data = to_device(value, device)
+    optimizers = []
+    for k, entry in enumerate(described["optimizers"]):
+        optimizer = _construct(entry, classes, [parameters[name] for name in entry["moves"]])
+        prefix = f"optimizer.{k}/"
+        buffers = {n[len(prefix) :]: v for n, v in arrays.items() if n.startswith(prefix)}
+        optimizer.load_state_dict({**entry["state"], **buffers})
+        optimizers.append(optimizer)
+    rng = described["rng"] and generator_from_state(described["rng"], arrays.get("rng/state"))
+    history = History(Epoch(**{**e, "costs": tuple(e["costs"])}) for e in described["history"])
+    return Checkpoint(model, optimizers, rng, history)
+
+
+class _Blueprint:
+    """Stands in for the generator while an architecture is built: draws zeros, and only so many."""
+
+    def __init__(self, numbers: int) -> None:
+        self.left = numbers
+
+    def random(self, size: tuple[int, ...], dtype: Any = np.float64) -> Array:
+        self.left -= math.prod(size)
+        if self.left < 0:
+            raise ValueError("its architecture has more parameters than it holds numbers")
+        return np.zeros(size, dtype)
+
+    standard_normal = random
+
+
+def _describe(built: Network | Optimizer) -> dict[str, Any]:
+    """The class and the settings of what was constructed, and of what these contain, for JSON."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Network):
+            return _describe(value)
+        if isinstance(value, (list, tuple)):
+            return [plain(v) for v in value]
+        if isinstance(value, np.generic):
+            return value.item()
+        if value is None or isinstance(value, (bool, int, float, str)):
+            return value
+        raise ValueError(
+            f"{type(built).__name__} was constructed with a {type(value).__name__}: a checkpoint "
+            "holds numbers, strings, lists of them, and networks"
+        )
+
+    settings = {name: plain(value) for name, value in built.construction.items()}
+    return {"class": type(built).__name__, "settings": settings}
+
+
+def _construct(described: Mapping[str, Any], classes: Mapping[str, Any], source: Any) -> Any:
+    """Build what was described; ``source`` is what it takes its parameters from."""
+    name = described["class"]
+    if name not in classes:
+        raise ValueError(
+            f"it is built from {name!r}, which is no class of scratchgen: give yours, "
+            "load(path, classes=[...])"
+        )
+
+    def built(value: Any) -> Any:
+        if isinstance(value, dict):
+            return _construct(value, classes, source)
+        return [built(v) for v in value] if isinstance(value, list) else value
+
+    positional, named = [], {}
+    for parameter in inspect.signature(classes[name].__init__).parameters.values():
+        if parameter.name == "self":
+            continue
+        if parameter.name in ("rng", "parameters"):
+            named[parameter.name] = source
+        elif parameter.kind is parameter.VAR_POSITIONAL:
+            positional = built(described["settings"][parameter.name])
+        else:
+            named[parameter.name] = built(described["settings"][parameter.name])
+    return classes[name](*positional, **named)
+
+
+_KNOWN = [
+    member
+    for package in (nn, models, optim)
+    for member in (getattr(package, name) for name in package.__all__)
+    if isinstance(member, type) and issubclass(member, Constructed)
+]
+_WHAT_BROKEN_CONTENT_RAISES = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    MemoryError,
+)

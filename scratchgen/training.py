@@ -1,0 +1,253 @@
+"""Training: one loop for every model, as an iterator over epochs, and the history that it leaves.
+
+A model states its ``players`` (one list of parameters per optimizer) and its ``losses(x, rng)``, a
+generator that yields one cost per player, in turn, and may return a dictionary of what else to
+report. Each player moves before the next one's cost is built.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator as Yields
+from dataclasses import dataclass, field
+from typing import Any, Protocol, cast
+
+import numpy as np
+
+from .autodiff import Tensor, backward_sweep, gradient
+from .backend import Array, Generator, device_of, to_device, to_host
+from .optim import Optimizer
+
+
+class Model(Protocol):
+    """What the loop knows of a model."""
+
+    @property
+    def players(self) -> Sequence[Sequence[Tensor]]:
+        """One list of parameters per optimizer."""
+
+    def losses(self, x: Any, rng: Generator) -> Yields[Tensor, None, Mapping[str, Any] | None]:
+        """Yield the cost of each player in turn; return what else to report."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass over the data: the mean cost of each player, and what else the model reports."""
+
+    number: int
+    costs: tuple[float, ...]
+    seconds: float
+    report: dict[str, float] = field(default_factory=dict)
+
+    def values(self) -> dict[str, float]:
+        """The costs and the reported quantities, by name."""
+        names = ["cost"] if len(self.costs) == 1 else [f"cost {k}" for k in range(len(self.costs))]
+        return {**dict(zip(names, self.costs, strict=True)), **self.report}
+
+    def __str__(self) -> str:
+        values = "".join(f"   {name} {value:.4f}" for name, value in self.values().items())
+        return f"epoch {self.number:3d}{values}   {self.seconds:.2f} s"
+
+
+class History(list[Epoch]):
+    """The epochs of a run, first to last."""
+
+    def curves(self) -> dict[str, list[float]]:
+        """Each cost and reported quantity over the epochs."""
+        return {name: [epoch.values()[name] for epoch in self] for name in self[0].values()}
+
+    def plot(self, ax: Any = None) -> Any:
+        """The curves over the epochs, on ``ax`` or on new axes, which are returned."""
+        from .plotting import learning_curves
+
+        return learning_curves(self.curves(), ax, first_epoch=self[0].number)
+
+
+class NonFiniteCostError(RuntimeError):
+    """A cost became NaN or infinite: in which epoch, step and player, and where it first did."""
+
+
+def train(
+    model: Model,
+    data: Any,
+    optimizers: Sequence[Optimizer] | Optimizer,
+    *,
+    epochs: int,
+    batch_size: int,
+    rng: Generator,
+    drop_last: bool = False,
+    history: History | None = None,
+    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+) -> Iterator[Epoch]:
+    """Train, yielding an :class:`Epoch` after each pass over the data: ``for epoch in train(...)``.
+
+    ``data``: an array of n samples, or a tuple of arrays of n each (images and labels); floating
+    numbers are cast to the dtype of the parameters and moved to the device of ``rng``, whole. Each
+    epoch goes through them once in an order drawn from ``rng``, in batches of ``batch_size``, the
+    last one smaller or, with ``drop_last``, left out. With the ``history`` of earlier epochs,
+    training goes on after them to ``epochs`` in all, and appends to it. ``progress`` wraps the
+    batches of each epoch, as tqdm does.
+
+    Raises ``ValueError`` at once for data that are empty, not finite, of different lengths or not
+    what the model can take, and :class:`NonFiniteCostError` when a cost becomes NaN or infinite: at
+    that step on the host, at the end of the epoch on a GPU, which is not made to wait.
+    """
+    optimizers = [optimizers] if isinstance(optimizers, Optimizer) else list(optimizers)
+    if len(optimizers) != len(model.players):
+        raise ValueError(
+            f"{type(model).__name__} has {len(model.players)} players and needs an optimizer for "
+            f"each, got {len(optimizers)}"
+        )
+    if epochs < 0 or batch_size < 1:
+        raise ValueError(f"epochs ≥ 0 and batch_size ≥ 1, got {epochs} and {batch_size}")
+    arrays = _ready(data, model.players[0][0].dtype, rng)
+    if drop_last and len(arrays[0]) < batch_size:
+        raise ValueError(
+            f"{len(arrays[0])} samples make no full batch of {batch_size}: take a smaller "
+            "batch_size, or drop_last=False"
+        )
+    if hasattr(model, "validate"):
+        model.validate(*arrays)
+    history = History() if history is None else history
+    return _epochs(model, arrays, optimizers, epochs, batch_size, rng, drop_last, history, progress)
+
+
+def _epochs(
+    model: Model,
+    arrays: tuple[Array, ...],
+    optimizers: Sequence[Optimizer],
+    epochs: int,
+    batch_size: int,
+    rng: Generator,
+    drop_last: bool,
+    history: History,
+    progress: Callable[[Iterable[int]], Iterable[int]],
+) -> Iterator[Epoch]:
+    n = len(arrays[0])
+    starts = range(0, n - n % batch_size if drop_last else n, batch_size)
+    sizes = [min(batch_size, n - start) for start in starts]
+    on_host = device_of(rng) == "cpu"
+    for number in range(len(history) + 1, epochs + 1):
+        began = time.perf_counter()
+        order = np.argsort(rng.random(n))
+        costs: list[list[Array]] = [[] for _ in optimizers]
+        reports: dict[str, list[Array]] = {}
+        for start in progress(starts):
+            batch = tuple([x[order[start : start + batch_size]] for x in arrays])
+            losses = model.losses(batch[0] if len(batch) == 1 else batch, rng)
+            for player, optimizer in enumerate(optimizers):
+                cost = next(losses)
+                if on_host and not np.isfinite(cost.data):
+                    step = len(costs[player]) + 1
+                    raise NonFiniteCostError(_diagnosis(model, cost, number, step, player))
+                costs[player].append(cost.data)
+                optimizer.step(gradient(cost, optimizer.parameters))
+            for name, value in _returned(losses).items():
+                reports.setdefault(name, []).append(value)
+        means = [_mean(values, sizes) for values in costs]
+        if not all(map(math.isfinite, means)):
+            player = [math.isfinite(mean) for mean in means].index(False)
+            step = int(np.argmin(np.isfinite(to_host(np.stack(costs[player]))))) + 1
+            raise NonFiniteCostError(_diagnosis(model, cost, number, step, player))
+        report = {name: _mean(values, sizes) for name, values in reports.items()}
+        epoch = Epoch(number, tuple(means), time.perf_counter() - began, report)
+        history.append(epoch)
+        yield epoch
+
+
+def fit(
+    model: Any,
+    data: Any,
+    *,
+    epochs: int,
+    batch_size: int = 64,
+    rng: Generator,
+    optimizers: Sequence[Optimizer] | Optimizer | None = None,
+    drop_last: bool = False,
+    history: History | None = None,
+) -> History:
+    """Run :func:`train` to its end, and return the history.
+
+    Shows a progress bar for the batches on a terminal, and prints a line for each epoch. Without
+    ``optimizers``, those that ``model.default_optimizers()`` gives.
+    """
+    history = History() if history is None else history
+    for epoch in train(
+        model,
+        data,
+        model.default_optimizers() if optimizers is None else optimizers,
+        epochs=epochs,
+        batch_size=batch_size,
+        rng=rng,
+        drop_last=drop_last,
+        history=history,
+        progress=progress_bar,
+    ):
+        print(epoch, flush=True)
+    return history
+
+
+def progress_bar(batches: Iterable[int]) -> Iterable[int]:
+    """The batches of an epoch, with a bar on standard error if that is a terminal."""
+    from tqdm import tqdm
+
+    return cast(Iterable[int], tqdm(batches, unit="batch", leave=False, disable=None))
+
+
+def _ready(data: Any, dtype: Any, rng: Generator) -> tuple[Array, ...]:
+    """The arrays of ``data``, checked, as the parameters want them, on the device of ``rng``."""
+    arrays = data if isinstance(data, tuple) else (data,)
+    ready = []
+    for x in arrays:
+        x = to_device(x, rng)
+        if x.ndim == 0 or len(x) == 0 or len(x) != len(arrays[0]):
+            raise ValueError(
+                "data is an array of at least one sample, or a tuple of arrays of as many samples "
+                f"each, got shapes {[np.shape(a) for a in arrays]}"
+            )
+        if x.dtype.kind not in "fiu":
+            raise TypeError(f"data holds numbers, got {x.dtype}")
+        if x.dtype.kind == "f":
+            bad = int(to_host((~np.isfinite(x)).sum()))
+            if bad:
+                raise ValueError(
+                    f"{bad} of the {x.size} numbers in the data are NaN or infinite: remove or "
+                    "replace them"
+                )
+            x = x.astype(dtype, copy=False)
+        ready.append(x)
+    return tuple(ready)
+
+
+def _returned(losses: Yields[Tensor, None, Mapping[str, Any] | None]) -> Mapping[str, Any]:
+    """What a model's ``losses`` return once every player has moved."""
+    try:
+        next(losses)
+    except StopIteration as end:
+        return end.value or {}
+    raise ValueError("the model's losses yield more costs than it has players")
+
+
+def _mean(values: Sequence[Array], sizes: Sequence[int]) -> float:
+    """The mean over all samples of what was a mean over each batch."""
+    means = to_host(np.stack(values)).astype(np.float64)
+    return float(np.average(means, weights=sizes))
+
+
+def _diagnosis(model: Model, cost: Tensor, epoch: int, step: int, player: int) -> str:
+    first = cost
+    with np.errstate(all="ignore"):
+        for tensor, _ in backward_sweep(cost):  # from the last to the first born
+            if not bool(to_host(np.isfinite(tensor.data).all())):
+                first = tensor
+    if first.operation:
+        where = f"first in the value of {first.operation.__name__}, of shape {first.shape}"
+    else:
+        names = {p: n for n, p in getattr(model, "named_parameters", lambda: ())()}
+        where = f"since the update before made {names.get(first, 'an input')} so"
+    return (
+        f"epoch {epoch}, step {step}: the cost of player {player} of {type(model).__name__} is not "
+        f"finite, {where}; a smaller learning rate is the usual cure"
+    )
