@@ -19,6 +19,7 @@ import numpy.typing as npt
 __all__ = [
     "Array",
     "Generator",
+    "describe_cuda",
     "device_of",
     "fused",
     "generator",
@@ -133,6 +134,16 @@ def generator_from_state(state: dict[str, Any], array: Array | None = None) -> G
     rng = np.random.default_rng(0)
     rng.bit_generator.state = {key: value for key, value in state.items() if key != "device"}
     return rng
+
+
+def describe_cuda() -> str:
+    """The GPU and the CuPy release that device ``"cuda"`` would use, or why there is none."""
+    try:
+        cupy = _cupy()
+    except RuntimeError as error:
+        return str(error)
+    name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
+    return f"CuPy {cupy.__version__} on {name}"
 
 
 def _checked(device: str) -> str:

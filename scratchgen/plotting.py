@@ -223,6 +223,13 @@ def manifold(
     return _draw(stack, ax, n, value_range, 0, across, upwards, ("$h_1$", "$h_2$"))
 
 
+def is_image(shape: tuple[int, ...]) -> bool:
+    """Whether :func:`image_grid` takes samples of this shape."""
+    if len(shape) == 1:
+        return math.isqrt(shape[0]) ** 2 == shape[0]
+    return len(shape) == 2 or (len(shape) == 3 and shape[0] in (1, 3))
+
+
 def save(ax_or_figure: Axes | Figure, path: str | os.PathLike[str]) -> None:
     """Write the whole figure to ``path`` as a PNG of 150 dots per inch: all of it, or nothing.
 

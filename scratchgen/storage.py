@@ -64,7 +64,17 @@ def save(
     parameter of the model, or where the model is built from what JSON cannot hold; ``OSError``
     where the file cannot be written. What was there before is then kept.
     """
-    from safetensors.numpy import save as to_bytes
+    write_atomically(path, to_bytes(model, optimizers, rng, history))
+
+
+def to_bytes(
+    model: Network,
+    optimizers: Sequence[Optimizer] | Optimizer | None = None,
+    rng: Generator | None = None,
+    history: Sequence[Epoch] = (),
+) -> bytes:
+    """The content of the file that :func:`save` writes."""
+    from safetensors.numpy import save as safetensors_of
 
     optimizers = [optimizers] if isinstance(optimizers, Optimizer) else list(optimizers or ())
     arrays = {f"model/{name}": value for name, value in model.state_dict().items()}
@@ -92,7 +102,7 @@ def save(
             )
     text = json.dumps(described, allow_nan=False)
     metadata = {"format": FORMAT, "checkpoint": text, "sha256": _digest(text, on_host)}
-    write_atomically(path, to_bytes(on_host, metadata))
+    return safetensors_of(on_host, metadata)
 
 
 def load(
@@ -101,8 +111,8 @@ def load(
     """The model, optimizers, generator and history that :func:`save` wrote, on ``device``.
 
     Networks of your own are built if their class is among ``classes``. Raises
-    ``FileNotFoundError``, or :class:`CheckpointError` for anything but an intact checkpoint. No code
-    from the file runs, and no more memory is taken than some times its size.
+    ``FileNotFoundError``, or :class:`CheckpointError` for anything but an intact checkpoint. No
+    code from the file runs, and no more memory is taken than some times its size.
     """
     path = Path(path)
     if not path.is_file():

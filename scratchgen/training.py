@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Generator as Yields
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -168,32 +168,63 @@ def fit(
     drop_last: bool = False,
     history: History | None = None,
 ) -> History:
-    """Run :func:`train` to its end, and return the history.
+    """Run :func:`train` to its end with a progress bar, and return the history.
 
-    Shows a progress bar for the batches on a terminal, and prints a line for each epoch. Without
-    ``optimizers``, those that ``model.default_optimizers()`` gives.
+    Without ``optimizers``, those of ``model.default_optimizers()``. Where standard error is no
+    terminal, a line is printed for each epoch instead.
     """
     history = History() if history is None else history
-    for epoch in train(
-        model,
-        data,
-        model.default_optimizers() if optimizers is None else optimizers,
-        epochs=epochs,
-        batch_size=batch_size,
-        rng=rng,
-        drop_last=drop_last,
-        history=history,
-        progress=progress_bar,
-    ):
-        print(epoch, flush=True)
+    with ProgressBar(epochs, len(history)) as bar:
+        for epoch in train(
+            model,
+            data,
+            model.default_optimizers() if optimizers is None else optimizers,
+            epochs=epochs,
+            batch_size=batch_size,
+            rng=rng,
+            drop_last=drop_last,
+            history=history,
+            progress=bar.batches,
+        ):
+            bar.show(epoch)
     return history
 
 
-def progress_bar(batches: Iterable[int]) -> Iterable[int]:
-    """The batches of an epoch, with a bar on standard error if that is a terminal."""
-    from tqdm import tqdm
+class ProgressBar:
+    """One bar for all epochs of a training, on standard error if that is a terminal.
 
-    return cast(Iterable[int], tqdm(batches, unit="batch", leave=False, disable=None))
+    ``batches`` is the ``progress`` of :func:`train`, ``show`` takes each epoch. Where standard
+    error is no terminal, ``show`` prints the epoch to standard output instead, a line for each.
+    """
+
+    def __init__(self, epochs: int, done: int = 0) -> None:
+        from tqdm import tqdm
+
+        form = (
+            "{percentage:3.0f}%|{bar:24}| epoch {n:.0f} of {total} [{elapsed}<{remaining}]{postfix}"
+        )
+        self.bar = tqdm(total=epochs, initial=done, bar_format=form, disable=None)
+
+    def __enter__(self) -> ProgressBar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+
+    def batches(self, starts: Iterable[int]) -> Iterator[int]:
+        """The batches of an epoch, counted as they pass."""
+        starts = list(starts)
+        for start in starts:
+            yield start
+            self.bar.update(1 / len(starts))
+
+    def show(self, epoch: Epoch) -> None:
+        """The values of an epoch that is done."""
+        if self.bar.disable:
+            print(epoch, flush=True)
+        else:
+            self.bar.n = epoch.number
+            self.bar.set_postfix({k: f"{v:.4g}" for k, v in epoch.values().items()})
 
 
 def _ready(data: Any, dtype: Any, rng: Generator) -> tuple[Array, ...]:

@@ -1,0 +1,248 @@
+"""The command line: ``scratchgen train | sample | evaluate | info``.
+
+A run is a folder that needs nothing else: ``config.json``, ``model.safetensors``, ``history.csv``
+and pictures. Exit codes: 0; 2 with one line on standard error for what cannot be done as asked; 130
+after Ctrl-C, with the last epoch saved.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import itertools
+import json
+import math
+import os
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from . import __version__, plotting
+from .backend import describe_cuda, generator, to_host
+from .files import write_atomically
+from .recipes import RECIPES, Data
+from .storage import Checkpoint, load, to_bytes
+from .training import History, ProgressBar, train
+
+CONFIG, MODEL, HISTORY = "config.json", "model.safetensors", "history.csv"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the arguments ask for, and return the exit code."""
+    try:
+        asked = _parser().parse_args(arguments)
+        asked.command(asked)
+    except KeyboardInterrupt as interrupt:
+        print(f"scratchgen: interrupted{interrupt}", file=sys.stderr)
+        return 130
+    except (ValueError, TypeError, RuntimeError, OSError) as error:
+        print(f"scratchgen: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _train(asked: argparse.Namespace) -> None:
+    folder, settings = _new_or_resumed(asked)
+    device, seed = settings["device"], settings["seed"]
+    rng = generator(seed, device)
+    recipe, data = RECIPES[settings["model"]], Data.named(settings["data"])
+    if (folder / MODEL).exists():
+        model, optimizers, saved_rng, history = load(folder / MODEL, device)
+        rng = saved_rng or rng
+        print(f"{folder}: going on after epoch {len(history)}")
+    else:
+        model = recipe.build(settings, data.shape, rng)
+        optimizers, history = model.default_optimizers(), History()
+        for optimizer in optimizers:
+            optimizer.lr = settings["lr"]
+    epochs = train(
+        model,
+        data.train,
+        optimizers,
+        epochs=settings["epochs"],
+        batch_size=settings["batch_size"],
+        rng=rng,
+        history=history,
+        progress=lambda starts: bar.batches(starts),
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    settings |= {"shape": data.shape, "value_range": data.value_range}
+    write_atomically(folder / CONFIG, json.dumps(settings, indent=2).encode())
+    checkpoint, written = to_bytes(model, optimizers, rng, history), -math.inf
+    try:
+        with ProgressBar(settings["epochs"], len(history)) as bar:
+            for epoch in epochs:
+                epoch.report.update(recipe.score(model, data.test, generator(seed, device)))
+                bar.show(epoch)
+                checkpoint = to_bytes(model, optimizers, rng, history)
+                if time.monotonic() - written > 1:  # an epoch may be shorter than a flush to disk
+                    write_atomically(folder / MODEL, checkpoint)
+                    written = time.monotonic()
+    except KeyboardInterrupt:
+        again = f"scratchgen train {settings['model']} --out {folder} --resume"
+        raise KeyboardInterrupt(f"; the last whole epoch is saved, go on with: {again}") from None
+    finally:
+        write_atomically(folder / MODEL, checkpoint)
+        if history:
+            write_atomically(folder / HISTORY, _csv(history))
+    if history:
+        plotting.save(history.plot(), folder / "curves.png")
+    for name, ax in recipe.draw(model, data, generator(seed, device)):
+        plotting.save(ax, folder / f"{name}.png")
+    print(f"{folder}/: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+
+
+def _sample(asked: argparse.Namespace) -> None:
+    settings, checkpoint = _run(asked)
+    if asked.n < 1:
+        raise ValueError(f"--n is at least 1, got {asked.n}")
+    path = asked.out or asked.run / "samples.png"
+    if path.suffix not in (".png", ".npy"):
+        raise ValueError(f"--out ends with .png or .npy, got {path}")
+    rng = generator(asked.seed, settings["device"])
+    samples = to_host(checkpoint.model.sample(asked.n, rng)).reshape(-1, *settings["shape"])
+    if path.suffix == ".npy":
+        file = io.BytesIO()
+        np.save(file, samples)
+        write_atomically(path, file.getvalue())
+    else:
+        low, high = settings["value_range"]
+        plotting.save(plotting.image_grid(samples, value_range=(low, high)), path)
+    print(path)
+
+
+def _evaluate(asked: argparse.Namespace) -> None:
+    settings, checkpoint = _run(asked)
+    data = Data.named(asked.data or settings["data"])
+    if list(data.shape) != settings["shape"]:
+        raise ValueError(
+            f"{asked.run} was trained on samples of shape {settings['shape']}, those in "
+            f"{asked.data} are {list(data.shape)}"
+        )
+    rng = generator(asked.seed, settings["device"])
+    judged = RECIPES[settings["model"]].judge(checkpoint.model, data, rng)
+    print(f"{asked.run}: {settings['model']} after {len(checkpoint.history)} epochs")
+    for name, value in judged.items():
+        print(f"  {name:<{max(map(len, judged))}}  {value}")
+
+
+def _info(_: argparse.Namespace) -> None:
+    build: Any = np.show_config(mode="dicts")
+    blas = build["Build Dependencies"]["blas"]
+    folder = os.environ.get("SCRATCHGEN_DATA", "not set: MNIST is fetched into the user's cache")
+    print(f"scratchgen  {__version__}, Python {platform.python_version()} on {platform.machine()}")
+    print(f"NumPy       {np.__version__}, {blas['name']} {blas['version']}, {os.cpu_count()} cores")
+    for package in ("matplotlib", "safetensors", "tqdm", "pooch"):
+        print(f"{package:<11} {metadata.version(package)}")
+    print(f"cuda        {describe_cuda()}")
+    print(f"models      {', '.join(RECIPES)}")
+    print(f"data        digits (bundled), mnist; SCRATCHGEN_DATA {folder}")
+
+
+def _new_or_resumed(asked: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
+    """The folder of a run and its settings: what was asked, over the defaults or what is there."""
+    given = {k: v for k, v in vars(asked).items() if k not in ("command", "out", "resume")}
+    if asked.resume and asked.out is None:
+        raise ValueError("--resume goes on with a run: name its folder with --out")
+    if asked.resume and (asked.out / CONFIG).exists():
+        settings = _config(asked.out)
+        for name, value in given.items():
+            if name != "epochs" and settings[name] != value:
+                raise ValueError(
+                    f"{asked.out} was begun with {name} {settings[name]}, not {value}: resume it "
+                    "as it is, or begin a new run"
+                )
+        return asked.out, {**settings, **given}
+    if asked.out is not None and (asked.out / CONFIG).exists():
+        raise ValueError(f"{asked.out} holds a run: go on with --resume, or name another folder")
+    lecture = given.get("preset") == "lecture"
+    data = given.get("data", "mnist" if lecture else "digits")
+    settings = {"preset": None, "data": data, "seed": 0, "device": "cpu"}
+    settings |= RECIPES[asked.model].settings(data, lecture) | given
+    base = Path("runs") / f"{asked.model}-{Path(data).stem}"
+    names = itertools.chain([base], (Path(f"{base}-{k}") for k in itertools.count(2)))
+    return asked.out or next(name for name in names if not name.exists()), settings
+
+
+def _run(asked: argparse.Namespace) -> tuple[dict[str, Any], Checkpoint]:
+    """The settings and the checkpoint of a run, on the device that was asked for."""
+    settings = _config(asked.run)
+    settings["device"] = asked.device
+    return settings, load(asked.run / MODEL, asked.device)
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    path = folder / CONFIG
+    if not path.is_file():
+        raise ValueError(f"{folder} holds no run: {CONFIG} is missing; scratchgen train makes one")
+    try:
+        settings: dict[str, Any] = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
+    if settings.get("model") not in RECIPES:
+        raise ValueError(f"{path} is of a model {settings.get('model')!r}, expected {[*RECIPES]}")
+    return settings
+
+
+def _csv(history: History) -> bytes:
+    text = io.StringIO()
+    table = csv.writer(text)
+    table.writerow(["epoch", "seconds", *history[0].values()])
+    table.writerows([e.number, f"{e.seconds:.3f}", *e.values().values()] for e in history)
+    return text.getvalue().encode()
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(f"{message}; see {self.prog} --help")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="scratchgen", description="Deep generative models from scratch.")
+    parser.add_argument("--version", action="version", version=f"scratchgen {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    training = commands.add_parser("train", help="train a model and leave a run folder")
+    training.set_defaults(command=_train)
+    names = training.add_subparsers(dest="model", required=True, metavar="MODEL")
+    for name, recipe in RECIPES.items():
+        model = names.add_parser(name, help=recipe.__doc__, argument_default=argparse.SUPPRESS)
+        model.add_argument("--data", help="digits (default), mnist, or a file .npy or .npz")
+        model.add_argument("--preset", choices=["lecture"], help="the notes' own settings")
+        model.add_argument("--epochs", type=int)
+        model.add_argument("--batch-size", type=int)
+        model.add_argument("--lr", type=float, help="learning rate")
+        model.add_argument("--seed", type=int, help="of weights, batches and noise (default 0)")
+        model.add_argument("--device", choices=["cpu", "cuda"])
+        model.add_argument(
+            "--out", type=Path, default=None, help="folder (default runs/MODEL-DATA)"
+        )
+        model.add_argument("--resume", action="store_true", default=False, help="go on with --out")
+        recipe.add_options(model)
+
+    def for_run(name: str, command: Any, help: str) -> argparse.ArgumentParser:
+        of_run = commands.add_parser(name, help=help)
+        of_run.set_defaults(command=command)
+        of_run.add_argument("run", type=Path, metavar="RUN", help="a folder that train left")
+        of_run.add_argument("--seed", type=int, default=0)
+        of_run.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+        return of_run
+
+    sampling = for_run("sample", _sample, "draw samples from a trained model")
+    sampling.add_argument("--n", type=int, default=64)
+    sampling.add_argument("--out", type=Path, help="FILE.png or FILE.npy (default RUN/samples.png)")
+    evaluation = for_run("evaluate", _evaluate, "say how good a trained model is")
+    evaluation.add_argument("--data", help="other data than it was trained on")
+    commands.add_parser("info", help="versions, devices, data").set_defaults(command=_info)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
