@@ -80,8 +80,8 @@ def _train(asked: argparse.Namespace) -> None:
         with ProgressBar(settings["epochs"], len(history)) as bar:
             for epoch in epochs:
                 epoch.report.update(recipe.score(model, data.test, generator(seed, device)))
-                bar.show(epoch)
                 checkpoint = to_bytes(model, optimizers, rng, history)
+                bar.show(epoch)
                 if time.monotonic() - written > 1:  # an epoch may be shorter than a flush to disk
                     write_atomically(folder / MODEL, checkpoint)
                     written = time.monotonic()

@@ -91,10 +91,10 @@ class VAERecipe:
 
     def settings(self, data: str, lecture: bool) -> dict[str, Any]:
         """Those of the notes; for the small digits two latents, to be seen, and more epochs."""
-        shared = {"hidden": 400, "likelihood": "bernoulli", "lr": 1e-3}
+        shared = {"hidden": 400, "likelihood": "bernoulli"}
         if lecture or data != "digits":
-            return {**shared, "latent": 20, "epochs": 10, "batch_size": 128}
-        return {**shared, "latent": 2, "epochs": 400, "batch_size": 64}
+            return {**shared, "latent": 20, "epochs": 10, "batch_size": 128, "lr": 1e-3}
+        return {**shared, "latent": 2, "epochs": 400, "batch_size": 32, "lr": 2e-3}
 
     def build(self, settings: Mapping[str, Any], shape: tuple[int, ...], rng: Generator) -> vae.VAE:
         """The model; the preset of the notes takes images of 784 pixels and nothing else."""

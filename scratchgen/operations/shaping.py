@@ -48,9 +48,9 @@ def min(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
 def logsumexp(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
     """s = log Σ eˣ along ``axis``, with the largest x taken out:  ∂C/∂x = δ eˣ⁻ˢ.
 
-    An empty sum, or one of −∞ alone, is −∞.
+    A sum of e⁻∞ alone gives −∞. There must be something to sum, as for ``max``.
     """
-    largest = x.max(axis=axis, keepdims=True, initial=-np.inf)
+    largest = x.max(axis=axis, keepdims=True)
     largest = np.where(np.isfinite(largest), largest, np.zeros_like(largest))
     with np.errstate(divide="ignore"):
         kept = np.log(np.exp(x - largest).sum(axis=axis, keepdims=True)) + largest

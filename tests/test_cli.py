@@ -1,0 +1,310 @@
+"""What a person types, and what they see: each command, its files, its exit code, its one line."""
+
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import scratchgen as sg
+from scratchgen import cli
+from tests import strict
+
+QUICK = ["train", "vae", "--epochs", "2", "--hidden", "16"]
+PICTURES = {
+    f"{n}.png" for n in ["curves", "samples", "reconstructions", "latents", "interpolation"]
+}
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def command(*arguments, **settings):
+    return subprocess.Popen(
+        [sys.executable, "-m", "scratchgen.cli", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        **settings,
+    )
+
+
+def test_train_leaves_a_folder_with_model_history_config_and_pictures(elsewhere, capsys):
+    assert cli.main(QUICK) == 0
+    run = elsewhere / "runs" / "vae-digits"
+    assert {p.name for p in run.iterdir()} == {
+        "config.json", "model.safetensors", "history.csv", "manifold.png", *PICTURES,
+    }  # fmt: skip
+    rows = list(csv.DictReader((run / "history.csv").read_text().splitlines()))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert float(rows[1]["cost"]) < float(rows[0]["cost"])
+    assert json.loads((run / "config.json").read_text())["hidden"] == 16
+    printed = capsys.readouterr().out.splitlines()
+    assert [line[:9] for line in printed[:2]] == ["epoch   1", "epoch   2"]
+    assert "samples.png" in printed[-1]
+
+
+def test_every_run_has_a_folder_of_its_own(elsewhere):
+    assert [cli.main(QUICK) for _ in range(3)] == [0, 0, 0]
+    names = {p.name for p in (elsewhere / "runs").iterdir()}
+    assert names == {"vae-digits", "vae-digits-2", "vae-digits-3"}
+
+
+def test_the_same_seed_gives_the_same_run_and_another_one_another():
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        assert cli.main([*QUICK, "--out", name, "--seed", str(seed)]) == 0
+    a, b, c = (sg.load(f"{name}/model.safetensors").model.state_dict() for name in "abc")
+    assert all((a[k] == b[k]).all() for k in a)
+    assert not (a["encoder.0.weight"] == c["encoder.0.weight"]).all()
+
+
+def test_sample_draws_pictures_and_arrays_from_a_run(elsewhere, capsys):
+    cli.main([*QUICK, "--out", "run"])
+    assert cli.main(["sample", "run", "--n", "7", "--out", "seven.npy"]) == 0
+    assert np.load("seven.npy").shape == (7, 1, 8, 8)
+    assert cli.main(["sample", "run", "--n", "9", "--out", "nine.png"]) == 0
+    assert (elsewhere / "nine.png").read_bytes().startswith(b"\x89PNG")
+    assert capsys.readouterr().out.splitlines()[-2:] == ["seven.npy", "nine.png"]
+
+
+def test_evaluate_says_how_good_a_run_is(capsys):
+    cli.main([*QUICK, "--out", "run"])
+    capsys.readouterr()
+    assert cli.main(["evaluate", "run"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("run: vae after 2 epochs")
+    parts = dict(line.strip().split("  ", 1) for line in printed.splitlines()[1:])
+    elbo = float(parts["−ELBO"].split()[0])
+    assert 30 < elbo < 45
+    bound = next(v for k, v in parts.items() if k.startswith("−log p(x)"))
+    assert float(bound.split()[0]) < elbo
+
+
+def test_evaluate_says_the_same_each_time(capsys):
+    cli.main([*QUICK, "--out", "run"])
+    capsys.readouterr()
+    assert cli.main(["evaluate", "run"]) == cli.main(["evaluate", "run"]) == 0
+    printed = capsys.readouterr().out
+    assert printed[: len(printed) // 2] == printed[len(printed) // 2 :]
+
+
+def test_info_names_versions_devices_and_data(capsys):
+    assert cli.main(["info"]) == 0
+    printed = capsys.readouterr().out
+    for word in ("scratchgen", "NumPy", "cuda", "mnist"):
+        assert word in printed
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+def test_a_file_of_ones_own_is_trained_on(elsewhere, likelihood):
+    x = np.random.default_rng(0).random((60, 5)).astype(np.float32)
+    np.save("vectors.npy", x)
+    assert cli.main([*QUICK, "--data", "vectors.npy", "--likelihood", likelihood]) == 0
+    run = elsewhere / "runs" / "vae-vectors"
+    assert {p.name for p in run.glob("*.png")} == {"curves.png", "latents.png"}
+
+
+def test_gaussian_data_beyond_0_and_1_are_drawn_in_their_own_range(elsewhere):
+    rng = np.random.default_rng(0)
+    np.savez("own.npz", images=rng.normal(size=(60, 3, 4, 4)), labels=rng.integers(0, 10, 60))
+    arguments = [*QUICK, "--data", "own.npz", "--likelihood", "gaussian", "--out", "run"]
+    assert cli.main(arguments) == 0
+    assert cli.main(["sample", "run"]) == 0
+    low, high = json.loads((elsewhere / "run" / "config.json").read_text())["value_range"]
+    assert low < -1
+    assert high > 1
+
+
+def test_the_whole_command_line_runs_on_a_device(elsewhere, monkeypatch):
+    strict.install(monkeypatch)
+    assert cli.main([*QUICK, "--device", "cuda", "--out", "there"]) == 0
+    assert cli.main([*QUICK, "--device", "cpu", "--out", "here"]) == 0
+    here, there = (sg.load(f"{name}/model.safetensors").model for name in ("here", "there"))
+    for a, b in zip(here.parameters(), there.parameters(), strict=True):
+        np.testing.assert_allclose(a.data, b.data, atol=1e-5)
+    assert cli.main(["evaluate", "there", "--device", "cuda"]) == 0
+    assert cli.main(["sample", "there", "--device", "cuda"]) == 0
+    more = ["--out", "there", "--epochs", "3", "--resume"]
+    assert cli.main(["train", "vae", *more]) == 0
+
+
+# Resuming
+
+
+def test_a_resumed_run_has_the_bits_of_one_that_was_not_interrupted():
+    assert cli.main([*QUICK, "--out", "whole", "--epochs", "4"]) == 0
+    assert cli.main([*QUICK, "--out", "parts"]) == 0
+    assert cli.main(["train", "vae", "--out", "parts", "--epochs", "4", "--resume"]) == 0
+    whole, parts = (sg.load(f"{name}/model.safetensors") for name in ("whole", "parts"))
+    for a, b in zip(whole.model.parameters(), parts.model.parameters(), strict=True):
+        np.testing.assert_array_equal(a.data, b.data)
+    assert [e.values() for e in whole.history] == [e.values() for e in parts.history]
+
+
+def test_a_run_killed_at_ten_random_moments_and_resumed_has_the_bits_of_one_that_was_not(elsewhere):
+    epochs, moments, killed = 100, random.Random(0), 0
+    arguments = ["train", "vae", "--hidden", "64", "--batch-size", "16", "--epochs"]
+    while killed < 10:
+        process = command(*arguments, epochs, "--out", "killed", "--resume")
+        try:
+            _, errors = process.communicate(timeout=moments.uniform(0.2, 1.5))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            killed += 1
+        else:  # it came to its end before it was killed: let it go on for longer
+            assert process.returncode == 0, errors
+            epochs += 100
+    for run in ("killed", "whole"):
+        process = command(*arguments, epochs, "--out", run, "--resume")
+        _, errors = process.communicate()
+        assert process.returncode == 0, errors
+    killed_run, whole = (sg.load(f"{run}/model.safetensors") for run in ("killed", "whole"))
+    for a, b in zip(whole.model.parameters(), killed_run.model.parameters(), strict=True):
+        np.testing.assert_array_equal(a.data, b.data)
+    assert [e.values() for e in whole.history] == [e.values() for e in killed_run.history]
+
+
+def test_ctrl_c_saves_the_last_epoch_says_how_to_go_on_and_exits_130():
+    process = command("train", "vae", "--epochs", "100000", "--out", "run")
+    for line in process.stdout:
+        if line.startswith("epoch   3"):
+            break
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert process.returncode == 130
+    assert errors.count("\n") == 1
+    assert "scratchgen train vae --out run --resume" in errors
+    history = sg.load("run/model.safetensors").history
+    assert len(history) >= 3
+    assert (
+        cli.main(["train", "vae", "--out", "run", "--resume", "--epochs", str(len(history))]) == 0
+    )
+
+
+# Bad input: one line on standard error, exit code 2, and nothing begun
+
+
+def saved(name, **arrays):
+    np.savez(name, **arrays)
+    return name
+
+
+IMAGES = np.full((20, 1, 4, 4), 0.5, np.float32)
+NAN = np.where(np.arange(20)[:, None, None, None] == 3, np.nan, IMAGES)
+
+REFUSED = {
+    "an unknown model": (["train", "transformer"], "invalid choice: 'transformer'"),
+    "no command": ([], "the following arguments are required"),
+    "an unknown option": (["train", "vae", "--speed", "9"], "unrecognized arguments: --speed 9"),
+    "a missing file": (["train", "vae", "--data", "no.npy"], "no.npy does not exist"),
+    "unknown data": (["train", "vae", "--data", "cifar"], "got 'cifar'"),
+    "another size": (["train", "vae", "--preset", "lecture", "--data", "digits"], "784 pixels"),
+    "a negative rate": (["train", "vae", "--lr", "-1"], "lr is a number from 0"),
+    "a rate of NaN": (["train", "vae", "--lr", "nan"], "lr is a number from 0"),
+    "a fraction of an epoch": (["train", "vae", "--epochs", "1.5"], "invalid int value: '1.5'"),
+    "negative epochs": (["train", "vae", "--epochs", "-1"], "epochs ≥ 0"),
+    "an empty batch": (["train", "vae", "--batch-size", "0"], "batch_size ≥ 1"),
+    "a negative seed": (["train", "vae", "--seed", "-3"], "non-negative integer, got -3"),
+    "no latents": (["train", "vae", "--latent", "0"], "at least one"),
+    "an unknown device": (["train", "vae", "--device", "tpu"], "invalid choice: 'tpu'"),
+    "resuming nothing": (["train", "vae", "--resume"], "name its folder with --out"),
+    "a folder below a file": (["train", "vae", "--epochs", "1", "--out", "file/run"], "file"),
+    "no run": (["sample", "nowhere"], "nowhere holds no run"),
+    "no run to judge": (["evaluate", "nowhere"], "nowhere holds no run"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_in_one_line_with_exit_code_2(elsewhere, name, capsys):
+    (elsewhere / "file").write_text("")
+    arguments, words = REFUSED[name]
+    assert cli.main(arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith("scratchgen: ")
+    assert printed.err.count("\n") == 1
+    assert words in printed.err
+    assert not (elsewhere / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"images": NAN}, "not finite"),
+        ({"images": IMAGES[:, 0, 0, 0]}, "expected"),
+        ({"images": IMAGES * 3}, "a Bernoulli likelihood takes data in [0, 1], got 1.5 to 1.5"),
+        ({"images": IMAGES, "labels": np.full(20, -1)}, "label 0 is -1"),
+        ({"images": IMAGES, "labels": np.full(20, 10)}, "labels up to 10, expected 0 to 9"),
+        ({"images": IMAGES, "labels": np.zeros(19, int)}, "labels"),
+        ({"images": IMAGES[:5]}, "5 samples, at least 10"),
+    ],
+)
+def test_data_that_are_no_samples_are_refused(elsewhere, arrays, words, capsys):
+    assert cli.main(["train", "vae", "--data", saved("own.npz", **arrays)]) == 2
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1
+    assert words in printed
+    assert not (elsewhere / "runs").exists()
+
+
+def test_cuda_without_cupy_is_refused(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    assert cli.main([*QUICK, "--device", "cuda"]) == 2
+    assert "needs CuPy, which is not installed" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_is_refused(monkeypatch, capsys):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied", "runs")
+
+    monkeypatch.setattr(cli.Path, "mkdir", refuse)
+    assert cli.main(QUICK) == 2
+    assert capsys.readouterr().err == "scratchgen: [Errno 13] Permission denied: 'runs'\n"
+
+
+def test_a_corrupt_cache_is_refused(elsewhere, monkeypatch, capsys):
+    monkeypatch.setenv("SCRATCHGEN_DATA", str(elsewhere))
+    for name in ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"):
+        (elsewhere / name).write_bytes(b"not MNIST")
+    assert cli.main(["train", "vae", "--data", "mnist"]) == 2
+    printed = capsys.readouterr().err
+    assert "train-images-idx3-ubyte" in printed
+    assert printed.count("\n") == 1
+
+
+def test_a_folder_that_holds_a_run_is_not_overwritten(capsys):
+    assert cli.main([*QUICK, "--out", "run"]) == 0
+    assert cli.main([*QUICK, "--out", "run"]) == 2
+    assert "run holds a run: go on with --resume" in capsys.readouterr().err
+
+
+def test_a_run_is_resumed_as_it_was_begun(capsys):
+    assert cli.main([*QUICK, "--out", "run"]) == 0
+    assert cli.main(["train", "vae", "--out", "run", "--resume", "--seed", "5"]) == 2
+    assert "begun with seed 0, not 5" in capsys.readouterr().err
+
+
+def test_a_damaged_run_is_named(elsewhere, capsys):
+    assert cli.main([*QUICK, "--out", "run"]) == 0
+    (elsewhere / "run" / "model.safetensors").write_bytes(b"0" * 1000)
+    assert cli.main(["sample", "run"]) == 2
+    assert "model.safetensors is no intact checkpoint" in capsys.readouterr().err
+    (elsewhere / "run" / "config.json").write_text("{")
+    assert cli.main(["sample", "run"]) == 2
+    assert "config.json is damaged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "vae", "--help"], ["--version"]])
+def test_help_exits_with_0(arguments):
+    with pytest.raises(SystemExit) as end:
+        cli.main(arguments)
+    assert end.value.code == 0

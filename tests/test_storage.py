@@ -1,0 +1,224 @@
+"""A checkpoint is whole or refused, holds no code, and training goes on from it bit for bit."""
+
+import json
+import tracemalloc
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+import scratchgen as sg
+from scratchgen import models, nn, optim, storage
+from tests import strict
+
+
+def trained(epochs=1, device="cpu", optimizer=None):
+    rng = sg.generator(0, device)
+    model = models.vae.dense(64, 12, 3, rng)
+    optimizers = [optimizer(model.parameters())] if optimizer else model.default_optimizers()
+    images, _ = sg.datasets.digits("test")
+    history = sg.History()
+    for _ in sg.train(
+        model, images, optimizers, epochs=epochs, batch_size=50, rng=rng, history=history
+    ):
+        pass
+    return model, optimizers, rng, history
+
+
+def go_on(model, optimizers, rng, history, epochs):
+    images, _ = sg.datasets.digits("test")
+    for _ in sg.train(
+        model, images, optimizers, epochs=epochs, batch_size=50, rng=rng, history=history
+    ):
+        pass
+    return model.state_dict()
+
+
+OPTIMIZERS = {
+    "SGD": lambda p: optim.SGD(p, 1e-3),
+    "momentum": lambda p: optim.SGD(p, 1e-3, momentum=0.9, nesterov=True, weight_decay=1e-4),
+    "AdaGrad": lambda p: optim.AdaGrad(p),
+    "RMSprop": lambda p: optim.RMSprop(p, 1e-3, momentum=0.5),
+    "Adam": lambda p: optim.Adam(p),
+    "AdamW": lambda p: optim.AdamW(p),
+    "LBFGS": lambda p: optim.LBFGS(p, 1e-3, history_size=5),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_training_goes_on_from_a_checkpoint_bit_for_bit(tmp_path, name):
+    uninterrupted = trained(3, optimizer=OPTIMIZERS[name])[0].state_dict()
+    sg.save(tmp_path / "run.safetensors", *trained(1, optimizer=OPTIMIZERS[name]))
+    resumed = go_on(*sg.load(tmp_path / "run.safetensors"), epochs=3)
+    for key, value in uninterrupted.items():
+        np.testing.assert_array_equal(resumed[key], value)
+
+
+def test_training_on_a_device_goes_on_from_a_checkpoint_bit_for_bit(tmp_path, monkeypatch):
+    strict.install(monkeypatch)
+    uninterrupted = trained(2, "cuda")[0].state_dict()
+    sg.save(tmp_path / "run.safetensors", *trained(1, "cuda"))
+    resumed = go_on(*sg.load(tmp_path / "run.safetensors", "cuda"), epochs=2)
+    for key, value in uninterrupted.items():
+        np.testing.assert_array_equal(sg.to_host(resumed[key]), sg.to_host(value))
+
+
+def test_a_checkpoint_gives_back_what_was_saved(tmp_path):
+    model, optimizers, _, history = saved = trained(2)
+    optimizers[0].lr = 0.5
+    sg.save(tmp_path / "run.safetensors", *saved)
+    loaded = sg.load(tmp_path / "run.safetensors")
+    assert repr(loaded.model) == repr(model)
+    assert loaded.history == history
+    assert loaded.optimizers[0].lr == 0.5
+    assert loaded.rng.bit_generator.state == saved[2].bit_generator.state
+
+
+def test_a_model_alone_can_be_saved_and_keeps_its_dtype(tmp_path):
+    model = models.vae.dense(64, 12, 3, sg.generator(0)).astype(np.float64)
+    sg.save(tmp_path / "model.safetensors", model)
+    loaded = sg.load(tmp_path / "model.safetensors")
+    assert (loaded.optimizers, loaded.rng, loaded.history) == ([], None, [])
+    assert {p.dtype for p in loaded.model.parameters()} == {np.dtype(np.float64)}
+
+
+def test_the_arrays_can_be_read_by_any_safetensors_reader(tmp_path):
+    model = trained()[0]
+    sg.save(tmp_path / "model.safetensors", model)
+    arrays = load_file(tmp_path / "model.safetensors")
+    for name, value in model.state_dict().items():
+        np.testing.assert_array_equal(arrays[f"model/{name}"], value)
+
+
+class Twice(nn.Network):
+    def __init__(self, layer, times=2):
+        self.layer, self.times = layer, times
+
+    def __call__(self, x, rng=None):
+        return self.times * self.layer(x, rng)
+
+
+def test_a_network_of_ones_own_is_loaded_if_its_class_is_given(tmp_path):
+    network = Twice(nn.Linear(3, 2, rng=sg.generator(0)), times=3)
+    sg.save(tmp_path / "own.safetensors", network)
+    with pytest.raises(sg.CheckpointError, match=r"'Twice', which is no class of scratchgen"):
+        sg.load(tmp_path / "own.safetensors")
+    loaded = sg.load(tmp_path / "own.safetensors", classes=[Twice]).model
+    x = np.ones((1, 3), np.float32)
+    np.testing.assert_array_equal(loaded(x).data, network(x).data)
+
+
+def test_a_checkpoint_with_numbers_that_are_not_finite_is_refused_and_the_old_one_kept(tmp_path):
+    path = tmp_path / "run.safetensors"
+    model, *rest = trained()
+    sg.save(path, model, *rest)
+    before = path.read_bytes()
+    model.parameters()[2].data[0, 0] = np.nan
+    with pytest.raises(ValueError, match=r"encoder\.2\.weight holds NaN"):
+        sg.save(path, model, *rest)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint at .*nowhere"):
+        sg.load(tmp_path / "nowhere")
+
+
+def intact_or_refused(path, intact):
+    """Whether a file loads with the content that it had; raises unless it does or is refused."""
+    size = path.stat().st_size
+    tracemalloc.start()
+    try:
+        loaded = sg.load(path).model.state_dict()
+    except sg.CheckpointError:
+        return False
+    finally:
+        assert tracemalloc.get_traced_memory()[1] < 20 * size + 1_000_000
+        tracemalloc.stop()
+    for name, value in intact.items():
+        np.testing.assert_array_equal(loaded[name], value)
+    return True
+
+
+def test_a_checkpoint_that_is_cut_off_anywhere_is_refused(tmp_path):
+    path = tmp_path / "run.safetensors"
+    sg.save(path, *trained())
+    intact, content = sg.load(path).model.state_dict(), path.read_bytes()
+    for place in np.linspace(0, len(content) - 1, 50).astype(int):
+        path.write_bytes(content[:place])
+        assert not intact_or_refused(path, intact)
+
+
+def test_a_checkpoint_with_any_byte_flipped_is_refused_or_has_the_same_content(tmp_path):
+    path = tmp_path / "run.safetensors"
+    sg.save(path, *trained())
+    intact, content = sg.load(path).model.state_dict(), path.read_bytes()
+    rng = np.random.default_rng(0)
+    header = 8 + int.from_bytes(content[:8], "little")
+    places = [*rng.integers(0, header, 100), *rng.integers(0, len(content), 100)]
+    for place in places:
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << rng.integers(8)
+        path.write_bytes(damaged)
+        intact_or_refused(path, intact)
+
+
+def forged(path, change):
+    """A file whose digest is right, with a description of the forger's choice."""
+    arrays = load_file(path)
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        described = json.loads(file.metadata()["checkpoint"])
+    text = change(described)
+    digest = storage._digest(text, arrays)
+    save_file(arrays, path, {"format": storage.FORMAT, "checkpoint": text, "sha256": digest})
+
+
+def set_in(described, value, *keys):
+    inner = described
+    for key in keys[:-1]:
+        inner = inner[key]
+    inner[keys[-1]] = value
+    return json.dumps(described)
+
+
+FIRST_LAYER = ("model", "settings", "encoder", "settings", "layers", 0, "settings")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: set_in(d, 10**12, *FIRST_LAYER, "n_in"),
+        lambda d: set_in(d, 10**30, *FIRST_LAYER, "n_in"),
+        lambda d: set_in(d, 65, *FIRST_LAYER, "n_in"),
+        lambda d: set_in(d, 64.5, *FIRST_LAYER, "n_in"),
+        lambda d: set_in(d, -1, *FIRST_LAYER, "n_in"),
+        lambda d: set_in(d, "os.system", "model", "class"),
+        lambda d: set_in(d, {}, "model", "settings"),
+        lambda d: set_in(d, ["encoder.0.weight"], "optimizers", 0, "moves"),
+        lambda d: set_in(d, ["no.such.parameter"], "optimizers", 0, "moves"),
+        lambda d: set_in(d, "adam", "optimizers", 0, "class"),
+        lambda d: set_in(d, {"device": "cpu"}, "rng"),
+        lambda d: set_in(d, [{"number": 1}], "history"),
+        lambda d: "[" * 100_000,
+        lambda d: "[]",
+        lambda d: "9" * 10_000,
+    ],
+)
+def test_a_forged_description_is_refused_in_bounded_memory(tmp_path, change):
+    path = tmp_path / "run.safetensors"
+    sg.save(path, *trained())
+    forged(path, change)
+    tracemalloc.start()
+    with pytest.raises(sg.CheckpointError, match="is no intact checkpoint"):
+        sg.load(path)
+    assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    tracemalloc.stop()
+
+
+def test_an_optimizer_of_another_model_is_refused(tmp_path):
+    model, stranger = trained()[0], trained()[0]
+    with pytest.raises(ValueError, match="tensors that the model lacks"):
+        sg.save(tmp_path / "run.safetensors", model, stranger.default_optimizers())
