@@ -139,8 +139,8 @@ def gradient(
             hint = "leave it out, or ask for zeros with unused='zeros'"
             raise ValueError(f"the cost does not depend on wrt[{k}], of shape {x.shape}: {hint}")
         result = deltas[x] if x in deltas else np.zeros_like(x.data)
-        shared = result.base is not None or id(result) in given
-        gradients.append(result.copy() if shared else result)
+        shared = result.base is not None or id(result) in given or isinstance(result, np.generic)
+        gradients.append(np.copy(result) if shared else result)
         given.add(id(result))
     return gradients
 
