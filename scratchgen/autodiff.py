@@ -17,6 +17,7 @@ import functools
 import inspect
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Protocol, TypeAlias, cast
 
 import numpy as np
@@ -31,14 +32,13 @@ _births = itertools.count()
 class Operation(Protocol):
     """What ``differentiable`` makes of a rule: arrays in, array out; a tensor in, tensor out."""
 
-    __name__: str
     rule: Callable[..., Rule]
 
     def __call__(self, *arguments: Any, **settings: Any) -> Any:
         """The value of the rule, recorded if any argument is a tensor."""
 
 
-def _bound_with_the_rules(*_: Any) -> Any:
+def _bound_later(*_: Any) -> Any:
     raise RuntimeError("the operators of a Tensor are in scratchgen.operations: import that")
 
 
@@ -53,10 +53,10 @@ class Tensor:
     __slots__ = ("__weakref__", "birth", "data", "equations", "inputs", "operation")
     __array_ufunc__ = None  # array ∘ tensor is left to the tensor's operator
     __iter__ = None
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _bound_with_the_rules
-    __truediv__ = __rtruediv__ = __pow__ = __rpow__ = __matmul__ = _bound_with_the_rules
-    __rmatmul__ = __neg__ = __abs__ = __getitem__ = _bound_with_the_rules
-    __lt__ = __le__ = __gt__ = __ge__ = sum = mean = reshape = transpose = _bound_with_the_rules
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = _bound_later
+    __rtruediv__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = __neg__ = _bound_later
+    __abs__ = __getitem__ = __lt__ = __le__ = __gt__ = __ge__ = _bound_later
+    sum = mean = reshape = transpose = _bound_later
 
     def __init__(self, data: Any, operation: Any = None, inputs: Any = (), equations: Any = ()):
         if type(data) is not np.ndarray or data.dtype.kind != "f":
@@ -72,9 +72,6 @@ class Tensor:
     def changed(self) -> None:
         """Say that ``data`` was changed in place: costs recorded before it no longer stand."""
         self.birth = next(_births)
-
-    def __len__(self) -> int:
-        return len(self.data)
 
     def __float__(self) -> float:
         return float(self.data)
@@ -97,27 +94,27 @@ def differentiable(rule: Callable[..., Rule]) -> Operation:
     equation for each array, ``None`` for one of labels or indices. Given plain arrays only, the
     operation returns a plain array and records nothing. The rule itself is ``operation.rule``.
     """
-    parameters = list(inspect.signature(rule).parameters.values())
-    names = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
+    signature = inspect.signature(rule)
+    parameters = signature.parameters.values()
+    names = {p.name: p.default for p in parameters if p.kind is not p.KEYWORD_ONLY}
     sequence = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-    parameters = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in parameters]
-    signature = inspect.Signature(parameters, return_annotation="Tensor | Array")
+    with suppress(ValueError):  # where a required setting follows an optional one, only by name
+        by_position = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in parameters]
+        signature = inspect.Signature(by_position, return_annotation="Tensor | Array")
 
     @functools.wraps(rule)
     def operation(*arguments: Any, **settings: Any) -> Any:
         if sequence or len(arguments) != len(names):
             settings = signature.bind(*arguments, **settings).arguments
-            arrays = [settings.pop(name, None) for name in names]
+            arrays = [settings.pop(name, default) for name, default in names.items()]
             arguments = tuple(arrays[0] if sequence else arrays)
         arrays = [x.data if isinstance(x, Tensor) else x for x in arguments]
         value, equations = rule(*arrays, **settings)
         if len(equations) != len(arguments):
             counts = f"{len(arguments)} arrays but {len(equations)} equations"
             raise TypeError(f"{rule.__name__}: {counts}; give one each, or None for no derivative")
-        for x in arguments:
-            if isinstance(x, Tensor):
-                return Tensor(value, operation, arguments, equations)
-        return value
+        recorded = Tensor in map(type, arguments)
+        return Tensor(value, operation, arguments, equations) if recorded else value
 
     operation.__dict__.update(rule=rule, __signature__=signature)
     return cast(Operation, operation)
@@ -136,8 +133,9 @@ def gradient(
     deltas = {x: finished for x, finished in backward_sweep(cost, wrt, delta) if x in wanted}
     for k, x in enumerate(wrt):
         if x not in deltas and unused != "zeros":
-            hint = "leave it out, or ask for zeros with unused='zeros'"
-            raise ValueError(f"the cost does not depend on wrt[{k}], of shape {x.shape}: {hint}")
+            raise ValueError(
+                f"cost does not depend on wrt[{k}] {x.shape}: omit it, or unused='zeros'"
+            )
         result = deltas[x] if x in deltas else np.zeros_like(x.data)
         shared = result.base is not None or id(result) in given or isinstance(result, np.generic)
         gradients.append(np.copy(result) if shared else result)
@@ -159,14 +157,16 @@ def backward_sweep(
         raise TypeError("a gradient is that of one Tensor with respect to a list of Tensors")
     if cost.shape != (() if delta is None else delta.shape):
         hint = "take its .mean() or .sum(), or give delta, its own derivative, in its shape"
-        raise ValueError(
-            f"a gradient is that of one number, the cost has shape {cost.shape}: {hint}"
-        )
+        raise ValueError(f"a gradient is of one number, the cost has shape {cost.shape}: {hint}")
     reached, stack = {cost}, [cost]
     while stack:
-        new = [x for x in stack.pop().inputs if isinstance(x, Tensor) and x not in reached]
-        reached.update(new)
-        stack.extend(new)
+        tensor = stack.pop()
+        for x in tensor.inputs:
+            if isinstance(x, Tensor) and x.birth > tensor.birth:
+                raise ValueError(f"input of {tensor.operation.__name__} changed since: record anew")
+            if isinstance(x, Tensor) and x not in reached:
+                reached.add(x)
+                stack.append(x)
     by_birth = sorted(reached, key=lambda x: x.birth)
     leads = reached if wrt is None else set(wrt)
     for tensor in by_birth:
@@ -186,21 +186,21 @@ def backward_sweep(
 
 def _share(tensor: Tensor, k: int, delta: Array) -> Array:
     """What input k receives of ``delta``: its equation, then broadcasting and promotion undone."""
-    x, equation, name = tensor.inputs[k], tensor.equations[k], tensor.operation.__name__
-    if equation is None or x.birth > tensor.birth:
-        why = "was changed after its use, record the cost anew" if equation else "has no equation"
-        raise ValueError(f"{name}: input {k} {why}")
-    share, shape = equation(delta), x.data.shape
-    if getattr(share, "dtype", None) != delta.dtype:
+    x, equation, name = tensor.inputs[k].data, tensor.equations[k], tensor.operation.__name__
+    if equation is None:
+        raise ValueError(f"{name}: no derivative with respect to input {k}")
+    share = equation(delta)
+    if not hasattr(share, "dtype") or share.dtype != delta.dtype:
         came = getattr(share, "dtype", type(share))
         raise TypeError(f"{name}: equation {k} returned {came} for a δ of {delta.dtype}")
-    if share.shape != shape:
-        extra = share.ndim - len(shape)
-        if extra < 0 or np.broadcast_shapes(shape, share.shape) != share.shape:
-            raise ValueError(f"{name}: equation {k} returned shape {share.shape}, not {shape}")
-        repeated = [i for i in range(share.ndim) if i < extra or shape[i - extra] == 1]
-        share = share.sum(axis=tuple(repeated)).reshape(shape)
-    return share if share.dtype == x.data.dtype else share.astype(x.data.dtype)
+    if share.shape != x.shape:
+        extra = share.ndim - x.ndim
+        repeated = [i for i in range(share.ndim) if i < extra or x.shape[i - extra] == 1]
+        summed = share.sum(axis=tuple(repeated), keepdims=True)
+        if extra < 0 or summed.shape[extra:] != x.shape:
+            raise ValueError(f"{name}: equation {k} returned shape {share.shape}, not {x.shape}")
+        share = summed.reshape(x.shape)
+    return share if share.dtype == x.dtype else share.astype(x.dtype)
 
 
 def value_and_grad(f: Callable[..., Any], argnum: int | tuple[int, ...] = 0) -> Callable[..., Any]:

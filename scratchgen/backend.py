@@ -19,6 +19,7 @@ import numpy.typing as npt
 __all__ = [
     "Array",
     "Generator",
+    "check_generator",
     "describe_cuda",
     "device_of",
     "fused",
@@ -54,6 +55,13 @@ def generator(seed: int | Generator | None, device: str = "cpu") -> Generator:
     if _checked(device) == "cpu":
         return np.random.default_rng(seed)
     return cast(Generator, _cupy().random.default_rng(seed))
+
+
+def check_generator(rng: object) -> None:
+    """Raise ``TypeError`` unless ``rng`` is a generator of NumPy or CuPy."""
+    if not isinstance(rng, np.random.Generator) and device_of(rng) == "cpu":
+        what = rng.__name__ if isinstance(rng, types.ModuleType) else type(rng).__name__
+        raise TypeError(f"rng is a generator, from scratchgen.generator(seed), got {what}")
 
 
 def device_of(x: object) -> str:

@@ -178,13 +178,14 @@ def _rebuild(
     return Checkpoint(model, optimizers, rng, history)
 
 
-class _Blueprint:
-    """Stands in for the generator while an architecture is built: draws zeros, and only so many."""
+class _Blueprint(np.random.Generator):
+    """The generator with which an architecture is built: draws zeros, and only so many."""
 
     def __init__(self, numbers: int) -> None:
+        super().__init__(np.random.PCG64())
         self.left = numbers
 
-    def random(self, size: tuple[int, ...], dtype: Any = np.float64) -> Array:
+    def random(self, size: Any = (), dtype: Any = np.float64, out: Any = None) -> Any:
         self.left -= math.prod(size)
         if self.left < 0:
             raise ValueError("its architecture has more parameters than it holds numbers")

@@ -16,8 +16,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .autodiff import Tensor, backward_sweep, gradient
-from .backend import Array, Generator, device_of, to_device, to_host
+from .autodiff import Tensor, gradient
+from .backend import Array, Generator, check_generator, device_of, to_device, to_host
 from .optim import Optimizer
 
 
@@ -56,13 +56,14 @@ class History(list[Epoch]):
 
     def curves(self) -> dict[str, list[float]]:
         """Each cost and reported quantity over the epochs."""
-        return {name: [epoch.values()[name] for epoch in self] for name in self[0].values()}
+        names = self[0].values() if self else ()
+        return {name: [epoch.values()[name] for epoch in self] for name in names}
 
     def plot(self, ax: Any = None) -> Any:
         """The curves over the epochs, on ``ax`` or on new axes, which are returned."""
         from .plotting import learning_curves
 
-        return learning_curves(self.curves(), ax, first_epoch=self[0].number)
+        return learning_curves(self.curves(), ax, first_epoch=self[0].number if self else 1)
 
 
 class NonFiniteCostError(RuntimeError):
@@ -102,6 +103,7 @@ def train(
         )
     if epochs < 0 or batch_size < 1:
         raise ValueError(f"epochs ≥ 0 and batch_size ≥ 1, got {epochs} and {batch_size}")
+    check_generator(rng)
     arrays = _ready(data, model.players[0][0].dtype, rng)
     if drop_last and len(arrays[0]) < batch_size:
         raise ValueError(
@@ -109,7 +111,7 @@ def train(
             "batch_size, or drop_last=False"
         )
     if hasattr(model, "validate"):
-        model.validate(*arrays)
+        model.validate(_as_given(arrays))
     history = History() if history is None else history
     return _epochs(model, arrays, optimizers, epochs, batch_size, rng, drop_last, history, progress)
 
@@ -133,24 +135,26 @@ def _epochs(
         began = time.perf_counter()
         order = np.argsort(rng.random(n))
         costs: list[list[Array]] = [[] for _ in optimizers]
+        last: dict[int, Tensor] = {}
         reports: dict[str, list[Array]] = {}
         for start in progress(starts):
             batch = tuple([x[order[start : start + batch_size]] for x in arrays])
-            losses = model.losses(batch[0] if len(batch) == 1 else batch, rng)
+            losses = model.losses(_as_given(batch), rng)
             for player, optimizer in enumerate(optimizers):
-                cost = next(losses)
-                if on_host and not np.isfinite(cost.data):
+                cost = _next_cost(losses, player)
+                if on_host and not np.isfinite(cost.data).all():
                     step = len(costs[player]) + 1
                     raise NonFiniteCostError(_diagnosis(model, cost, number, step, player))
-                costs[player].append(cost.data)
                 optimizer.step(gradient(cost, optimizer.parameters))
+                costs[player].append(cost.data)
+                last[player] = cost
             for name, value in _returned(losses).items():
                 reports.setdefault(name, []).append(value)
         means = [_mean(values, sizes) for values in costs]
         if not all(map(math.isfinite, means)):
             player = [math.isfinite(mean) for mean in means].index(False)
             step = int(np.argmin(np.isfinite(to_host(np.stack(costs[player]))))) + 1
-            raise NonFiniteCostError(_diagnosis(model, cost, number, step, player))
+            raise NonFiniteCostError(_diagnosis(model, last[player], number, step, player))
         report = {name: _mean(values, sizes) for name, values in reports.items()}
         epoch = Epoch(number, tuple(means), time.perf_counter() - began, report)
         history.append(epoch)
@@ -229,7 +233,7 @@ class ProgressBar:
 
 def _ready(data: Any, dtype: Any, rng: Generator) -> tuple[Array, ...]:
     """The arrays of ``data``, checked, as the parameters want them, on the device of ``rng``."""
-    arrays = data if isinstance(data, tuple) else (data,)
+    arrays = data if isinstance(data, tuple) and data else (data,)
     ready = []
     for x in arrays:
         x = to_device(x, rng)
@@ -252,6 +256,18 @@ def _ready(data: Any, dtype: Any, rng: Generator) -> tuple[Array, ...]:
     return tuple(ready)
 
 
+def _as_given(arrays: tuple[Array, ...]) -> Any:
+    """One array as itself, several as the tuple that they came in."""
+    return arrays[0] if len(arrays) == 1 else arrays
+
+
+def _next_cost(losses: Iterator[Tensor], player: int) -> Tensor:
+    cost = next(losses, None)
+    if not isinstance(cost, Tensor):
+        raise ValueError(f"the model's losses yield no cost for player {player}, but {cost!r}")
+    return cost
+
+
 def _returned(losses: Yields[Tensor, None, Mapping[str, Any] | None]) -> Mapping[str, Any]:
     """What a model's ``losses`` return once every player has moved."""
     try:
@@ -268,11 +284,13 @@ def _mean(values: Sequence[Array], sizes: Sequence[int]) -> float:
 
 
 def _diagnosis(model: Model, cost: Tensor, epoch: int, step: int, player: int) -> str:
-    first = cost
-    with np.errstate(all="ignore"):
-        for tensor, _ in backward_sweep(cost):  # from the last to the first born
-            if not bool(to_host(np.isfinite(tensor.data).all())):
-                first = tensor
+    reached, stack = {cost}, [cost]
+    while stack:
+        inputs = {x for x in stack.pop().inputs if isinstance(x, Tensor)} - reached
+        reached |= inputs
+        stack.extend(inputs)
+    wrong = [x for x in reached if not bool(to_host(np.isfinite(x.data).all()))]
+    first = min(wrong, key=lambda x: (x.operation is not None, x.birth))
     if first.operation:
         where = f"first in the value of {first.operation.__name__}, of shape {first.shape}"
     else:

@@ -76,6 +76,11 @@ class VAE(nn.Network):
         """−log p(x|h), (n,) nats."""
         x, out = _rows(x), self.decoder(h)
         if self.likelihood == "bernoulli":
+            if out.shape != x.shape:
+                raise ValueError(
+                    f"the decoder gives {out.shape[1:]} numbers for each sample, expected "
+                    f"{x.shape[1]}: the logits of its entries"
+                )
             return ops.bernoulli_nll(out, x)
         mu, log_var = _halves(out, x.shape[1], "decoder", "entries of x")
         return ops.gaussian_nll(mu, log_var, x)
@@ -141,8 +146,12 @@ class VAE(nn.Network):
             log_weights.append(prior_over_posterior - frozen.nll(x, h))
         return ops.logsumexp(np.stack(log_weights), axis=0) - math.log(n_samples)
 
-    def validate(self, x: Array) -> None:
+    def validate(self, x: Any) -> None:
         """Raise ``ValueError`` for data that the likelihood or the networks do not take."""
+        if isinstance(x, tuple):
+            raise ValueError(
+                f"a VAE is trained on images alone, got {len(x)} arrays: pass the first"
+            )
         if self.likelihood == "bernoulli":
             low, high = float(to_host(x.min())), float(to_host(x.max()))
             if low < 0 or high > 1:

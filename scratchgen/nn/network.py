@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..autodiff import Tensor
-from ..backend import Array, Generator, device_of, to_device
+from ..backend import Array, Generator, check_generator, device_of, to_device
 from ..construction import Constructed
 
 N = TypeVar("N", bound="Network")
@@ -19,10 +19,10 @@ N = TypeVar("N", bound="Network")
 class Network(Constructed):
     """A record of parameters and of networks within it; called with arrays or tensors.
 
-    Its parameters are the tensors among its attributes and those of the networks among them, in the
-    order in which they were set: ``self.weight`` of ``self.hidden`` is ``"hidden.weight"``, as in
-    PyTorch. A subclass sets its attributes in its constructor and has a ``__call__(x, rng=None)``:
-    with ``rng`` it may be stochastic (dropout), without, it is deterministic.
+    Its parameters are the tensors among its attributes, then those of the networks among them, each
+    in the order in which they were set: ``self.weight`` of ``self.hidden`` is ``"hidden.weight"``,
+    as in PyTorch. A subclass sets its attributes in its constructor and has a
+    ``__call__(x, rng=None)``: with ``rng`` it may be stochastic (dropout), without, it is not.
     """
 
     def __call__(self, x: Any, rng: Generator | None = None) -> Any:
@@ -30,11 +30,12 @@ class Network(Constructed):
         raise TypeError(f"{type(self).__name__} is not called: it states its own methods")
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        """Yield each parameter with its name, in order."""
+        """Yield each parameter with its name: one's own, then those of each network within."""
         for name, value in vars(self).items():
             if isinstance(value, Tensor):
                 yield name, value
-            elif isinstance(value, Network):
+        for name, value in vars(self).items():
+            if isinstance(value, Network):
                 for inner, parameter in value.named_parameters():
                     yield f"{name}.{inner}", parameter
 
@@ -60,9 +61,10 @@ class Network(Constructed):
             )
         values = {name: to_device(state[name], device_of(own[name].data)) for name in own}
         for name, value in values.items():
-            if value.shape != own[name].shape:
+            if value.shape != own[name].shape or value.dtype.kind not in "biuf":
                 raise ValueError(
-                    f"{name} has shape {own[name].shape}, the state gives it {value.shape}"
+                    f"{name} is real numbers of shape {own[name].shape}, the state gives it "
+                    f"{value.dtype} of shape {value.shape}"
                 )
         for name, value in values.items():
             own[name].data[...] = value
@@ -115,10 +117,7 @@ class Sequential(Network):
 
 def draw_uniform(shape: tuple[int, ...], bound: float, rng: Generator) -> Array:
     """Initial weights: float32 from the uniform distribution on [−bound, bound)."""
-    if not hasattr(rng, "random"):
-        raise TypeError(
-            f"rng is a generator, from scratchgen.generator(seed), got {type(rng).__name__}"
-        )
+    check_generator(rng)
     weights = rng.random(shape, dtype=np.float32)
     weights *= 2 * bound
     weights -= bound

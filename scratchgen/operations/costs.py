@@ -43,12 +43,13 @@ def cross_entropy(logits: Array, labels: Array) -> Rule:
         raise IndexError(
             f"labels run from {labels.min()} to {labels.max()}, expected 0 to {classes - 1}"
         )
-    of_label = labels[:, None] == np.arange(classes, like=labels)
     z = logits - logits.max(axis=1, keepdims=True)
     p = np.exp(z)
     total = p.sum(axis=1, keepdims=True)
     p /= total
-    return np.log(total[:, 0]) - (z * of_label).sum(axis=1), (
+    of_label = labels[:, None] == np.arange(classes, like=labels)
+    z_of_label = np.take_along_axis(z, labels[:, None], axis=1)
+    return (np.log(total) - z_of_label)[:, 0], (
         lambda delta: delta[:, None] * (p - of_label),
         None,
     )
@@ -68,7 +69,7 @@ def bernoulli_nll(logits: Array, target: Array) -> Rule:
     cost += np.maximum(logits, 0)
     cost -= logits * target
     return _per_sample(cost), (
-        lambda delta: _along(delta, logits) * (logistic(logits) - target),
+        lambda delta: _along(delta, logits) * (logistic(logits) - target).astype(logits.dtype),
         lambda delta: _along(-delta, logits) * logits,
     )
 
@@ -97,6 +98,7 @@ def gaussian_kl(mu: Array, log_var: Array) -> Rule:
 
     ∂C/∂μ = δ μ,  ∂C/∂(log σ²) = ½ δ (σ² − 1). Source: Kingma and Welling 2014, appendix B.
     """
+    mu, log_var = np.broadcast_arrays(mu, log_var)
     excess = np.expm1(log_var)
     return 0.5 * _per_sample(mu * mu + excess - log_var), (
         lambda delta: _along(delta, mu) * mu,

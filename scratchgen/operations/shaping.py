@@ -26,7 +26,7 @@ def mean(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
     """m = (1/n) Σ x along ``axis``:  ∂C/∂x = δ/n, repeated."""
     kept = x.mean(axis=axis, keepdims=True)
     return _reduced(kept, axis, keepdims), (
-        lambda delta: _repeated(delta * (kept.size / x.size), kept, x),
+        lambda delta: _repeated(delta * (kept.size / (x.size or 1)), kept, x),
     )
 
 
@@ -50,13 +50,16 @@ def logsumexp(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
 
     A sum of e⁻∞ alone gives −∞. There must be something to sum, as for ``max``.
     """
-    largest = x.max(axis=axis, keepdims=True)
-    largest = np.where(np.isfinite(largest), largest, np.zeros_like(largest))
+    largest = _finite(x.max(axis=axis, keepdims=True))
     with np.errstate(divide="ignore"):
         kept = np.log(np.exp(x - largest).sum(axis=axis, keepdims=True)) + largest
     return _reduced(kept, axis, keepdims), (
-        lambda delta: delta.reshape(kept.shape) * np.exp(x - kept),
+        lambda delta: delta.reshape(kept.shape) * np.exp(x - _finite(kept)),
     )
+
+
+def _finite(x: Array) -> Array:
+    return np.where(np.isfinite(x), x, np.zeros_like(x))
 
 
 def _reduced(kept: Array, axis: Axis, keepdims: bool) -> Array:

@@ -67,6 +67,8 @@ class LBFGS(Optimizer):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up a state that :meth:`state_dict` gave; ``ValueError`` where it does not fit."""
+        if not {"s", "y"} <= state.keys():
+            raise ValueError(f"the state of LBFGS holds s and y, got {sorted(state)}")
         s, y = state["s"], state["y"]
         if s.shape != y.shape or (len(s) and s.shape[1:] != self._theta.shape):
             raise ValueError(f"s and y are rows of {self._theta.size} numbers, got {s.shape}")

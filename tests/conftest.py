@@ -1,0 +1,53 @@
+"""What every test may ask for: how many examples, on which device, how long."""
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+import scratchgen as sg
+from tests import strict
+
+# A device is the same for every example of a theorem, so its fixture may be shared by them.
+_ANY_SPEED = {
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+}
+settings.register_profile("quick", max_examples=30, derandomize=True, **_ANY_SPEED)
+settings.register_profile("thorough", max_examples=500, **_ANY_SPEED)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="run the full trainings too")
+    parser.addoption(
+        "--device", choices=["cpu", "cuda"], default="cpu", help="cuda: on CuPy and its GPU too"
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--slow"):
+        skip = pytest.mark.skip(reason="a full training, of minutes: run with --slow")
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(skip)
+
+
+def pytest_generate_tests(metafunc):
+    if "device" in metafunc.fixturenames:
+        real = ["cuda"] if metafunc.config.getoption("--device") == "cuda" else []
+        metafunc.parametrize("device", ["cpu", "strict", *real], indirect=True)
+
+
+@pytest.fixture
+def device(request, monkeypatch):
+    """``"cpu"``, then ``"cuda"`` on the strict stand-in, with ``--device cuda`` also on CuPy."""
+    if request.param == "strict":
+        strict.install(monkeypatch)
+    return "cpu" if request.param == "cpu" else "cuda"
+
+
+@pytest.fixture
+def on_device(device):
+    """The function that moves an array to the device of the test."""
+    return lambda array: sg.to_device(array, device)

@@ -1,0 +1,112 @@
+"""Activations far out, where they saturate, and against what they are composed of."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+import scratchgen as sg
+from scratchgen import operations as ops
+from tests.rules import along_an_axis, random_delta, value_and_shares
+from tests.strategies import arrays, seeds
+
+FAR = np.array([-1000.0, -800, -710, -40, -37, -1, 1, 37, 40, 710, 800, 1000])
+
+IN_TORCH = {
+    "sigmoid": lambda torch, z: torch.sigmoid(z),
+    "tanh": lambda torch, z: torch.tanh(z),
+    "relu": lambda torch, z: torch.relu(z),
+    "leaky_relu": lambda torch, z: torch.nn.functional.leaky_relu(z),
+    "elu": lambda torch, z: torch.nn.functional.elu(z),
+    "softplus": lambda torch, z: torch.logaddexp(z, torch.zeros_like(z)),
+    "silu": lambda torch, z: torch.nn.functional.silu(z),
+    "softmax": lambda torch, z: torch.softmax(z, -1),
+    "log_softmax": lambda torch, z: torch.log_softmax(z, -1),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", IN_TORCH)
+def test_far_out_value_and_derivative_are_finite_and_those_of_pytorch(name, dtype):
+    torch = pytest.importorskip("torch", reason="PyTorch is the oracle: pip install torch")
+    z = FAR.astype(dtype)
+    delta = np.linspace(-2, 3, len(z)).astype(dtype)
+    value, (share,) = value_and_shares(getattr(ops, name), (z,), {}, delta)
+    theirs = torch.tensor(z, requires_grad=True)
+    expected = IN_TORCH[name](torch, theirs)
+    (gradient,) = torch.autograd.grad(expected, theirs, torch.tensor(delta))
+    assert np.isfinite(value).all()
+    assert np.isfinite(share).all()
+    tolerance = 1e-10 if dtype is np.float64 else 1e-6
+    np.testing.assert_allclose(value, expected.detach().numpy(), tolerance, tolerance)
+    np.testing.assert_allclose(share, gradient.numpy(), tolerance, tolerance)
+
+
+def test_the_sigmoid_keeps_its_digits_where_it_is_small():
+    z = np.array([-700.0, -300.0, -40.0])
+    value, (share,) = value_and_shares(ops.sigmoid, (z,), {}, np.ones(3))
+    np.testing.assert_allclose(value, np.exp(z), rtol=1e-12)
+    np.testing.assert_allclose(share, np.exp(z), rtol=1e-12)
+    np.testing.assert_allclose(ops.softplus(z), np.exp(z), rtol=1e-12)
+
+
+def test_the_sigmoid_and_its_complement_add_up_to_1():
+    np.testing.assert_allclose(ops.sigmoid(FAR) + ops.sigmoid(-FAR), 1, rtol=1e-15)
+
+
+def composed_sigmoid(z):
+    return 1 / (1 + ops.exp(-z))
+
+
+COMPOSITIONS = {
+    "sigmoid": composed_sigmoid,
+    "tanh": lambda z: 2 * composed_sigmoid(2 * z) - 1,
+    "relu": lambda z: ops.maximum(z, 0.0),
+    "leaky_relu": lambda z: ops.maximum(z, 0.01 * z),
+    "elu": lambda z: ops.where(z > 0, z, ops.exp(z) - 1),
+    "softplus": lambda z: ops.log(1 + ops.exp(z)),
+    "silu": lambda z: z * composed_sigmoid(z),
+}
+
+
+@pytest.mark.parametrize("name", COMPOSITIONS)
+@given(z=arrays(None, (-6.0, -0.1), (0.1, 6.0)), seed=seeds)
+def test_fused_is_composed(name, z, seed):
+    z, delta = sg.Tensor(z), random_delta(z, seed)
+    fused, composed = getattr(ops, name)(z), COMPOSITIONS[name](z)
+    np.testing.assert_allclose(fused.data, composed.data, rtol=1e-10, atol=1e-10)
+    (of_fused,), (of_composed,) = (sg.gradient(a, [z], delta=delta) for a in (fused, composed))
+    np.testing.assert_allclose(of_fused, of_composed, rtol=1e-10, atol=1e-10)
+
+
+@given(example=along_an_axis(), seed=seeds)
+def test_log_softmax_is_the_logarithm_of_softmax_and_z_less_its_logsumexp(example, seed):
+    (z,), settings = example
+    z, delta = sg.Tensor(z), random_delta(z, seed)
+    fused = ops.log_softmax(z, **settings)
+    exponential = ops.exp(z)
+    for composed in (
+        ops.log(ops.softmax(z, **settings)),
+        z - ops.logsumexp(z, keepdims=True, **settings),
+        ops.log(exponential / ops.sum(exponential, keepdims=True, **settings)),
+    ):
+        np.testing.assert_allclose(fused.data, composed.data, rtol=1e-10, atol=1e-10)
+        for ours, theirs in zip(
+            sg.gradient(fused, [z], delta), sg.gradient(composed, [z], delta), strict=True
+        ):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-10)
+
+
+@given(example=along_an_axis(), seed=seeds)
+def test_softmax_is_a_distribution_that_a_common_shift_leaves_as_it_is(example, seed):
+    (z,), settings = example
+    np.testing.assert_allclose(ops.softmax(z, **settings).sum(**settings), 1, rtol=1e-12)
+    np.testing.assert_allclose(ops.softmax(z + 5.0, **settings), ops.softmax(z, **settings))
+    _, (share,) = value_and_shares(ops.softmax, (z,), settings, random_delta(z, seed))
+    np.testing.assert_allclose(share.sum(**settings), 0, atol=1e-12)
+
+
+def test_sigmas_derivative_at_the_kink_is_that_of_pytorch():
+    z = sg.Tensor([0.0])
+    assert sg.gradient(ops.relu(z).sum(), [z])[0] == 0
+    assert sg.gradient(ops.leaky_relu(z, slope=0.25).sum(), [z])[0] == 0.25
+    assert sg.gradient(ops.elu(z, alpha=0.25).sum(), [z])[0] == 0.25

@@ -1,0 +1,369 @@
+"""Every rule beside its definition and its peer, and the law that its equations must obey.
+
+``RULES[name]`` says what a rule is drawn from, what its value is in plain NumPy, what it is called
+in PyTorch, and whether it is analytic, so that a complex step gives its derivative to rounding.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from hypothesis import strategies as st
+
+import scratchgen as sg
+from scratchgen import operations as ops
+from tests.strategies import (
+    affine_maps,
+    along_an_axis,
+    arrays,
+    broadcasting_arrays,
+    distinct_arrays,
+    factors,
+    keys,
+    labelled_logits,
+    reductions,
+    samples,
+    seeds,
+    sequences,
+)
+
+STEP = 1e-20  # of the complex step, where no digits are lost
+HALF_STEP = float(np.cbrt(np.finfo(float).eps))  # of central differences
+
+
+@dataclass(frozen=True)
+class Seed:
+    """In the settings, stands for a fresh generator on the device of the arrays."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Case:
+    """A rule, what draws ``(inputs, settings)`` for it, and its two oracles."""
+
+    examples: st.SearchStrategy
+    definition: Callable
+    in_torch: Callable
+    analytic: bool = True
+
+
+def is_real(x):
+    """Whether ``x`` is an input that has a derivative."""
+    return getattr(getattr(x, "dtype", None), "kind", None) == "f" and not np.isscalar(x)
+
+
+def on(device, x):
+    """``x``, and every array and generator within it, on ``device``."""
+    if isinstance(x, Seed):
+        return sg.generator(x.number, device)
+    if isinstance(x, dict):
+        return {name: on(device, value) for name, value in x.items()}
+    if isinstance(x, tuple):
+        return tuple(on(device, value) for value in x)
+    return sg.to_device(x, device) if isinstance(x, np.ndarray) else x
+
+
+def call(operation, inputs, settings):
+    """The operation on ``inputs``, which some take as one sequence."""
+    if operation is ops.concatenate:
+        return operation(list(inputs), **settings)
+    return operation(*inputs, **settings)
+
+
+def value_and_shares(operation, inputs, settings, delta=None, device="cpu"):
+    """The value on plain arrays, and δ's share for every real input, on ``device``.
+
+    ``delta(value)`` makes the δ.
+    """
+    inputs = on(device, tuple(inputs))
+    lifted = [sg.Tensor(x) if is_real(x) else x for x in inputs]
+    recorded = call(operation, lifted, on(device, settings))
+    wrt = [x for x in lifted if isinstance(x, sg.Tensor)]
+    shares = sg.gradient(recorded, wrt, delta=on(device, delta))
+    return call(operation, inputs, on(device, settings)), shares
+
+
+def random_delta(value, seed, dtype=np.float64):
+    """A random δ for ``value``, read-only."""
+    delta = np.asarray(np.random.default_rng(seed).standard_normal(value.shape), dtype)
+    delta.flags.writeable = False
+    return delta
+
+
+def derivative_along(operation, inputs, settings, k, v, analytic):
+    """J v: how the value changes as input ``k`` moves along ``v``."""
+
+    def value(x):
+        moved = [*inputs[:k], x, *inputs[k + 1 :]]
+        if analytic:
+            moved = [x.astype(complex) if is_real(x) else x for x in moved]
+        return operation.rule(*moved, **on("cpu", settings))[0]
+
+    if analytic:
+        return value(inputs[k] + 1j * STEP * v).imag / STEP
+    ahead, behind = value(inputs[k] + HALF_STEP * v), value(inputs[k] - HALF_STEP * v)
+    return (ahead - behind) / (2 * HALF_STEP)
+
+
+def adjoint_defect(operation, inputs, settings, seed, analytic=True):
+    """The largest violation of ⟨δ, J v⟩ = ⟨Jᵀδ, v⟩, relative to the sizes of what is added up.
+
+    For one random δ, every real input, and three random v: one alone may happen to be orthogonal.
+    """
+    value = call(operation, inputs, on("cpu", settings))
+    delta, rng = random_delta(np.asarray(value), seed), np.random.default_rng([seed, 1])
+    _, shares = value_and_shares(operation, inputs, settings, delta)
+    real, largest = [k for k, x in enumerate(inputs) if is_real(x)], 0.0
+    for k, share in [*zip(real, shares, strict=True)] * 3:
+        v = rng.standard_normal(inputs[k].shape)
+        forward = delta * derivative_along(operation, inputs, settings, k, v, analytic)
+        backward = share * v
+        size = np.abs(forward).sum() + np.abs(backward).sum()
+        if size:
+            largest = max(largest, abs(forward.sum() - backward.sum()) / size)
+    return float(largest)
+
+
+def inputs_of(strategy, **settings):
+    """Draw the inputs from ``strategy``, each setting from its own."""
+    return st.tuples(strategy, st.fixed_dictionaries(settings))
+
+
+def one(*within):
+    """One array, its numbers from the intervals ``within``."""
+    return arrays(None, *within).map(lambda x: (x,))
+
+
+ALL = ()
+POSITIVE = ((0.3, 3.0),)
+NOT_ZERO = ((-3.0, -0.2), (0.2, 3.0))
+WIDE = ((-30.0, 30.0),)
+UNSATURATED = ((-5.0, 5.0),)  # so that σ′ has most of its digits left
+
+
+@st.composite
+def apart(draw):
+    """Two arrays that broadcast, and nowhere come close to each other."""
+    x, y = draw(broadcasting_arrays(ALL, ALL))
+    return draw(distinct_arrays(x.shape)), draw(distinct_arrays(y.shape, 0.5))
+
+
+@st.composite
+def reshapings(draw):
+    x = draw(arrays())
+    rest = draw(st.sampled_from([(-1,), (1, -1), (*x.shape[::-1],), (*x.shape, 1), x.size]))
+    return (x,), {"shape": rest if x.size else x.shape[::-1]}
+
+
+@st.composite
+def transpositions(draw):
+    x = draw(arrays())
+    order = draw(st.permutations(range(x.ndim)))
+    return (x,), {"axes": draw(st.sampled_from([None, order, [k - x.ndim for k in order]]))}
+
+
+@st.composite
+def picks(draw):
+    x = draw(arrays())
+    return (x,), {"key": draw(keys(x.shape))}
+
+
+def choices():
+    """A condition, and two arrays to choose from."""
+    return broadcasting_arrays(ALL, ALL, ALL).map(
+        lambda drawn: (np.asarray(drawn[0] > 0), *drawn[1:])
+    )
+
+
+def powers():
+    """Any positive base, any base but 0 to an integer, and a number to any power."""
+    integers = st.tuples(arrays(None, *NOT_ZERO), st.sampled_from([-2, -1, 0, 1, 2, 3]))
+    of_a_number = st.tuples(st.sampled_from([0.5, 2, 3.0]), arrays())
+    return inputs_of(broadcasting_arrays(POSITIVE, ALL) | integers | of_a_number)
+
+
+def per_sample(cost):
+    """Summed over all axes but the first; of NumPy's arrays and of PyTorch's."""
+    return cost.sum(tuple(range(1, cost.ndim))) if cost.ndim > 1 else cost
+
+
+def torch_dims(axis, x):
+    return tuple(range(x.ndim)) if axis is None else axis
+
+
+def torch_transpose(torch, x, axes):
+    return x.permute(tuple(range(x.ndim)[::-1] if axes is None else axes))
+
+
+def torch_getitem(torch, x, key):
+    places = np.arange(x.numel()).reshape(x.shape)[key]
+    return x.reshape(-1)[torch.tensor(np.array(places))]
+
+
+def dropout_mask(a, p, rng):
+    if rng is None:
+        return np.ones_like(a)
+    return (rng.random(a.shape, dtype=np.float32) >= p) / (1 - p)
+
+
+def torch_bernoulli(torch, z, x):
+    loss = torch.nn.functional.binary_cross_entropy_with_logits
+    return per_sample(loss(*torch.broadcast_tensors(z, x), reduction="none"))
+
+
+def torch_normal(torch, mu, log_var):
+    return torch.distributions.Normal(mu, torch.exp(0.5 * log_var), validate_args=False)
+
+
+def torch_kl(torch, mu, log_var):
+    standard = torch_normal(torch, torch.zeros_like(mu), torch.zeros_like(mu))
+    q = torch_normal(torch, mu, log_var)
+    return per_sample(torch.distributions.kl_divergence(q, standard))
+
+
+RULES = {
+    # arithmetic
+    "add": Case(inputs_of(broadcasting_arrays(ALL, ALL)), np.add, lambda t, x, y: x + y),
+    "subtract": Case(inputs_of(broadcasting_arrays(ALL, ALL)), np.subtract, lambda t, x, y: x - y),
+    "multiply": Case(inputs_of(broadcasting_arrays(ALL, ALL)), np.multiply, lambda t, x, y: x * y),
+    "divide": Case(inputs_of(broadcasting_arrays(ALL, NOT_ZERO)), np.divide, lambda t, x, y: x / y),
+    "negative": Case(inputs_of(one()), np.negative, lambda t, x: -x),
+    "power": Case(powers(), lambda x, y: np.asarray(x, float) ** y, lambda t, x, y: x**y),
+    "matmul": Case(inputs_of(factors()), np.matmul, lambda t, x, y: x @ y),
+    "exp": Case(inputs_of(one(*WIDE)), np.exp, lambda t, x: t.exp(x)),
+    "log": Case(inputs_of(one(*POSITIVE)), np.log, lambda t, x: t.log(x)),
+    "sqrt": Case(inputs_of(one(*POSITIVE)), np.sqrt, lambda t, x: t.sqrt(x)),
+    "square": Case(inputs_of(one()), lambda x: x * x, lambda t, x: x**2),
+    # piecewise
+    "absolute": Case(inputs_of(one(*NOT_ZERO)), np.abs, lambda t, x: x.abs(), analytic=False),
+    "maximum": Case(inputs_of(apart()), np.maximum, lambda t, x, y: t.maximum(x, y)),
+    "minimum": Case(inputs_of(apart()), np.minimum, lambda t, x, y: t.minimum(x, y)),
+    "where": Case(inputs_of(choices()), np.where, lambda t, c, x, y: t.where(c, x, y)),
+    "clip": Case(
+        inputs_of(
+            one((-2.0, -1.1), (-0.9, 0.4), (0.6, 2.0)),
+            lower=st.sampled_from([None, -1, -1.0]),
+            upper=st.just(0.5),
+        ),
+        lambda x, lower, upper: np.where(x > upper, upper, np.where(x < (lower or -9), -1.0, x)),
+        lambda t, x, lower, upper: t.clamp(x, lower, upper),
+    ),
+    # activations
+    "sigmoid": Case(
+        inputs_of(one(*UNSATURATED)), lambda z: 1 / (1 + np.exp(-z)), lambda t, z: t.sigmoid(z)
+    ),
+    "tanh": Case(
+        inputs_of(one(*UNSATURATED)),
+        lambda z: np.expm1(2 * z) / (np.expm1(2 * z) + 2),
+        lambda t, z: t.tanh(z),
+    ),
+    "relu": Case(inputs_of(one(*NOT_ZERO)), lambda z: z * (z > 0), lambda t, z: t.relu(z)),
+    "leaky_relu": Case(
+        inputs_of(one(*NOT_ZERO), slope=st.sampled_from([0.01, 0.2, 1.5, 0])),
+        lambda z, slope: np.where(z > 0, z, slope * z),
+        lambda t, z, slope: t.nn.functional.leaky_relu(z, slope),
+    ),
+    "elu": Case(
+        inputs_of(one(*NOT_ZERO), alpha=st.sampled_from([1.0, 0.3])),
+        lambda z, alpha: np.where(z > 0, z, alpha * (np.exp(z) - 1)),
+        lambda t, z, alpha: t.nn.functional.elu(z, alpha),
+    ),
+    "softplus": Case(
+        inputs_of(one((-30.0, -0.1), (0.1, 30.0))),
+        lambda z: np.logaddexp(0, z),
+        lambda t, z: t.logaddexp(z, t.zeros_like(z)),
+        analytic=False,
+    ),
+    "silu": Case(
+        inputs_of(one(*WIDE)), lambda z: z / (1 + np.exp(-z)), lambda t, z: t.nn.functional.silu(z)
+    ),
+    "softmax": Case(
+        along_an_axis(),
+        lambda z, axis: np.exp(z) / np.exp(z).sum(axis=axis, keepdims=True),
+        lambda t, z, axis: t.softmax(z, axis),
+    ),
+    "log_softmax": Case(
+        along_an_axis(),
+        lambda z, axis: z - np.log(np.exp(z).sum(axis=axis, keepdims=True)),
+        lambda t, z, axis: t.log_softmax(z, axis),
+    ),
+    # shaping
+    "sum": Case(
+        reductions(empty=True),
+        np.sum,
+        lambda t, x, axis, keepdims: x.sum(torch_dims(axis, x), keepdims),
+    ),
+    "mean": Case(
+        reductions(), np.mean, lambda t, x, axis, keepdims: x.mean(torch_dims(axis, x), keepdims)
+    ),
+    "max": Case(
+        reductions(of=distinct_arrays),
+        np.max,
+        lambda t, x, axis, keepdims: x.amax(torch_dims(axis, x), keepdims),
+    ),
+    "min": Case(
+        reductions(of=distinct_arrays),
+        np.min,
+        lambda t, x, axis, keepdims: x.amin(torch_dims(axis, x), keepdims),
+    ),
+    "logsumexp": Case(
+        reductions(),
+        lambda x, axis, keepdims: np.logaddexp.reduce(x, axis, keepdims=keepdims),
+        lambda t, x, axis, keepdims: t.logsumexp(x, torch_dims(axis, x), keepdims),
+    ),
+    "reshape": Case(reshapings(), np.reshape, lambda t, x, shape: x.reshape(shape)),
+    "transpose": Case(transpositions(), np.transpose, torch_transpose),
+    "getitem": Case(picks(), lambda x, key: x[key], torch_getitem),
+    "concatenate": Case(
+        sequences(),
+        lambda *x, axis: np.concatenate(x, axis),
+        lambda t, *x, axis: t.cat(x, axis),
+    ),
+    # layers
+    "affine": Case(
+        inputs_of(affine_maps()),
+        lambda a, W, b=0: np.einsum("ni,oi->no", a, W) + b,
+        lambda t, a, W, b=None: t.nn.functional.linear(a, W, b),
+    ),
+    "dropout": Case(
+        inputs_of(
+            one(),
+            p=st.sampled_from([0, 0.2, 0.5, 0.9]),
+            rng=st.none() | seeds.map(Seed),
+        ),
+        lambda a, p, rng: a * dropout_mask(a, p, rng),
+        lambda t, a, p, rng: a * t.tensor(dropout_mask(a.detach().numpy(), p, rng)),
+    ),
+    # costs
+    "squared_error": Case(
+        inputs_of(samples(ALL, ALL)),
+        lambda y, t: per_sample((y - t) ** 2 / 2),
+        lambda torch, y, t: per_sample((y - t) ** 2 / 2),
+    ),
+    "cross_entropy": Case(
+        inputs_of(labelled_logits()),
+        lambda z, k: np.log(np.exp(z).sum(1)) - z[np.arange(len(z)), k],
+        lambda t, z, k: t.nn.functional.cross_entropy(z, k.long(), reduction="none"),
+    ),
+    "bernoulli_nll": Case(
+        inputs_of(samples(((-9.0, -0.1), (0.1, 9.0)), ((0.0, 1.0),), whole=(0,))),
+        lambda z, x: -per_sample(x * np.log(1 / (1 + np.exp(-z))) - (1 - x) * np.log1p(np.exp(z))),
+        torch_bernoulli,
+        analytic=False,
+    ),
+    "gaussian_nll": Case(
+        inputs_of(samples(ALL, ALL, ALL)),
+        lambda mu, log_var, x: per_sample(
+            -np.log(np.exp(-((x - mu) ** 2) / 2 / np.exp(log_var)))
+            + np.log(np.sqrt(2 * math.pi * np.exp(log_var)))
+        ),
+        lambda t, mu, log_var, x: -per_sample(torch_normal(t, mu, log_var).log_prob(x)),
+    ),
+    "gaussian_kl": Case(
+        inputs_of(samples(ALL, ALL)),
+        lambda mu, log_var: per_sample(mu**2 + np.exp(log_var) - 1 - log_var) / 2,
+        torch_kl,
+    ),
+}

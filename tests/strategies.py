@@ -1,0 +1,179 @@
+"""What the theorems are about: shapes, arrays, matrices, keys.
+
+Arrays are read-only, so that a theorem also proves that nothing was written into them, and come in
+every memory layout. Hypothesis draws the shape, the layout and a seed; the values follow from it.
+"""
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+def sizes(low=0, high=4):
+    """The length of an axis: by default it may be 0 or 1."""
+    return st.integers(low, high)
+
+
+def shapes(min_dims=0, max_dims=3, min_side=0):
+    """Shapes, with axes of length 0 and 1 among them."""
+    return hnp.array_shapes(
+        min_dims=min_dims, max_dims=max_dims, min_side=min_side, max_side=4
+    ) | st.just((2, 3)[:max_dims])
+
+
+def broadcastable_shapes(number=2):
+    """Shapes that NumPy broadcasts against each other."""
+    drawn = hnp.mutually_broadcastable_shapes(num_shapes=number, min_side=0, max_side=3, max_dims=3)
+    return drawn.map(lambda shapes: shapes.input_shapes)
+
+
+@st.composite
+def in_some_layout(draw, array):
+    """``array``, read-only, contiguous or not."""
+    array = np.asarray(array)
+    layout = draw(st.sampled_from(["C", "F", "reversed", "every second"]))
+    if layout == "reversed" and array.ndim:
+        array = np.flip(np.flip(array).copy())
+    elif layout == "every second" and array.ndim:
+        array = np.repeat(array, 2, axis=-1)[..., ::2]
+    else:
+        array = np.array(array, order="F" if layout == "F" else "C")
+    array.flags.writeable = False
+    return array
+
+
+@st.composite
+def arrays(draw, shape=None, *within):
+    """Real numbers from the intervals ``within``, by default from −2 to 2: a kink lies between."""
+    shape = draw(shapes() if shape is None else shape) if not isinstance(shape, tuple) else shape
+    rng = np.random.default_rng(draw(seeds))
+    low, high = np.array(within or [(-2.0, 2.0)]).T[:, rng.integers(len(within or "1"), size=shape)]
+    return draw(in_some_layout(low + (high - low) * rng.random(shape)))
+
+
+@st.composite
+def distinct_arrays(draw, shape, offset=0.0):
+    """No two of the numbers, nor numbers of different ``offset`` in [0, 1), come within 1/100."""
+    rng = np.random.default_rng(draw(seeds))
+    size = int(np.prod(shape))
+    steps = rng.permutation(np.arange(size) - size // 2) + offset
+    return draw(in_some_layout((0.2 * steps + rng.uniform(0, 0.01, size)).reshape(shape)))
+
+
+@st.composite
+def broadcasting_arrays(draw, *intervals):
+    """Arrays that broadcast against each other, each from its own intervals."""
+    drawn = draw(broadcastable_shapes(len(intervals)))
+    return tuple(
+        draw(arrays(shape, *within)) for shape, within in zip(drawn, intervals, strict=True)
+    )
+
+
+def matrices(rows=None, columns=None):
+    """Matrices, of drawn numbers of rows and columns where none are given."""
+    return st.tuples(
+        sizes() if rows is None else st.just(rows), sizes() if columns is None else st.just(columns)
+    ).flatmap(lambda shape: arrays(shape))
+
+
+@st.composite
+def factors(draw):
+    """Two arrays that have a product: vectors, matrices, and batches of them that broadcast."""
+    n, m, k = draw(st.tuples(sizes(), sizes(), sizes()))
+    rows, columns = draw(st.tuples(st.booleans(), st.booleans()))
+    left, right = draw(
+        hnp.mutually_broadcastable_shapes(num_shapes=2, min_side=0, max_side=2, max_dims=2)
+    ).input_shapes
+    x = (*left, n, m) if rows else (m,)
+    y = (*right, m, k) if columns else (m,)
+    return draw(arrays(x)), draw(arrays(y))
+
+
+@st.composite
+def reductions(draw, empty=False, of=arrays, min_dims=0):
+    """An array, and an axis (one, several, all) to reduce it along, never an empty one by default.
+
+    Returns ``((x,), {"axis": …, "keepdims": …})``.
+    """
+    shape = draw(shapes(min_dims=min_dims))
+    axes = st.sampled_from(range(-len(shape), len(shape))) if shape else st.just(0)
+    several = st.lists(st.sampled_from(range(len(shape))), min_size=1, unique=True).map(tuple)
+    axis = draw(st.none() | axes | several if shape else st.none())
+    if not empty:
+        named = range(len(shape)) if axis is None else np.atleast_1d(axis) % len(shape)
+        shape = tuple(n or 2 if k in named else n for k, n in enumerate(shape))
+    return (draw(of(shape)),), {"axis": axis, "keepdims": draw(st.booleans())}
+
+
+@st.composite
+def along_an_axis(draw):
+    """An array and one of its axes, which is not empty: ``((z,), {"axis": …})``."""
+    shape = draw(shapes(min_dims=1))
+    axis = draw(st.sampled_from(range(-len(shape), len(shape))))
+    shape = tuple(n or 3 if k == axis % len(shape) else n for k, n in enumerate(shape))
+    return (draw(arrays(shape, (-4.0, 4.0))),), {"axis": axis}
+
+
+@st.composite
+def keys(draw, shape):
+    """What may stand between brackets: numbers, slices, ``...``, ``None``, masks, integers."""
+    basic = hnp.basic_indices(shape, allow_newaxis=True)
+    if not shape:
+        return draw(basic)
+    number = len(shape)
+    masks = seeds.map(lambda seed: np.random.default_rng(seed).random(shape) < 0.5)
+    if 0 in shape:
+        return draw(basic | masks)
+    integers = hnp.integer_array_indices(
+        shape[:1], result_shape=hnp.array_shapes(max_dims=2, max_side=4), dtype=np.int64
+    )
+    behind = integers.map(lambda key: (*(slice(None),) * (number - 1), key[0] % shape[-1]))
+    return draw(basic | masks | integers | behind)
+
+
+@st.composite
+def samples(draw, *intervals, whole=()):
+    """Arrays for a cost: n samples first, and each array may be one for several of them.
+
+    One of them, and those numbered in ``whole``, have the full shape.
+    """
+    shape = draw(shapes(min_dims=1))
+    largest = draw(st.sampled_from(range(len(intervals))))
+    drawn = []
+    for k, within in enumerate(intervals):
+        smaller = tuple(1 if draw(st.booleans()) else n for n in shape)[
+            draw(sizes(0, len(shape))) :
+        ]
+        full = k == largest or k in whole or draw(st.booleans())
+        drawn.append(draw(arrays(shape if full else smaller, *within)))
+    return tuple(drawn)
+
+
+@st.composite
+def sequences(draw):
+    """Arrays to join along an axis: ``(arrays, {"axis": …})``."""
+    shape = draw(shapes(min_dims=1))
+    axis = draw(st.sampled_from(range(-len(shape), len(shape))))
+    rows = [list(shape) for _ in range(draw(sizes(1, 3)))]
+    for row in rows:
+        row[axis] = draw(sizes())
+    return tuple(draw(arrays(tuple(row))) for row in rows), {"axis": axis}
+
+
+@st.composite
+def affine_maps(draw):
+    """Rows a: (n, inputs), weights W: (outputs, inputs), and b: (outputs,), or no b."""
+    n, inputs, outputs = draw(st.tuples(sizes(), sizes(), sizes()))
+    a, W, b = (n, inputs), (outputs, inputs), (outputs,)
+    return tuple(draw(arrays(shape)) for shape in ((a, W, b) if draw(st.booleans()) else (a, W)))
+
+
+@st.composite
+def labelled_logits(draw):
+    """Logits (n, classes), and labels (n,) of some type of integers."""
+    n, classes = draw(st.tuples(sizes(), sizes(1)))
+    dtype = draw(st.sampled_from([np.int64, np.int32, np.uint8]))
+    labels = np.random.default_rng(draw(seeds)).integers(0, classes, n).astype(dtype)
+    return draw(arrays((n, classes), (-4.0, 4.0))), draw(in_some_layout(labels))
