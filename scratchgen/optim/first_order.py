@@ -35,13 +35,13 @@ class SGD(Optimizer):
             self.state = ("u",)
         super().__init__(parameters, lr, weight_decay)
 
-    def update(self, theta: Array, g: Array, *state: Array) -> None:
+    def update(self, theta: Array, g: Array, work: Array, *state: Array) -> None:
         """u ← μ u + g,  θ ← θ − η u."""
         for u in state:
             u *= self.momentum
             u += g
             g = g + self.momentum * u if self.nesterov else u
-        theta -= self.lr * g
+        theta -= np.multiply(g, self.lr, out=work)
 
 
 class AdaGrad(Optimizer):
@@ -59,11 +59,11 @@ class AdaGrad(Optimizer):
         self.eps = checked("eps", eps, 0, math.inf)
         super().__init__(parameters, lr, weight_decay)
 
-    def update(self, theta: Array, g: Array, *state: Array) -> None:
+    def update(self, theta: Array, g: Array, work: Array, *state: Array) -> None:
         """s ← s + g²,  θ ← θ − η g / (√s + ε)."""
         (s,) = state
-        s += g * g
-        theta -= _scaled(self.lr, g, s, self.eps)
+        s += np.multiply(g, g, out=work)
+        theta -= _scaled(self.lr, g, s, self.eps, work)
 
 
 class RMSprop(Optimizer):
@@ -88,17 +88,19 @@ class RMSprop(Optimizer):
         self.state = ("s", "u") if momentum else ("s",)
         super().__init__(parameters, lr, weight_decay)
 
-    def update(self, theta: Array, g: Array, *state: Array) -> None:
+    def update(self, theta: Array, g: Array, work: Array, *state: Array) -> None:
         """s ← α s + (1 − α) g²,  θ ← θ − η g / (√s + ε)."""
         s, *momentum = state
         s *= self.alpha
-        s += (1 - self.alpha) * (g * g)
-        step = _scaled(1, g, s, self.eps)
+        np.multiply(g, g, out=work)
+        work *= 1 - self.alpha
+        s += work
+        step = _scaled(1, g, s, self.eps, work)
         for u in momentum:
             u *= self.momentum
             u += step
             step = u
-        theta -= self.lr * step
+        theta -= np.multiply(step, self.lr, out=work)
 
 
 class Adam(Optimizer):
@@ -137,14 +139,14 @@ class Adam(Optimizer):
                 tiny = float(np.finfo(buffer.dtype).tiny) / max(beta, 0.5) ** 100
                 buffer *= np.absolute(buffer) >= tiny
 
-    def update(self, theta: Array, g: Array, *state: Array) -> None:
+    def update(self, theta: Array, g: Array, work: Array, *state: Array) -> None:
         """M ← β₁ M + g,  V ← β₂ V + g²,  θ ← θ − η′ M / (√V + ε′)."""
         M, V = state
         M *= self.betas[0]
         M += g
         V *= self.betas[1]
-        V += g * g
-        theta -= _scaled(self._lr_now, M, V, self._eps_now)
+        V += np.multiply(g, g, out=work)
+        theta -= _scaled(self._lr_now, M, V, self._eps_now, work)
 
 
 class AdamW(Adam):
@@ -166,10 +168,10 @@ class AdamW(Adam):
         super().__init__(parameters, lr, betas, eps, weight_decay)
 
 
-def _scaled(lr: float, direction: Array, s: Array, eps: float) -> Array:
-    """η u / (√s + ε)."""
-    step = np.sqrt(s)
-    step += eps
-    np.divide(direction, step, out=step)
-    step *= lr
-    return step
+def _scaled(lr: float, u: Array, s: Array, eps: float, work: Array) -> Array:
+    """η u / (√s + ε), in ``work``."""
+    np.sqrt(s, out=work)
+    work += eps
+    np.divide(u, work, out=work)
+    work *= lr
+    return work

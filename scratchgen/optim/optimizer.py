@@ -86,14 +86,15 @@ class Optimizer(Constructed):
                     theta *= 1 - self.lr * self.weight_decay
                 elif self.weight_decay:
                     g = g + self.weight_decay * theta
-                self.update(theta, g, *[buffer[here] for buffer in self.buffers.values()])
+                state = [buffer[here] for buffer in self.buffers.values()]
+                self.update(theta, g, self._work[: g.size], *state)
             start += flat.size
 
     def begin_step(self) -> None:
         """Compute what all blocks of a step share."""
 
-    def update(self, theta: Array, g: Array, *state: Array) -> None:
-        """Update one block of θ and of the state in place; g is only read."""
+    def update(self, theta: Array, g: Array, work: Array, *state: Array) -> None:
+        """Update one block of θ and of the state in place; g is only read, ``work`` is scratch."""
         raise TypeError(f"{type(self).__name__} defines no update")
 
     def state_dict(self) -> dict[str, Any]:
@@ -124,6 +125,7 @@ class Optimizer(Constructed):
         if len(dtypes) > 1:
             raise ValueError(f"the parameters of one optimizer share a dtype, got {dtypes}")
         self._theta = np.concatenate([p.data.reshape(-1) for p in self.parameters])
+        self._work = np.empty_like(self._theta[: self.block])
         start, self._views = 0, []
         for p in self.parameters:
             size = math.prod(p.shape)
