@@ -96,7 +96,7 @@ def _train(asked: argparse.Namespace) -> None:
         plotting.save(history.plot(), folder / "curves.png")
     for name, ax in recipe.draw(model, data, generator(seed, device)):
         plotting.save(ax, folder / f"{name}.png")
-    print(f"{folder}/: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+    print(f"left in {folder}/: {', '.join(sorted(path.name for path in folder.iterdir()))}")
 
 
 def _sample(asked: argparse.Namespace) -> None:

@@ -204,9 +204,7 @@ class ProgressBar:
     def __init__(self, epochs: int, done: int = 0) -> None:
         from tqdm import tqdm
 
-        form = (
-            "{percentage:3.0f}%|{bar:24}| epoch {n:.0f} of {total} [{elapsed}<{remaining}]{postfix}"
-        )
+        form = "{percentage:3.0f}%|{bar:12}| epoch {n:.0f}/{total} {elapsed}<{remaining}{postfix}"
         self.bar = tqdm(total=epochs, initial=done, bar_format=form, disable=None)
 
     def __enter__(self) -> ProgressBar:
