@@ -213,11 +213,22 @@ def _parser() -> argparse.ArgumentParser:
     training.set_defaults(command=_train)
     names = training.add_subparsers(dest="model", required=True, metavar="MODEL")
     for name, recipe in RECIPES.items():
-        model = names.add_parser(name, help=recipe.__doc__, argument_default=argparse.SUPPRESS)
+        defaults = {data: recipe.settings(data, lecture=False) for data in ("digits", "mnist")}
+        model = names.add_parser(
+            name,
+            help=recipe.title,
+            description=f"Train a {recipe.title}.",
+            epilog="defaults "
+            + "; ".join(
+                f"on {data}: " + ", ".join(f"{k} {v}" for k, v in settings.items())
+                for data, settings in defaults.items()
+            ),
+            argument_default=argparse.SUPPRESS,
+        )
         model.add_argument("--data", help="digits (default), mnist, or a file .npy or .npz")
         model.add_argument("--preset", choices=["lecture"], help="the notes' own settings")
-        model.add_argument("--epochs", type=int)
-        model.add_argument("--batch-size", type=int)
+        model.add_argument("--epochs", type=int, help="in all, those before --resume included")
+        model.add_argument("--batch-size", type=int, help="samples to a step")
         model.add_argument("--lr", type=float, help="learning rate")
         model.add_argument("--seed", type=int, help="of weights, batches and noise (default 0)")
         model.add_argument("--device", choices=["cpu", "cuda"])

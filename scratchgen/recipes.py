@@ -61,6 +61,8 @@ class Data:
 class Recipe(Protocol):
     """A model for the command line."""
 
+    title: str
+
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         """Those settings that are its own."""
 
@@ -81,7 +83,9 @@ class Recipe(Protocol):
 
 
 class VAERecipe:
-    """variational autoencoder"""
+    """The D–H–(μ, log σ²)–H–D of ``models.vae.dense``."""
+
+    title = "variational autoencoder"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         """Sizes and likelihood."""
