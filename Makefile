@@ -10,7 +10,7 @@ RUN = $(VENV)/bin/python -m
 .PHONY: demo test lint clean
 
 demo: $(VENV)/installed
-	$(RUN) scratchgen.cli train vae
+	$(RUN) scratchgen train vae
 
 test: $(VENV)/installed-for-tests
 	$(RUN) pytest

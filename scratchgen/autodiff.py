@@ -47,11 +47,11 @@ class Tensor:
 
     ``Tensor(data)`` stands at the origin: it came from nothing. It shares the memory of ``data``;
     numbers, lists and integers become float64. Python's operators, ``.sum()``, ``.mean()``,
-    ``.reshape()``, ``.T`` and ``[]`` are operations; comparisons give plain arrays.
+    ``.reshape()``, ``.T`` and ``[]`` are operations, and so are the functions of NumPy that have a
+    rule, ``np.exp(tensor)``; comparisons give plain arrays. Its numbers are those of ``.data``.
     """
 
     __slots__ = ("__weakref__", "birth", "data", "equations", "inputs", "operation")
-    __array_ufunc__ = None  # array ∘ tensor is left to the tensor's operator
     __iter__ = None
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = _bound_later
     __rtruediv__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = __neg__ = _bound_later
@@ -73,17 +73,11 @@ class Tensor:
         """Say that ``data`` was changed in place: costs recorded before it no longer stand."""
         self.birth = next(_births)
 
-    def __float__(self) -> float:
-        return float(self.data)
-
     def __repr__(self) -> str:
         return f"Tensor({self.data!r}, from {getattr(self.operation, '__name__', 'nothing')})"
 
-    def __array__(self, *settings: Any, **named: Any) -> Array:
-        return np.array(self.data, *settings, **named)
-
-    def __array_function__(self, function: Any, *_: Any) -> Any:
-        raise TypeError(f"np.{function.__name__} does not record: use scratchgen.operations")
+    def __array__(self, *_: Any, **__: Any) -> Array:
+        raise TypeError("a Tensor within an array would not be differentiated: take tensor.data")
 
 
 def differentiable(rule: Callable[..., Rule]) -> Operation:
@@ -113,8 +107,10 @@ def differentiable(rule: Callable[..., Rule]) -> Operation:
         if len(equations) != len(arguments):
             counts = f"{len(arguments)} arrays but {len(equations)} equations"
             raise TypeError(f"{rule.__name__}: {counts}; give one each, or None for no derivative")
-        recorded = Tensor in map(type, arguments)
-        return Tensor(value, operation, arguments, equations) if recorded else value
+        for x in arguments:
+            if isinstance(x, Tensor):
+                return Tensor(value, operation, arguments, equations)
+        return value
 
     operation.__dict__.update(rule=rule, __signature__=signature)
     return cast(Operation, operation)
@@ -133,9 +129,8 @@ def gradient(
     deltas = {x: finished for x, finished in backward_sweep(cost, wrt, delta) if x in wanted}
     for k, x in enumerate(wrt):
         if x not in deltas and unused != "zeros":
-            raise ValueError(
-                f"cost does not depend on wrt[{k}] {x.shape}: omit it, or unused='zeros'"
-            )
+            what = f"the cost does not depend on wrt[{k}], of shape {x.shape}"
+            raise ValueError(f"{what}: leave it out, or ask for zeros with unused='zeros'")
         result = deltas[x] if x in deltas else np.zeros_like(x.data)
         shared = result.base is not None or id(result) in given or isinstance(result, np.generic)
         gradients.append(np.copy(result) if shared else result)
@@ -154,7 +149,8 @@ def backward_sweep(
     The arrays may be shared: read them, do not change them.
     """
     if not all(isinstance(x, Tensor) for x in (cost, *(wrt or ()))):
-        raise TypeError("a gradient is that of one Tensor with respect to a list of Tensors")
+        kinds = [type(x).__name__ for x in (cost, *(wrt or ()))]
+        raise TypeError(f"a gradient is of a Tensor with respect to Tensors, got {kinds}")
     if cost.shape != (() if delta is None else delta.shape):
         hint = "take its .mean() or .sum(), or give delta, its own derivative, in its shape"
         raise ValueError(f"a gradient is of one number, the cost has shape {cost.shape}: {hint}")
@@ -163,7 +159,8 @@ def backward_sweep(
         tensor = stack.pop()
         for x in tensor.inputs:
             if isinstance(x, Tensor) and x.birth > tensor.birth:
-                raise ValueError(f"input of {tensor.operation.__name__} changed since: record anew")
+                name = tensor.operation.__name__
+                raise ValueError(f"an input of {name} was changed after its use: record anew")
             if isinstance(x, Tensor) and x not in reached:
                 reached.add(x)
                 stack.append(x)
@@ -203,11 +200,11 @@ def _share(tensor: Tensor, k: int, delta: Array) -> Array:
     return share if share.dtype == x.dtype else share.astype(x.dtype)
 
 
-def value_and_grad(f: Callable[..., Any], argnum: int | tuple[int, ...] = 0) -> Callable[..., Any]:
+def value_and_grad(f: Callable[..., Any], argnum: int | Sequence[int] = 0) -> Callable[..., Any]:
     """The function of arrays that returns ``(f(x, …), ∂f/∂x)`` for a scalar ``f``.
 
     ``argnum`` says which argument x is; a tuple of numbers gives a tuple of gradients. ``f`` is
-    written with Python's operators and ``scratchgen.operations``.
+    written with Python's operators, NumPy and ``scratchgen.operations``.
 
     >>> value_and_grad(lambda x, y: x**2 * y, argnum=(0, 1))(3.0, 2.0)
     (array(18.), (array(12.), array(9.)))
@@ -215,17 +212,17 @@ def value_and_grad(f: Callable[..., Any], argnum: int | tuple[int, ...] = 0) -> 
 
     @functools.wraps(f)
     def value_and_gradient(*arguments: Any, **settings: Any) -> tuple[Array, Any]:
-        inputs, chosen = list(arguments), argnum if isinstance(argnum, tuple) else (argnum,)
+        inputs, chosen = list(arguments), (argnum,) if isinstance(argnum, int) else argnum
         for k in chosen:
             inputs[k] = Tensor(inputs[k])
         cost = f(*inputs, **settings)
         gradients = gradient(cost, [inputs[k] for k in chosen])
-        return cost.data, tuple(gradients) if isinstance(argnum, tuple) else gradients[0]
+        return cost.data, gradients[0] if isinstance(argnum, int) else tuple(gradients)
 
     return value_and_gradient
 
 
-def grad(f: Callable[..., Any], argnum: int | tuple[int, ...] = 0) -> Callable[..., Any]:
+def grad(f: Callable[..., Any], argnum: int | Sequence[int] = 0) -> Callable[..., Any]:
     """The function of arrays that returns ∂f/∂x: :func:`value_and_grad` without the value.
 
     >>> grad(lambda x: x**2 + 3 * x)(2.0)

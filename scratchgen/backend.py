@@ -19,6 +19,7 @@ import numpy.typing as npt
 __all__ = [
     "Array",
     "Generator",
+    "check_device",
     "check_generator",
     "describe_cuda",
     "device_of",
@@ -52,7 +53,7 @@ def generator(seed: int | Generator | None, device: str = "cpu") -> Generator:
         return cast(Generator, seed)
     if isinstance(seed, int) and seed < 0:
         raise ValueError(f"a seed is a non-negative integer, got {seed}")
-    if _checked(device) == "cpu":
+    if check_device(device) == "cpu":
         return np.random.default_rng(seed)
     return cast(Generator, _cupy().random.default_rng(seed))
 
@@ -81,7 +82,7 @@ def to_host(x: npt.ArrayLike) -> Array:
 
 def to_device(x: npt.ArrayLike, device: str | Generator) -> Array:
     """``x`` on ``device``, which may be named or be that of a generator; not copied if there."""
-    if _checked(device if isinstance(device, str) else device_of(device)) == "cpu":
+    if check_device(device if isinstance(device, str) else device_of(device)) == "cpu":
         return to_host(x)
     return cast(Array, _cupy().asarray(x))
 
@@ -154,7 +155,8 @@ def describe_cuda() -> str:
     return f"CuPy {cupy.__version__} on {name}"
 
 
-def _checked(device: str) -> str:
+def check_device(device: str) -> str:
+    """``device``, or ``ValueError`` unless it is ``"cpu"`` or ``"cuda"``."""
     if device not in ("cpu", "cuda"):
         raise ValueError(f"device is 'cpu' or 'cuda', got {device!r}")
     return device
@@ -166,8 +168,8 @@ def _cupy() -> Any:
         import cupy
     except ModuleNotFoundError:
         raise RuntimeError(
-            "device 'cuda' needs CuPy, which is not installed: pip install 'scratchgen[cuda12x]', "
-            "or [cuda13x] where nvidia-smi names CUDA 13"
+            "device 'cuda' needs CuPy, which is not installed: pip install cupy-cuda12x, or "
+            "cupy-cuda13x where nvidia-smi names CUDA 13"
         ) from None
     except ImportError as error:
         raise RuntimeError(

@@ -18,6 +18,7 @@ import platform
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NoReturn
@@ -25,9 +26,9 @@ from typing import Any, NoReturn
 import numpy as np
 
 from . import __version__, plotting
-from .backend import describe_cuda, generator, to_host
-from .files import write_atomically
-from .recipes import RECIPES, Data
+from .backend import Generator, describe_cuda, generator, to_device, to_host
+from .files import sole_writer, write_atomically
+from .recipes import RECIPES, Data, Recipe
 from .storage import Checkpoint, load, to_bytes
 from .training import History, ProgressBar, train
 
@@ -36,14 +37,23 @@ CONFIG, MODEL, HISTORY = "config.json", "model.safetensors", "history.csv"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the arguments ask for, and return the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a − or σ is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
     try:
         asked = _parser().parse_args(arguments)
-        asked.command(asked)
+        with np.errstate(all="ignore"):  # what is not finite is found where it matters
+            asked.command(asked)
+        sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
         print(f"scratchgen: interrupted{interrupt}", file=sys.stderr)
         return 130
-    except (ValueError, TypeError, RuntimeError, OSError) as error:
-        print(f"scratchgen: {' '.join(str(error).split())}", file=sys.stderr)
+    except BrokenPipeError:  # what read the output has gone, as head does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (ValueError, TypeError, RuntimeError, OSError, MemoryError) as error:
+        what = "out of memory: " if isinstance(error, MemoryError) else ""
+        print(f"scratchgen: {what}{' '.join(str(error).split())}", file=sys.stderr)
         return 2
     return 0
 
@@ -53,57 +63,83 @@ def _train(asked: argparse.Namespace) -> None:
     device, seed = settings["device"], settings["seed"]
     rng = generator(seed, device)
     recipe, data = RECIPES[settings["model"]], Data.named(settings["data"])
-    if (folder / MODEL).exists():
-        model, optimizers, saved_rng, history = load(folder / MODEL, device)
-        rng = saved_rng or rng
-        print(f"{folder}: going on after epoch {len(history)}")
-    else:
-        model = recipe.build(settings, data.shape, rng)
-        optimizers, history = model.default_optimizers(), History()
-        for optimizer in optimizers:
-            optimizer.lr = settings["lr"]
-    epochs = train(
-        model,
-        data.train,
-        optimizers,
-        epochs=settings["epochs"],
-        batch_size=settings["batch_size"],
-        rng=rng,
-        history=history,
-        progress=lambda starts: bar.batches(starts),
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    settings |= {"shape": data.shape, "value_range": data.value_range}
-    write_atomically(folder / CONFIG, json.dumps(settings, indent=2).encode())
-    checkpoint, written = to_bytes(model, optimizers, rng, history), -math.inf
-    try:
-        with ProgressBar(settings["epochs"], len(history)) as bar:
-            for epoch in epochs:
-                epoch.report.update(recipe.score(model, data.test, generator(seed, device)))
-                checkpoint = to_bytes(model, optimizers, rng, history)
-                bar.show(epoch)
-                if time.monotonic() - written > 1:  # an epoch may be shorter than a flush to disk
-                    write_atomically(folder / MODEL, checkpoint)
-                    written = time.monotonic()
-    except KeyboardInterrupt:
-        again = f"scratchgen train {settings['model']} --out {folder} --resume"
-        raise KeyboardInterrupt(f"; the last whole epoch is saved, go on with: {again}") from None
-    finally:
-        write_atomically(folder / MODEL, checkpoint)
-        if history:
-            write_atomically(folder / HISTORY, _csv(history))
-    if history:
-        plotting.save(history.plot(), folder / "curves.png")
-    for name, ax in recipe.draw(model, data, generator(seed, device)):
-        plotting.save(ax, folder / f"{name}.png")
+    shape = [*data.shape]
+    if settings.setdefault("shape", shape) != shape:
+        raise ValueError(f"{folder} was begun on samples of shape {settings['shape']}, not {shape}")
+    settings["value_range"] = data.value_range
+    with ExitStack() as stack:
+        if folder.exists():
+            stack.enter_context(sole_writer(folder))
+        if (folder / MODEL).exists():
+            model, optimizers, saved_rng, history = load(folder / MODEL, device)
+            rng = saved_rng or rng
+            print(f"{folder}: going on after epoch {len(history)}")
+        else:
+            model = recipe.build(settings, data.shape, rng)
+            optimizers, history = model.default_optimizers(), History()
+            for optimizer in optimizers:
+                optimizer.lr = settings["lr"]
+        if history and len(history) > settings["epochs"]:
+            raise ValueError(f"{folder} has {len(history)} epochs: --epochs {settings['epochs']}?")
+        epochs = train(
+            model,
+            data.train,
+            optimizers,
+            epochs=settings["epochs"],
+            batch_size=settings["batch_size"],
+            rng=rng,
+            history=history,
+            progress=lambda starts: bar.batches(starts),
+        )
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            stack.enter_context(sole_writer(folder))
+        write_atomically(folder / CONFIG, json.dumps(settings, indent=2).encode())
+        checkpoint, saved, written = (
+            to_bytes(model, optimizers, rng, history),
+            [*history],
+            -math.inf,
+        )
+        try:
+            with ProgressBar(settings["epochs"], len(history)) as bar:
+                for epoch in epochs:
+                    epoch.report.update(recipe.score(model, data.test, generator(seed, device)))
+                    checkpoint, saved = to_bytes(model, optimizers, rng, history), [*history]
+                    bar.show(epoch)
+                    if time.monotonic() - written > 1:  # an epoch may be shorter than a flush
+                        write_atomically(folder / MODEL, checkpoint)
+                        written = time.monotonic()
+            _draw(folder, recipe, model, data, history, generator(seed, device))
+        except KeyboardInterrupt:
+            again = f"scratchgen train {settings['model']} --out {folder} --resume"
+            raise KeyboardInterrupt(
+                f"; the last whole epoch is saved, go on with: {again}"
+            ) from None
+        finally:
+            write_atomically(folder / MODEL, checkpoint)
+            if saved:
+                write_atomically(folder / HISTORY, _csv(History(saved)))
     print(f"left in {folder}/: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+
+
+def _draw(
+    folder: Path, recipe: Recipe, model: Any, data: Data, history: History, rng: Generator
+) -> None:
+    if history:
+        ax = history.plot()
+        ax.set_ylabel(recipe.unit)
+        plotting.save(ax, folder / "curves.png")
+    for name, ax in recipe.draw(model, data, rng):
+        plotting.save(ax, folder / f"{name}.png")
+    if not plotting.is_image(data.shape):
+        print(f"no pictures of samples: those of shape {data.shape} are no images")
 
 
 def _sample(asked: argparse.Namespace) -> None:
     settings, checkpoint = _run(asked)
     if asked.n < 1:
         raise ValueError(f"--n is at least 1, got {asked.n}")
-    path = asked.out or asked.run / "samples.png"
+    path = asked.out or asked.run / f"samples-seed-{asked.seed}.png"
     if path.suffix not in (".png", ".npy"):
         raise ValueError(f"--out ends with .png or .npy, got {path}")
     rng = generator(asked.seed, settings["device"])
@@ -120,12 +156,14 @@ def _sample(asked: argparse.Namespace) -> None:
 
 def _evaluate(asked: argparse.Namespace) -> None:
     settings, checkpoint = _run(asked)
-    data = Data.named(asked.data or settings["data"])
-    if list(data.shape) != settings["shape"]:
+    name = asked.data or settings["data"]
+    data = Data.named(name)
+    if [*data.shape] != settings["shape"]:
         raise ValueError(
-            f"{asked.run} was trained on samples of shape {settings['shape']}, those in "
-            f"{asked.data} are {list(data.shape)}"
+            f"{asked.run} was trained on samples of shape {settings['shape']}, those in {name} are "
+            f"of shape {[*data.shape]}"
         )
+    checkpoint.model.validate(to_device(data.test, asked.device))
     rng = generator(asked.seed, settings["device"])
     judged = RECIPES[settings["model"]].judge(checkpoint.model, data, rng)
     print(f"{asked.run}: {settings['model']} after {len(checkpoint.history)} epochs")
@@ -149,9 +187,14 @@ def _info(_: argparse.Namespace) -> None:
 def _new_or_resumed(asked: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
     """The folder of a run and its settings: what was asked, over the defaults or what is there."""
     given = {k: v for k, v in vars(asked).items() if k not in ("command", "out", "resume")}
+    if Path(given.get("data", "")).suffix:  # a file, to be found from any folder
+        given["data"] = str(Path(given["data"]).resolve())
+    begun = asked.out is not None and (asked.out / CONFIG).exists()
     if asked.resume and asked.out is None:
         raise ValueError("--resume goes on with a run: name its folder with --out")
-    if asked.resume and (asked.out / CONFIG).exists():
+    if begun and not asked.resume:
+        raise ValueError(f"{asked.out} holds a run: go on with --resume, or name another folder")
+    if begun:
         settings = _config(asked.out)
         for name, value in given.items():
             if name != "epochs" and settings[name] != value:
@@ -159,9 +202,11 @@ def _new_or_resumed(asked: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
                     f"{asked.out} was begun with {name} {settings[name]}, not {value}: resume it "
                     "as it is, or begin a new run"
                 )
+        if (asked.out / HISTORY).exists() and not (asked.out / MODEL).exists():
+            raise ValueError(f"{asked.out} holds a history, but its {MODEL} is missing")
         return asked.out, {**settings, **given}
-    if asked.out is not None and (asked.out / CONFIG).exists():
-        raise ValueError(f"{asked.out} holds a run: go on with --resume, or name another folder")
+    if asked.resume:
+        print(f"scratchgen: {asked.out} holds no run yet, a new one begins", file=sys.stderr)
     lecture = given.get("preset") == "lecture"
     data = given.get("data", "mnist" if lecture else "digits")
     settings = {"preset": None, "data": data, "seed": 0, "device": "cpu"}
@@ -186,8 +231,11 @@ def _config(folder: Path) -> dict[str, Any]:
         settings: dict[str, Any] = json.loads(path.read_bytes())
     except ValueError as error:
         raise ValueError(f"{path} is damaged: {error}") from None
-    if settings.get("model") not in RECIPES:
-        raise ValueError(f"{path} is of a model {settings.get('model')!r}, expected {[*RECIPES]}")
+    kinds = ("model", "data", "seed", "device", "epochs", "batch_size", "shape", "value_range")
+    if not isinstance(settings, dict) or not settings.keys() >= set(kinds):
+        raise ValueError(f"{path} is damaged: it lacks some of {', '.join(kinds)}")
+    if settings["model"] not in RECIPES:
+        raise ValueError(f"{path} is of a model {settings['model']!r}, expected {[*RECIPES]}")
     return settings
 
 
@@ -248,12 +296,10 @@ def _parser() -> argparse.ArgumentParser:
 
     sampling = for_run("sample", _sample, "draw samples from a trained model")
     sampling.add_argument("--n", type=int, default=64)
-    sampling.add_argument("--out", type=Path, help="FILE.png or FILE.npy (default RUN/samples.png)")
+    sampling.add_argument(
+        "--out", type=Path, help="FILE.png or .npy (default RUN/samples-seed-SEED.png)"
+    )
     evaluation = for_run("evaluate", _evaluate, "say how good a trained model is")
     evaluation.add_argument("--data", help="other data than it was trained on")
     commands.add_parser("info", help="versions, devices, data").set_defaults(command=_info)
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

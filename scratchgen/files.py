@@ -1,8 +1,10 @@
-"""Files that are either whole or not there."""
+"""Files that are either whole or not there, and folders that one process writes to at a time."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -25,3 +27,25 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def sole_writer(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Hold a folder for this process alone: ``RuntimeError`` where another one holds it.
+
+    The hold ends with the process, however that ends. On Windows, which has none on folders, it is
+    not taken.
+    """
+    if os.name != "posix":
+        yield
+        return
+    import fcntl
+
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise RuntimeError(f"another training is writing to {os.fspath(folder)}") from None
+    finally:
+        os.close(held)

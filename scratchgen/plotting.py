@@ -220,7 +220,7 @@ def manifold(
     marks = [h for h in (-2, -1, -0.5, 0, 0.5, 1, 2) if abs(h) <= q[-1]]
     across = {n * prior.cdf(h): f"{h:g}".replace("-", "−") for h in marks}
     upwards = {n - place: text for place, text in across.items()}
-    return _draw(stack, ax, n, value_range, 0, across, upwards, ("$h_1$", "$h_2$"))
+    return _draw(stack, ax, n, value_range, 1, across, upwards, ("$h_1$", "$h_2$"))
 
 
 def is_image(shape: tuple[int, ...]) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 from . import datasets, plotting
 from .backend import Array, Generator, to_device, to_host
 from .models import vae
+from .operations import gaussian_kl
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,11 +33,11 @@ class Data:
         if name in ("digits", "mnist"):
             load = getattr(datasets, name)
             return cls(load("train")[0], *load("test"))
-        if not name.endswith((".npy", ".npz")):
+        if not name.lower().endswith((".npy", ".npz")):
             raise ValueError(f"--data is digits, mnist, or a file .npy or .npz, got {name!r}")
         images, labels = datasets.from_file(name)
-        if len(images) < 10:
-            raise ValueError(f"{name} holds {len(images)} samples, at least 10 are needed")
+        if len(images) < 20:
+            raise ValueError(f"{name} holds {len(images)} samples, at least 20 are needed")
         if labels is not None and labels.max() > 9:
             raise ValueError(
                 f"{name} holds labels up to {labels.max()}, expected 0 to 9: renumber them, or "
@@ -62,6 +63,8 @@ class Recipe(Protocol):
     """A model for the command line."""
 
     title: str
+    unit: str
+    """What its costs are counted in."""
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         """Those settings that are its own."""
@@ -86,6 +89,7 @@ class VAERecipe:
     """The D–H–(μ, log σ²)–H–D of ``models.vae.dense``."""
 
     title = "variational autoencoder"
+    unit = "nats per sample"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         """Sizes and likelihood."""
@@ -122,7 +126,7 @@ class VAERecipe:
         """−ELBO and its parts, the importance-weighted bound, and the latents that are in use."""
         frozen = model.frozen()
         nll = _in_parts(lambda x: frozen.elbo_terms(x, rng=rng)[0], data.test, rng)
-        kl = _in_parts(lambda x: frozen.elbo_terms(x, rng=rng)[1], data.test, rng)
+        kl = _in_parts(lambda x: gaussian_kl(*frozen.encode(x)), data.test, rng)
         few = data.test[:1000]
         bound = _in_parts(lambda x: model.log_likelihood(x, 100, rng), few, rng)
         mu = _in_parts(lambda x: frozen.encode(x)[0], data.test, rng)
@@ -140,10 +144,9 @@ class VAERecipe:
     def draw(self, model: vae.VAE, data: Data, rng: Generator) -> Iterator[tuple[str, Axes]]:
         """Latents, samples, reconstructions, ways between images, and the manifold of 2 latents."""
         frozen, shape, span = model.frozen(), data.shape, data.value_range
-        parameter = model.parameters()[0]
 
         def decode(h: Array) -> Array:
-            decoded = frozen.decode(to_device(h, rng).astype(parameter.dtype))
+            decoded = frozen.decode(to_device(h, rng).astype(model.dtype))
             return to_host(decoded).reshape(len(h), *shape)
 
         mu = _in_parts(lambda x: frozen.encode(x)[0], data.test, rng)

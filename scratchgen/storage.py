@@ -24,6 +24,7 @@ from . import models, nn, optim
 from .backend import (
     Array,
     Generator,
+    check_device,
     generator_from_state,
     generator_state,
     to_device,
@@ -94,7 +95,7 @@ def to_bytes(
         if bits is not None:
             arrays["rng/state"] = bits
     described["history"] = [asdict(epoch) for epoch in history]
-    on_host = {name: np.ascontiguousarray(to_host(value)) for name, value in arrays.items()}
+    on_host = {name: np.asarray(to_host(value), order="C") for name, value in arrays.items()}
     for name, value in on_host.items():
         if not np.isfinite(value).all():
             raise ValueError(
@@ -110,11 +111,13 @@ def load(
 ) -> Checkpoint:
     """The model, optimizers, generator and history that :func:`save` wrote, on ``device``.
 
+    The generator comes back on the device that it was saved from; on another one it is ``None``.
     Networks of your own are built if their class is among ``classes``. Raises
     ``FileNotFoundError``, or :class:`CheckpointError` for anything but an intact checkpoint. No
     code from the file runs, and no more memory is taken than some times its size.
     """
     path = Path(path)
+    check_device(device)
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}")
     try:
@@ -173,7 +176,9 @@ def _rebuild(
         buffers = {n[len(prefix) :]: v for n, v in arrays.items() if n.startswith(prefix)}
         optimizer.load_state_dict({**entry["state"], **buffers})
         optimizers.append(optimizer)
-    rng = described["rng"] and generator_from_state(described["rng"], arrays.get("rng/state"))
+    state, rng = described["rng"], None
+    if state and state["device"] == device:
+        rng = generator_from_state(state, arrays.get("rng/state"))
     history = History(Epoch(**{**e, "costs": tuple(e["costs"])}) for e in described["history"])
     return Checkpoint(model, optimizers, rng, history)
 
@@ -211,7 +216,10 @@ def _describe(built: Network | Optimizer) -> dict[str, Any]:
             "holds numbers, strings, lists of them, and networks"
         )
 
-    settings = {name: plain(value) for name, value in built.construction.items()}
+    settings = {}
+    for name, given in built.construction.items():
+        now = getattr(built, name, given)  # it may have been set since
+        settings[name] = plain(now if type(now) is type(given) else given)
     return {"class": type(built).__name__, "settings": settings}
 
 
@@ -255,5 +263,4 @@ _WHAT_BROKEN_CONTENT_RAISES = (
     AttributeError,
     ArithmeticError,
     RecursionError,
-    MemoryError,
 )

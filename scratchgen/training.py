@@ -178,6 +178,8 @@ def fit(
     terminal, a line is printed for each epoch instead.
     """
     history = History() if history is None else history
+    if optimizers is None and not hasattr(model, "default_optimizers"):
+        raise ValueError(f"{type(model).__name__} has no default_optimizers(): give optimizers")
     with ProgressBar(epochs, len(history)) as bar:
         for epoch in train(
             model,
@@ -240,16 +242,17 @@ def _ready(data: Any, dtype: Any, rng: Generator) -> tuple[Array, ...]:
                 "data is an array of at least one sample, or a tuple of arrays of as many samples "
                 f"each, got shapes {[np.shape(a) for a in arrays]}"
             )
-        if x.dtype.kind not in "fiu":
+        if x.dtype.kind not in "fbiu":
             raise TypeError(f"data holds numbers, got {x.dtype}")
-        if x.dtype.kind == "f":
+        if x.dtype.kind in "fb":
+            with np.errstate(over="ignore"):
+                x = x.astype(dtype, copy=False)
             bad = int(to_host((~np.isfinite(x)).sum()))
             if bad:
                 raise ValueError(
-                    f"{bad} of the {x.size} numbers in the data are NaN or infinite: remove or "
-                    "replace them"
+                    f"{bad} of the {x.size} numbers in the data are NaN or infinite as {x.dtype}: "
+                    "remove, replace or scale them"
                 )
-            x = x.astype(dtype, copy=False)
         ready.append(x)
     return tuple(ready)
 
@@ -288,13 +291,16 @@ def _diagnosis(model: Model, cost: Tensor, epoch: int, step: int, player: int) -
         reached |= inputs
         stack.extend(inputs)
     wrong = [x for x in reached if not bool(to_host(np.isfinite(x.data).all()))]
-    first = min(wrong, key=lambda x: (x.operation is not None, x.birth))
-    if first.operation:
+    first = min(wrong, key=lambda x: (x.operation is not None, x.birth), default=None)
+    if first is None:
+        where = "though it is again by the end of the epoch"
+    elif first.operation:
         where = f"first in the value of {first.operation.__name__}, of shape {first.shape}"
     else:
         names = {p: n for n, p in getattr(model, "named_parameters", lambda: ())()}
         where = f"since the update before made {names.get(first, 'an input')} so"
+    cure = "a smaller learning rate" if epoch * step > 1 else "scaling the data"
     return (
         f"epoch {epoch}, step {step}: the cost of player {player} of {type(model).__name__} is not "
-        f"finite, {where}; a smaller learning rate is the usual cure"
+        f"finite, {where}; {cure} is the usual cure"
     )

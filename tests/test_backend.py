@@ -71,7 +71,7 @@ def ask_for_cuda():
 def test_without_cupy_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
     for ask in ask_for_cuda():
-        with pytest.raises(RuntimeError, match=r"pip install 'scratchgen\[cuda12x\]'.*cuda13x"):
+        with pytest.raises(RuntimeError, match=r"pip install cupy-cuda12x.*cuda13x"):
             ask()
 
 

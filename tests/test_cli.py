@@ -29,11 +29,13 @@ def elsewhere(tmp_path, monkeypatch):
 
 def command(*arguments, **settings):
     return subprocess.Popen(
-        [sys.executable, "-m", "scratchgen.cli", *map(str, arguments)],
+        [sys.executable, "-m", "scratchgen", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
+        # A shell that runs the tests in the background has its children ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         **settings,
     )
 
@@ -180,7 +182,7 @@ def test_ctrl_c_saves_the_last_epoch_says_how_to_go_on_and_exits_130():
         if line.startswith("epoch   3"):
             break
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate()
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert errors.count("\n") == 1
     assert "scratchgen train vae --out run --resume" in errors
@@ -245,7 +247,7 @@ def test_refused_in_one_line_with_exit_code_2(elsewhere, name, capsys):
         ({"images": IMAGES, "labels": np.full(20, -1)}, "label 0 is -1"),
         ({"images": IMAGES, "labels": np.full(20, 10)}, "labels up to 10, expected 0 to 9"),
         ({"images": IMAGES, "labels": np.zeros(19, int)}, "labels"),
-        ({"images": IMAGES[:5]}, "5 samples, at least 10"),
+        ({"images": IMAGES[:5]}, "5 samples, at least 20"),
     ],
 )
 def test_data_that_are_no_samples_are_refused(elsewhere, arrays, words, capsys):

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from scratchgen.files import write_atomically
+from scratchgen.files import sole_writer, write_atomically
 
 
 def test_what_is_written_is_there_and_nothing_else(tmp_path):
@@ -27,3 +27,14 @@ def test_a_write_that_fails_keeps_the_old_file_and_names_the_new_one(tmp_path, m
         write_atomically(path, b"new")
     assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]
     assert path.read_bytes() == b"old"
+
+
+def test_a_folder_has_one_writer_at_a_time(tmp_path):
+    with (
+        sole_writer(tmp_path),
+        pytest.raises(RuntimeError, match="another training is writing to"),
+        sole_writer(tmp_path),
+    ):
+        pass
+    with sole_writer(tmp_path):
+        pass

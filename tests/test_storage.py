@@ -1,6 +1,8 @@
 """A checkpoint is whole or refused, holds no code, and training goes on from it bit for bit."""
 
+import copy
 import json
+import pickle
 import tracemalloc
 
 import numpy as np
@@ -222,3 +224,43 @@ def test_an_optimizer_of_another_model_is_refused(tmp_path):
     model, stranger = trained()[0], trained()[0]
     with pytest.raises(ValueError, match="tensors that the model lacks"):
         sg.save(tmp_path / "run.safetensors", model, stranger.default_optimizers())
+
+
+def test_a_parameter_that_is_one_number_comes_back_as_one(tmp_path):
+    class Scale(nn.Network):
+        def __init__(self):
+            self.factor = sg.Tensor(np.float32(2))
+
+    sg.save(tmp_path / "one.safetensors", Scale())
+    loaded = sg.load(tmp_path / "one.safetensors", classes=[Scale]).model
+    assert loaded.factor.shape == ()
+    assert loaded.factor.data == 2
+
+
+def test_what_was_set_after_construction_is_saved(tmp_path):
+    model, optimizers, rng, history = trained()
+    model.n_samples, optimizers[0].betas = 5, (0.5, 0.9)
+    sg.save(tmp_path / "run.safetensors", model, optimizers, rng, history)
+    loaded = sg.load(tmp_path / "run.safetensors")
+    assert loaded.model.n_samples == 5
+    assert tuple(loaded.optimizers[0].betas) == (0.5, 0.9)
+
+
+def test_a_checkpoint_of_a_device_opens_on_the_host_without_its_generator(tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        strict.install(patched)
+        sg.save(tmp_path / "run.safetensors", *trained(1, "cuda"))
+    loaded = sg.load(tmp_path / "run.safetensors")
+    assert loaded.rng is None
+    assert type(loaded.model.parameters()[0].data) is np.ndarray
+    with pytest.raises(ValueError, match="device is 'cpu' or 'cuda', got 'gpu'"):
+        sg.load(tmp_path / "run.safetensors", "gpu")
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_a_copy_of_a_model_and_its_optimizer_trains_on_as_they_do(copied):
+    model, optimizers, rng, history = trained()
+    twin = copied((model, optimizers, rng, history))
+    ours, theirs = go_on(model, optimizers, rng, history, 2), go_on(*twin, 2)
+    for name, value in ours.items():
+        np.testing.assert_array_equal(theirs[name], value)

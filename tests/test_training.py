@@ -631,5 +631,5 @@ def test_on_a_terminal_there_is_one_bar_and_no_line(capsys, monkeypatch):
     sg.fit(Mean(), DATA, epochs=3, batch_size=2, rng=rng())
     out, err = capsys.readouterr()
     assert out == ""
-    assert "epoch 3 of 3" in err
+    assert "epoch 3/3" in err
     assert "cost=" in err

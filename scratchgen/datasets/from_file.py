@@ -22,7 +22,7 @@ def from_file(
 
     ``images``: (n, …) float32, n ≥ 1, at least two axes. Floats keep their value, and whether they
     must lie on [0, 1] is for the model to say; uint8 is taken as pixels, 0 … 255, and divided by
-    255; False and True become 0 and 1. Other integers are refused, as their scale is not known.
+    255 (refused if none is above 1); False and True become 0 and 1. Other integers are refused, as their scale is not known.
     ``labels``: (n,) int64.
 
     Raises FileNotFoundError for a missing file and ValueError for one that is not of this form,
@@ -88,6 +88,11 @@ def _images(array: NDArray[Any], file: Path) -> NDArray[np.float32]:
             "one number each; reshape them"
         )
     if array.dtype == np.uint8:
+        if array.max() <= 1:
+            raise ValueError(
+                f"{file}: images are uint8 and none is above 1, expected pixels 0 … 255; save what "
+                "is on or off as bool, or as float32"
+            )
         pixels: NDArray[np.float32] = np.divide(array, 255, dtype=np.float32)
         return pixels
     if array.dtype.kind in "iu":

@@ -27,7 +27,7 @@ import numpy as np
 from .. import nn, optim
 from .. import operations as ops
 from ..autodiff import Tensor
-from ..backend import Array, Generator, to_host
+from ..backend import Array, Generator, check_generator, to_host
 
 
 class VAE(nn.Network):
@@ -57,9 +57,9 @@ class VAE(nn.Network):
         self.encoder, self.decoder = encoder, decoder
         self.n_latent, self.likelihood, self.n_samples = n_latent, likelihood, n_samples
 
-    def encode(self, x: Any) -> tuple[Any, Any]:
+    def encode(self, x: Any, rng: Generator | None = None) -> tuple[Any, Any]:
         """μ(x) and log σ²(x) of q(h|x), each (n, n_latent)."""
-        return _halves(self.encoder(_rows(x)), self.n_latent, "encoder", "latents")
+        return _halves(self.encoder(_rows(x), rng), self.n_latent, "encoder", "latents")
 
     def reparameterize(self, mu: Any, log_var: Any, eps: Array) -> Any:
         """h = μ + σ ∘ ε, which is distributed as q(h|x) where ε ~ N(0, I)."""
@@ -72,9 +72,9 @@ class VAE(nn.Network):
             return ops.sigmoid(out)
         return out[:, : out.shape[1] // 2]
 
-    def nll(self, x: Any, h: Any) -> Any:
+    def nll(self, x: Any, h: Any, rng: Generator | None = None) -> Any:
         """−log p(x|h), (n,) nats."""
-        x, out = _rows(x), self.decoder(h)
+        x, out = _rows(x), self.decoder(h, rng)
         if self.likelihood == "bernoulli":
             if out.shape != x.shape:
                 raise ValueError(
@@ -94,18 +94,25 @@ class VAE(nn.Network):
         return -nll - kl
 
     def elbo_terms(
-        self, x: Any, eps: Array | None = None, rng: Generator | None = None
+        self,
+        x: Any,
+        eps: Array | None = None,
+        rng: Generator | None = None,
+        network_rng: Generator | None = None,
     ) -> tuple[Any, Any]:
-        """−(1/L) Σₗ log p(x|h⁽ˡ⁾) and D_KL(q(h|x) ‖ p(h)), the parts of −ELBO: each (n,) nats."""
-        mu, log_var = self.encode(x)
+        """−(1/L) Σₗ log p(x|h⁽ˡ⁾) and D_KL(q(h|x) ‖ p(h)), the parts of −ELBO: each (n,) nats.
+
+        ``network_rng`` is what the networks are called with: in training, for dropout.
+        """
+        mu, log_var = self.encode(x, network_rng)
         if eps is None:
             if rng is None:
                 raise ValueError("the bound is an estimate from noise: give eps, or rng to draw it")
             eps = _noise((self.n_samples, *mu.shape), mu, rng)
         samples = eps if eps.ndim == 3 else eps[None]
-        nll = self.nll(x, self.reparameterize(mu, log_var, samples[0]))
+        nll = self.nll(x, self.reparameterize(mu, log_var, samples[0]), network_rng)
         for noise in samples[1:]:
-            nll = nll + self.nll(x, self.reparameterize(mu, log_var, noise))
+            nll = nll + self.nll(x, self.reparameterize(mu, log_var, noise), network_rng)
         return nll / len(samples), ops.gaussian_kl(mu, log_var)
 
     @property
@@ -119,14 +126,13 @@ class VAE(nn.Network):
 
     def losses(self, x: Any, rng: Generator) -> Yields[Tensor, None, dict[str, Array]]:
         """The cost −ELBO, averaged over the batch; its two parts are reported."""
-        nll, kl = self.elbo_terms(x, rng=rng)
+        nll, kl = self.elbo_terms(x, rng=rng, network_rng=rng)
         yield (nll + kl).mean()
         return {"reconstruction": nll.data.mean(), "KL": kl.data.mean()}
 
     def sample(self, n: int, rng: Generator) -> Array:
         """E[x|h] for n latents h ~ p(h), (n, D), as the notes show it: the decoder's means."""
-        frozen = self.frozen()
-        return frozen.decode(_noise((n, self.n_latent), self.parameters()[0], rng))
+        return self.frozen().decode(_noise((n, self.n_latent), self.decoder, rng))
 
     def log_likelihood(self, x: Any, n_samples: int, rng: Generator) -> Array:
         """log (1/L) Σₗ p(x|h⁽ˡ⁾) p(h⁽ˡ⁾) / q(h⁽ˡ⁾|x) with h⁽ˡ⁾ ~ q(h|x): (n,) nats.
@@ -135,6 +141,8 @@ class VAE(nn.Network):
         L = ``n_samples`` (L = 1 is the ELBO).
         Source: Burda, Grosse, Salakhutdinov, arXiv:1509.00519, eq. 8.
         """
+        if n_samples < 1:
+            raise ValueError(f"n_samples is at least 1, got {n_samples}")
         frozen = self.frozen()
         mu, log_var = frozen.encode(x)
         log_weights = []
@@ -152,15 +160,21 @@ class VAE(nn.Network):
             raise ValueError(
                 f"a VAE is trained on images alone, got {len(x)} arrays: pass the first"
             )
+        if x.dtype.kind != "f":
+            raise ValueError(f"a VAE takes floating numbers, got {x.dtype}: for bytes, x / 255")
         if self.likelihood == "bernoulli":
             low, high = float(to_host(x.min())), float(to_host(x.max()))
             if low < 0 or high > 1:
                 raise ValueError(
                     f"a Bernoulli likelihood takes data in [0, 1], got {low:g} to {high:g}: scale "
-                    "it, or take likelihood='gaussian'"
+                    "it so, or, for centred data of variance about 1, take a Gaussian likelihood"
                 )
-        mean_latent, _ = self.frozen().encode(x[:1])
-        self.frozen().nll(x[:1], mean_latent)
+        try:
+            mean_latent, _ = self.frozen().encode(x[:1])
+            self.frozen().nll(x[:1], mean_latent)
+        except ValueError as error:
+            size = math.prod(x.shape[1:])
+            raise ValueError(f"this VAE takes no samples of {size} numbers: {error}") from None
 
 
 def dense(
@@ -207,4 +221,5 @@ def _halves(out: Any, size: int, network: str, what: str) -> tuple[Any, Any]:
 
 def _noise(shape: tuple[int, ...], like: Any, rng: Generator) -> Array:
     """ε ~ N(0, I), in the dtype of ``like``."""
+    check_generator(rng)
     return rng.standard_normal(shape, dtype=like.dtype)

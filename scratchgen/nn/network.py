@@ -40,8 +40,28 @@ class Network(Constructed):
                     yield f"{name}.{inner}", parameter
 
     def parameters(self) -> list[Tensor]:
-        """The parameters, in order."""
-        return [parameter for _, parameter in self.named_parameters()]
+        """The parameters, in order; one that has two names comes once."""
+        return list(dict.fromkeys(parameter for _, parameter in self.named_parameters()))
+
+    @property
+    def dtype(self) -> np.dtype[Any] | None:
+        """The dtype of the first parameter, or ``None`` where there is none."""
+        for value in vars(self).values():
+            if isinstance(value, (Tensor, Network)) or hasattr(value, "__array_function__"):
+                dtype: np.dtype[Any] | None = value.dtype
+                if dtype is not None:
+                    return dtype
+        return None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, (list, tuple)) and any(
+            isinstance(v, (Network, Tensor)) for v in value
+        ):
+            raise TypeError(
+                f"{name}: networks and tensors in a {type(value).__name__} would not be found; set "
+                "them as attributes, or as layers of nn.Sequential"
+            )
+        super().__setattr__(name, value)
 
     def state_dict(self) -> dict[str, Array]:
         """A copy of the value of each parameter, by name, in order."""
@@ -101,9 +121,9 @@ class Sequential(Network):
             setattr(self, str(k), layer)
 
     @property
-    def layers(self) -> list[Network]:
+    def layers(self) -> tuple[Network, ...]:
         """The layers, in order."""
-        return [value for value in vars(self).values() if isinstance(value, Network)]
+        return tuple(value for value in vars(self).values() if isinstance(value, Network))
 
     def __call__(self, x: Any, rng: Generator | None = None) -> Any:
         """The output of the last layer."""

@@ -87,8 +87,8 @@ def _reflected(operation: _Any) -> _Any:
     return lambda y, x: operation(x, y)
 
 
-def _comparison(compare: _Any) -> _Any:
-    return lambda x, y: compare(x.data, y.data if isinstance(y, _Tensor) else y)
+def _on_data(function: _Any) -> _Any:
+    return lambda *inputs: function(*[x.data if isinstance(x, _Tensor) else x for x in inputs])
 
 
 def _one_sequence(operation: _Any) -> _Any:
@@ -96,7 +96,31 @@ def _one_sequence(operation: _Any) -> _Any:
     return lambda x, *n: operation(x, *(n if len(n) < 2 else (n,)))
 
 
-# Python's operators, and the methods that arrays have, are these rules.
+def _rule_of(function: _Any) -> _Any:
+    """The operation that NumPy's function of a tensor is: the one of its name."""
+    name = function.__name__
+    if name in _COMPARISONS:
+        return _on_data(function)
+    if name not in __all__:
+        raise TypeError(
+            f"np.{name} has no rule: compose it of scratchgen.operations, or, where no derivative "
+            "is wanted, take tensor.data"
+        )
+    return globals()[name]
+
+
+def _array_ufunc(_: _Tensor, ufunc: _Any, method: str, *inputs: _Any, **settings: _Any) -> _Any:
+    if method != "__call__" or settings:
+        raise TypeError(f"np.{ufunc.__name__} of a Tensor: called plainly, without out or where")
+    return _rule_of(ufunc)(*inputs)
+
+
+def _array_function(_: _Tensor, function: _Any, __: _Any, inputs: _Any, settings: _Any) -> _Any:
+    return _rule_of(function)(*inputs, **settings)
+
+
+_COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
+# Python's operators, the methods of arrays and NumPy's functions of tensors are these rules.
 _METHODS = {
     "__add__": add,
     "__radd__": _reflected(add),
@@ -113,10 +137,16 @@ _METHODS = {
     "__neg__": negative,
     "__abs__": absolute,
     "__getitem__": getitem,
-    "__lt__": _comparison(_operator.lt),
-    "__le__": _comparison(_operator.le),
-    "__gt__": _comparison(_operator.gt),
-    "__ge__": _comparison(_operator.ge),
+    "__lt__": _on_data(_operator.lt),
+    "__le__": _on_data(_operator.le),
+    "__gt__": _on_data(_operator.gt),
+    "__ge__": _on_data(_operator.ge),
+    "__eq__": _on_data(_operator.eq),
+    "__ne__": _on_data(_operator.ne),
+    "__bool__": _on_data(bool),
+    "__format__": _on_data(format),
+    "__array_ufunc__": _array_ufunc,
+    "__array_function__": _array_function,
     "sum": sum,
     "mean": mean,
     "reshape": _one_sequence(reshape),

@@ -47,10 +47,9 @@ def relu(z: Array) -> Rule:
 def leaky_relu(z: Array, *, slope: float = 0.01) -> Rule:
     """a = z where z > 0, else ``slope`` z:  σ′ = 1 where z > 0, else ``slope``."""
 
-    def times_sigma_prime(x: Array) -> Array:
-        return x * (z > 0) + x * (z <= 0) * slope
-
-    return times_sigma_prime(z), (times_sigma_prime,)
+    return np.maximum(z, 0) + slope * np.minimum(z, 0), (
+        lambda delta: delta * (z > 0) + delta * (z <= 0) * slope,
+    )
 
 
 @differentiable
@@ -59,9 +58,9 @@ def elu(z: Array, *, alpha: float = 1.0) -> Rule:
 
     Clevert, Unterthiner, Hochreiter 2015, eq. 16.
     """
-    negative = alpha * np.expm1(np.minimum(z, 0))
-    return np.maximum(z, 0) + negative, (
-        lambda delta: delta * (z > 0) + delta * (z <= 0) * (negative + alpha),
+    below = np.minimum(z, 0)
+    return np.maximum(z, 0) + alpha * np.expm1(below), (
+        lambda delta: delta * (z > 0) + delta * (z <= 0) * (alpha * np.exp(below)),
     )
 
 

@@ -1,7 +1,7 @@
 """Costs: one number for each sample, shape (n,), summed over all other axes.
 
-Take ``.mean()`` for the cost of a batch. Written on logits and on log σ², they neither overflow nor
-lose their digits; −log p is in nats.
+Take ``.mean()`` for the cost of a batch. Written on logits and on log σ², they do not overflow;
+−log p is in nats.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from .activations import logistic
 @differentiable
 def squared_error(prediction: Array, target: Array) -> Rule:
     """C = ½ Σ (y − t)²:  ∂C/∂y = δ (y − t),  ∂C/∂t = −δ (y − t)."""
+    _check_shapes(prediction, target)
     error = prediction - target
     return 0.5 * _per_sample(error * error), (
         lambda delta: _along(delta, error) * error,
@@ -62,12 +63,12 @@ def bernoulli_nll(logits: Array, target: Array) -> Rule:
     ∂C/∂z = δ (p − x),  ∂C/∂x = −δ z. The target x may lie anywhere in [0, 1], as grey pixels do,
     taken as the mean of a Bernoulli variable.
     """
+    _check_shapes(logits, target)
     cost = np.absolute(logits)
     np.negative(cost, out=cost)
     np.exp(cost, out=cost)
     np.log1p(cost, out=cost)
-    cost += np.maximum(logits, 0)
-    cost -= logits * target
+    cost += np.maximum(logits, 0) - logits * target
     return _per_sample(cost), (
         lambda delta: _along(delta, logits) * (logistic(logits) - target).astype(logits.dtype),
         lambda delta: _along(-delta, logits) * logits,
@@ -80,6 +81,7 @@ def gaussian_nll(mu: Array, log_var: Array, target: Array) -> Rule:
 
     With r = (x − μ)/σ²:  ∂C/∂μ = −δ r,  ∂C/∂(log σ²) = ½ δ (1 − r (x − μ)),  ∂C/∂x = δ r.
     """
+    _check_shapes(mu, log_var, target)
     error = target - mu
     r = error * np.exp(-log_var)
     cost = error * r
@@ -98,12 +100,20 @@ def gaussian_kl(mu: Array, log_var: Array) -> Rule:
 
     ∂C/∂μ = δ μ,  ∂C/∂(log σ²) = ½ δ (σ² − 1). Source: Kingma and Welling 2014, appendix B.
     """
+    _check_shapes(mu, log_var)
     mu, log_var = np.broadcast_arrays(mu, log_var)
     excess = np.expm1(log_var)
     return 0.5 * _per_sample(mu * mu + excess - log_var), (
         lambda delta: _along(delta, mu) * mu,
         lambda delta: _along(0.5 * delta, mu) * excess,
     )
+
+
+def _check_shapes(*arrays: Array) -> None:
+    """Refuse what broadcasts to a shape that none of the arrays has: (n, 1) beside (n,), say."""
+    shapes = [np.shape(x) for x in arrays]
+    if np.broadcast_shapes(*shapes) not in shapes:
+        raise ValueError(f"a cost takes arrays of the same shape, the samples first, got {shapes}")
 
 
 def _per_sample(cost: Array) -> Array:

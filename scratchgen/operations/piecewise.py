@@ -49,5 +49,7 @@ def where(condition: Array, x: Array, y: Array) -> Rule:
 @differentiable
 def clip(x: Array, *, lower: float | None = None, upper: float | None = None) -> Rule:
     """z = x, held between ``lower`` and ``upper``:  ∂C/∂x = δ where z = x."""
+    if lower is None and upper is None:
+        raise ValueError("clip holds x between two bounds, of which one at least is given")
     z = np.clip(x, lower, upper)
     return z, (lambda delta: delta * (z == x),)

@@ -54,7 +54,7 @@ def logsumexp(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
     with np.errstate(divide="ignore"):
         kept = np.log(np.exp(x - largest).sum(axis=axis, keepdims=True)) + largest
     return _reduced(kept, axis, keepdims), (
-        lambda delta: delta.reshape(kept.shape) * np.exp(x - _finite(kept)),
+        lambda delta: delta.reshape(kept.shape) * np.exp(x - np.where(kept == -np.inf, 0, kept)),
     )
 
 

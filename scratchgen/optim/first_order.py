@@ -111,7 +111,7 @@ class Adam(Optimizer):
     go into η and ε. Source: Kingma and Ba 2015, algorithm 1.
 
     Where gradients have died out, M and V would decay into denormal numbers, on which processors
-    are many times slower: every 100 steps, entries that would get there in the next 100 are zeroed.
+    are many times slower: every 100 steps, entries within 10⁵ of these are set to zero.
     """
 
     state = ("M", "V")
@@ -135,9 +135,8 @@ class Adam(Optimizer):
         self._lr_now = self.lr * root * (1 - beta1) / (1 - beta1**self.steps)
         self._eps_now = self.eps * root
         if self.steps % 100 == 0:
-            for beta, buffer in zip(self.betas, self.buffers.values(), strict=True):
-                tiny = float(np.finfo(buffer.dtype).tiny) / max(beta, 0.5) ** 100
-                buffer *= np.absolute(buffer) >= tiny
+            for buffer in self.buffers.values():
+                buffer *= np.absolute(buffer) >= 1e5 * float(np.finfo(buffer.dtype).tiny)
 
     def update(self, theta: Array, g: Array, work: Array, *state: Array) -> None:
         """M ← β₁ M + g,  V ← β₂ V + g²,  θ ← θ − η′ M / (√V + ε′)."""

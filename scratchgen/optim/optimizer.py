@@ -75,9 +75,10 @@ class Optimizer(Constructed):
     def apply(self, gradients: Sequence[Array]) -> None:
         """Walk the buffer block by block, with the part of the gradient that belongs to each."""
         self.begin_step()
-        start = 0
-        for gradient in gradients:
-            flat = gradient.reshape(-1)
+        start, flats = 0, [gradient.reshape(-1) for gradient in gradients]
+        if device_of(self._theta) == "cuda":  # where few large kernels are faster than many small
+            flats = [np.concatenate(flats)]
+        for flat in flats:
             for i in range(0, flat.size, self.block):
                 g = flat[i : i + self.block]
                 here = slice(start + i, start + i + g.size)
@@ -119,12 +120,24 @@ class Optimizer(Constructed):
         for name, buffer in self.buffers.items():
             buffer[...] = to_device(state[name], device_of(buffer))
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy is made of: the views of the buffer are made anew for it."""
+        made_anew = ("_theta", "_work", "_views")
+        return {name: value for name, value in vars(self).items() if name not in made_anew}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take up the state of a copy."""
+        vars(self).update(state)
+        self._gather()
+
     def _gather(self) -> None:
         """Move the parameters, and the state that they already have, into flat buffers."""
         dtypes = {p.dtype for p in self.parameters}
         if len(dtypes) > 1:
             raise ValueError(f"the parameters of one optimizer share a dtype, got {dtypes}")
         self._theta = np.concatenate([p.data.reshape(-1) for p in self.parameters])
+        if device_of(self._theta) == "cuda":
+            self.block = max(self._theta.size, 1)
         self._work = np.empty_like(self._theta[: self.block])
         start, self._views = 0, []
         for p in self.parameters:

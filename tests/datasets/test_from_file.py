@@ -45,9 +45,15 @@ def test_finite_floats_keep_their_value_and_have_no_labels(folder, array):
 
 @given(array=arrays(np.uint8, SHAPES))
 def test_uint8_pixels_are_divided_by_255(folder, array):
+    array.flat[0] |= 2
     images, _ = from_file(npy(folder, array))
     assert images.dtype == np.float32
     np.testing.assert_array_equal(images, array.astype(np.float32) / np.float32(255))
+
+
+def test_uint8_that_are_only_on_or_off_are_refused(folder):
+    with pytest.raises(ValueError, match="none is above 1, .* save what is on or off as bool"):
+        from_file(npy(folder, np.array([[0, 1], [1, 1]], np.uint8)))
 
 
 def test_booleans_become_zero_and_one(folder):

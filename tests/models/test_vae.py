@@ -615,3 +615,30 @@ def test_on_the_device_too_the_importance_weights_of_the_posterior_are_the_evide
     for bound in [weighted, model.elbo(there, eps).data]:
         assert device_of(bound) == device
         np.testing.assert_allclose(sg.to_host(bound), truth.log_evidence(x), rtol=1e-11)
+
+
+def test_dropout_in_the_networks_acts_in_training_only():
+    encoder = nn.Sequential(nn.Linear(6, 4, rng=rng()), nn.Dropout(0.5))
+    model = VAE(encoder, nn.Linear(2, 6, rng=rng()), 2)
+    x, eps = np.full((50, 6), 0.5, np.float32), np.zeros((50, 2), np.float32)
+    np.testing.assert_array_equal(model.elbo(x, eps).data, model.elbo(x, eps).data)
+    mu, _ = model.encode(x, sg.generator(0))
+    assert 0.3 < (mu.data == 0).mean() < 0.7
+    kl = [next(iter([*_reports(model, x, seed)])) for seed in range(2)]
+    assert kl[0] != kl[1]
+
+
+def _reports(model, x, seed):
+    losses = model.losses(x, sg.generator(seed))
+    next(losses)
+    try:
+        next(losses)
+    except StopIteration as end:
+        yield end.value["KL"]
+
+
+def test_a_frozen_model_samples_as_the_model_does():
+    model = vae.dense(6, 5, 2, rng())
+    frozen = model.frozen().sample(3, sg.generator(0))
+    np.testing.assert_array_equal(frozen, model.sample(3, sg.generator(0)))
+    assert model.astype(np.float64).sample(3, sg.generator(0)).dtype == np.float64

@@ -246,7 +246,7 @@ def test_a_cost_recorded_before_the_parameters_changed_refuses_its_gradient(chan
     cost = network(rows()).mean()
     sg.gradient(cost, network.parameters())
     change(network)
-    with pytest.raises(ValueError, match="changed since: record anew"):
+    with pytest.raises(ValueError, match="was changed after its use: record anew"):
         sg.gradient(cost, network.parameters())
     sg.gradient(network(rows()).mean(), network.parameters())
 
@@ -332,14 +332,15 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others():
 def test_an_empty_sequential_is_the_identity():
     network, x = nn.Sequential(), rows()
     assert network(x) is x
-    assert network.parameters() == network.layers == []
+    assert network.parameters() == []
+    assert network.layers == ()
     assert network.state_dict() == {}
 
 
 def test_a_sequential_applies_its_layers_in_order():
     layers = [nn.Linear(5, 4, rng=rng()), nn.Tanh(), nn.Linear(4, 3, rng=rng())]
     network = nn.Sequential(*layers)
-    assert network.layers == layers
+    assert network.layers == tuple(layers)
     x = rows()
     for layer in layers:
         x = layer(x)
@@ -424,3 +425,19 @@ def test_what_a_network_without_weights_shows_makes_it_again():
     again = eval(repr(network), vars(nn))
     assert repr(again) == repr(network)
     np.testing.assert_array_equal(again(rows()), network(rows()))
+
+
+def test_networks_in_a_list_are_refused_since_they_would_not_be_found():
+    class Stack(nn.Network):
+        def __init__(self):
+            self.layers = [nn.Linear(2, 2, rng=sg.generator(0))]
+
+    with pytest.raises(TypeError, match=r"layers: .* as layers of nn\.Sequential"):
+        Stack()
+
+
+def test_a_layer_that_is_used_twice_is_moved_once():
+    layer = nn.Linear(2, 2, rng=sg.generator(0))
+    network = nn.Sequential(layer, nn.ReLU(), layer)
+    assert len(network.parameters()) == 2
+    assert list(network.state_dict()) == ["0.weight", "0.bias", "2.weight", "2.bias"]

@@ -171,3 +171,26 @@ def test_the_divergence_keeps_its_digits_where_the_two_are_close():
 def test_labels_that_are_none_are_refused_with_what_came_and_what_was_expected(labels, error, says):
     with pytest.raises(error, match=says):
         ops.cross_entropy(sg.Tensor(np.zeros((2, 4))), labels)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (ops.squared_error, (3, 1), (3,)),
+        (ops.bernoulli_nll, (3, 1), (3,)),
+        (ops.gaussian_nll, (3, 1), (3, 1), (3,)),
+        (ops.gaussian_kl, (3, 1), (3,)),
+    ],
+)
+def test_a_column_beside_a_row_is_refused_and_not_made_a_square(arguments):
+    cost, *shapes = arguments
+    with pytest.raises(ValueError, match="arrays of the same shape"):
+        cost(*[np.full(shape, 0.5) for shape in shapes])
+
+
+def test_the_bernoulli_cost_of_what_is_all_but_certain_keeps_its_digits():
+    logits = np.array([[10.0], [14.0], [-20.0]])
+    target = np.array([[1.0], [1.0], [0.0]])
+    exact = np.log1p(np.exp(-np.abs(logits)))[:, 0]
+    single = ops.bernoulli_nll(logits.astype(np.float32), target.astype(np.float32))
+    np.testing.assert_allclose(single, exact, rtol=1e-6)

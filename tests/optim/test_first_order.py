@@ -345,7 +345,7 @@ def test_a_cost_recorded_before_a_step_refuses_its_gradient(name, settings):
     optimizer = make(name, settings)
     cost = ops.square(optimizer.parameters[0]).sum()
     optimizer.step(arrays(1))
-    with pytest.raises(ValueError, match="changed since: record anew"):
+    with pytest.raises(ValueError, match="was changed after its use: record anew"):
         sg.gradient(cost, optimizer.parameters[:1])
 
 
