@@ -22,7 +22,8 @@ def from_file(
 
     ``images``: (n, …) float32, n ≥ 1, at least two axes. Floats keep their value, and whether they
     must lie on [0, 1] is for the model to say; uint8 is taken as pixels, 0 … 255, and divided by
-    255 (refused if none is above 1); False and True become 0 and 1. Other integers are refused, as their scale is not known.
+    255, and refused if none is above 1; False and True become 0 and 1. Other integers are refused,
+    as their scale is not known.
     ``labels``: (n,) int64.
 
     Raises FileNotFoundError for a missing file and ValueError for one that is not of this form,

@@ -52,7 +52,7 @@ def test_uint8_pixels_are_divided_by_255(folder, array):
 
 
 def test_uint8_that_are_only_on_or_off_are_refused(folder):
-    with pytest.raises(ValueError, match="none is above 1, .* save what is on or off as bool"):
+    with pytest.raises(ValueError, match=r"none is above 1, .* save what is on or off as bool"):
         from_file(npy(folder, np.array([[0, 1], [1, 1]], np.uint8)))
 
 
