@@ -313,7 +313,9 @@ RULES = {
         lambda x, axis, keepdims: np.logaddexp.reduce(x, axis, keepdims=keepdims),
         lambda t, x, axis, keepdims: t.logsumexp(x, torch_dims(axis, x), keepdims),
     ),
-    "reshape": Case(reshapings(), np.reshape, lambda t, x, shape: x.reshape(shape)),
+    "reshape": Case(
+        reshapings(), lambda x, shape: np.reshape(x, shape), lambda t, x, shape: x.reshape(shape)
+    ),
     "transpose": Case(transpositions(), np.transpose, torch_transpose),
     "getitem": Case(picks(), lambda x, key: x[key], torch_getitem),
     "concatenate": Case(
