@@ -60,76 +60,79 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _train(asked: argparse.Namespace) -> None:
     folder, settings = _new_or_resumed(asked)
-    device, seed = settings["device"], settings["seed"]
-    rng = generator(seed, device)
     recipe, data = RECIPES[settings["model"]], Data.named(settings["data"])
     shape = [*data.shape]
     if settings.setdefault("shape", shape) != shape:
         raise ValueError(f"{folder} was begun on samples of shape {settings['shape']}, not {shape}")
     settings["value_range"] = data.value_range
-    with ExitStack() as stack:
+
+    def noise() -> Generator:
+        return generator(settings["seed"], settings["device"])
+
+    with ExitStack() as held:
         if folder.exists():
-            stack.enter_context(sole_writer(folder))
-        if (folder / MODEL).exists():
-            model, optimizers, saved_rng, history = load(folder / MODEL, device)
-            rng = saved_rng or rng
-            print(f"{folder}: going on after epoch {len(history)}")
-        else:
-            model = recipe.build(settings, data.shape, rng)
-            optimizers, history = model.default_optimizers(), History()
-            for optimizer in optimizers:
-                optimizer.lr = settings["lr"]
-        if history and len(history) > settings["epochs"]:
-            raise ValueError(f"{folder} has {len(history)} epochs: --epochs {settings['epochs']}?")
+            held.enter_context(sole_writer(folder))
+        state = _saved_or_built(folder, settings, data)
         epochs = train(
-            model,
+            state.model,
             data.train,
-            optimizers,
+            state.optimizers,
             epochs=settings["epochs"],
             batch_size=settings["batch_size"],
-            rng=rng,
-            history=history,
+            rng=state.rng or noise(),
+            history=state.history,
             progress=lambda starts: bar.batches(starts),
         )
-        if not folder.exists():
+        if not folder.exists():  # nothing is left behind by what was refused so far
             folder.mkdir(parents=True)
-            stack.enter_context(sole_writer(folder))
+            held.enter_context(sole_writer(folder))
         write_atomically(folder / CONFIG, json.dumps(settings, indent=2).encode())
-        checkpoint, saved, written = (
-            to_bytes(model, optimizers, rng, history),
-            [*history],
-            -math.inf,
-        )
+        last, written = (to_bytes(*state), [*state.history]), -math.inf
+
         try:
-            with ProgressBar(settings["epochs"], len(history)) as bar:
+            with ProgressBar(settings["epochs"], len(state.history)) as bar:
                 for epoch in epochs:
-                    epoch.report.update(recipe.score(model, data.test, generator(seed, device)))
-                    checkpoint, saved = to_bytes(model, optimizers, rng, history), [*history]
+                    epoch.report.update(recipe.score(state.model, data.test, noise()))
+                    last = to_bytes(*state), [*state.history]
                     bar.show(epoch)
                     if time.monotonic() - written > 1:  # an epoch may be shorter than a flush
-                        write_atomically(folder / MODEL, checkpoint)
+                        write_atomically(folder / MODEL, last[0])
                         written = time.monotonic()
-            _draw(folder, recipe, model, data, history, generator(seed, device))
+            _draw(folder, recipe, state, data, noise())
         except KeyboardInterrupt:
             again = f"scratchgen train {settings['model']} --out {folder} --resume"
-            raise KeyboardInterrupt(
-                f"; the last whole epoch is saved, go on with: {again}"
-            ) from None
+            what = f"; the last whole epoch is saved, go on with: {again}"
+            raise KeyboardInterrupt(what) from None
         finally:
-            write_atomically(folder / MODEL, checkpoint)
-            if saved:
-                write_atomically(folder / HISTORY, _csv(History(saved)))
+            write_atomically(folder / MODEL, last[0])
+            write_atomically(folder / HISTORY, _csv(History(last[1])))
     print(f"left in {folder}/: {', '.join(sorted(path.name for path in folder.iterdir()))}")
 
 
-def _draw(
-    folder: Path, recipe: Recipe, model: Any, data: Data, history: History, rng: Generator
-) -> None:
-    if history:
-        ax = history.plot()
+def _saved_or_built(folder: Path, settings: dict[str, Any], data: Data) -> Checkpoint:
+    """What the run in the folder goes on from: its checkpoint, or a new model."""
+    if (folder / MODEL).exists():
+        state = load(folder / MODEL, settings["device"])
+        if len(state.history) > settings["epochs"]:
+            raise ValueError(
+                f"{folder} has {len(state.history)} epochs, more than --epochs {settings['epochs']}"
+            )
+        print(f"{folder}: going on after epoch {len(state.history)}")
+        return state
+    rng = generator(settings["seed"], settings["device"])
+    model = RECIPES[settings["model"]].build(settings, data.shape, rng)
+    optimizers = model.default_optimizers()
+    for optimizer in optimizers:
+        optimizer.lr = settings["lr"]
+    return Checkpoint(model, optimizers, rng, History())
+
+
+def _draw(folder: Path, recipe: Recipe, state: Checkpoint, data: Data, rng: Generator) -> None:
+    if state.history:
+        ax = state.history.plot()
         ax.set_ylabel(recipe.unit)
         plotting.save(ax, folder / "curves.png")
-    for name, ax in recipe.draw(model, data, rng):
+    for name, ax in recipe.draw(state.model, data, rng):
         plotting.save(ax, folder / f"{name}.png")
     if not plotting.is_image(data.shape):
         print(f"no pictures of samples: those of shape {data.shape} are no images")
@@ -242,7 +245,8 @@ def _config(folder: Path) -> dict[str, Any]:
 def _csv(history: History) -> bytes:
     text = io.StringIO()
     table = csv.writer(text)
-    table.writerow(["epoch", "seconds", *history[0].values()])
+    names = history[0].values() if history else ()
+    table.writerow(["epoch", "seconds", *names])
     table.writerows([e.number, f"{e.seconds:.3f}", *e.values().values()] for e in history)
     return text.getvalue().encode()
 
