@@ -1,6 +1,8 @@
 """What every test may ask for: how many examples, on which device, how long."""
 
+import importlib
 import os
+import pathlib
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -51,3 +53,19 @@ def device(request, monkeypatch):
 def on_device(device):
     """The function that moves an array to the device of the test."""
     return lambda array: sg.to_device(array, device)
+
+
+@pytest.fixture(scope="session")
+def published():
+    """The four published files of MNIST, by name, where this machine has them."""
+    folders = [pathlib.Path(__file__).parents[2] / "shared" / "data"]
+    if os.environ.get("SCRATCHGEN_DATA"):
+        folders.insert(0, pathlib.Path(os.environ["SCRATCHGEN_DATA"]))
+    names = importlib.import_module("scratchgen.datasets.mnist").CONTENT
+    for folder in folders:
+        for place in (folder / "mnist", folder):
+            for suffix in ("", ".gz"):
+                files = {name: place / (name + suffix) for name in names}
+                if all(file.is_file() for file in files.values()):
+                    return files
+    pytest.skip("no MNIST on this machine: neither SCRATCHGEN_DATA nor ../shared/data holds it")

@@ -1,7 +1,6 @@
 import gzip
 import importlib
 import os
-import pathlib
 import shutil
 import struct
 
@@ -19,21 +18,6 @@ COUNTS = {
     "train": [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949],
     "test": [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009],
 }
-
-
-@pytest.fixture(scope="module")
-def published():
-    """The four published files, by name, where this machine has them."""
-    folders = [pathlib.Path(__file__).parents[3] / "shared" / "data"]
-    if os.environ.get("SCRATCHGEN_DATA"):
-        folders.insert(0, pathlib.Path(os.environ["SCRATCHGEN_DATA"]))
-    for folder in folders:
-        for place in (folder / "mnist", folder):
-            for suffix in ("", ".gz"):
-                files = {name: place / (name + suffix) for name in NAMES}
-                if all(file.is_file() for file in files.values()):
-                    return files
-    pytest.skip("no MNIST on this machine: neither SCRATCHGEN_DATA nor ../shared/data holds it")
 
 
 @pytest.fixture

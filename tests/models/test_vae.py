@@ -19,7 +19,7 @@ from tests import strict
 @pytest.fixture
 def torch():
     torch = pytest.importorskip(
-        "torch", reason="PyTorch is the oracle of the training: pip install scratchgen[peers]"
+        "torch", reason="PyTorch is the oracle of the training: pip install '.[peers]'"
     )
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # its idle threads keep the cores from NumPy's
@@ -642,3 +642,16 @@ def test_a_frozen_model_samples_as_the_model_does():
     frozen = model.frozen().sample(3, sg.generator(0))
     np.testing.assert_array_equal(frozen, model.sample(3, sg.generator(0)))
     assert model.astype(np.float64).sample(3, sg.generator(0)).dtype == np.float64
+
+
+@pytest.mark.slow
+def test_the_lectures_training_on_mnist_ends_below_106_nats(published, monkeypatch):
+    monkeypatch.setenv("SCRATCHGEN_DATA", str(next(iter(published.values())).parent))
+    generator = rng()
+    model, optimizers = vae.lecture(generator)
+    images, _ = sg.datasets.mnist("train")
+    held_out, _ = sg.datasets.mnist("test")
+    for _ in sg.train(model, images, optimizers, epochs=10, batch_size=128, rng=generator):
+        pass
+    elbo = [model.frozen().elbo(part, rng=generator) for part in np.split(held_out, 10)]
+    assert -np.mean(elbo) <= 106

@@ -14,7 +14,7 @@ from scratchgen import operations as ops
 @pytest.fixture(scope="module")
 def torch():
     return pytest.importorskip(
-        "torch", reason="PyTorch is the oracle of outputs: pip install scratchgen[peers]"
+        "torch", reason="PyTorch is the oracle of outputs: pip install '.[peers]'"
     )
 
 

@@ -15,7 +15,7 @@ from scratchgen.backend import device_of
 @pytest.fixture
 def torch():
     return pytest.importorskip(
-        "torch", reason="PyTorch is the oracle of outputs: pip install scratchgen[peers]"
+        "torch", reason="PyTorch is the oracle of outputs: pip install '.[peers]'"
     )
 
 

@@ -13,7 +13,7 @@ from scratchgen import operations as ops
 @pytest.fixture
 def torch():
     return pytest.importorskip(
-        "torch", reason="PyTorch is the oracle of names and outputs: pip install scratchgen[peers]"
+        "torch", reason="PyTorch is the oracle of names and outputs: pip install '.[peers]'"
     )
 
 

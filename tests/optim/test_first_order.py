@@ -50,7 +50,7 @@ every_optimizer = pytest.mark.parametrize(
 @pytest.fixture
 def torch():
     return pytest.importorskip(
-        "torch", reason="PyTorch is the oracle of every update: pip install scratchgen[peers]"
+        "torch", reason="PyTorch is the oracle of every update: pip install '.[peers]'"
     )
 
 

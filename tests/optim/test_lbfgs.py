@@ -14,7 +14,7 @@ from scratchgen.backend import device_of
 @pytest.fixture
 def torch():
     return pytest.importorskip(
-        "torch", reason="PyTorch is the oracle of every update: pip install scratchgen[peers]"
+        "torch", reason="PyTorch is the oracle of every update: pip install '.[peers]'"
     )
 
 
