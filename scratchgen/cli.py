@@ -73,13 +73,15 @@ def _train(asked: argparse.Namespace) -> None:
         if folder.exists():
             held.enter_context(sole_writer(folder))
         state = _saved_or_built(folder, settings, data)
+        rng = state.rng or noise()
+        state = state._replace(rng=rng)
         epochs = train(
             state.model,
             data.train,
             state.optimizers,
             epochs=settings["epochs"],
             batch_size=settings["batch_size"],
-            rng=state.rng or noise(),
+            rng=rng,
             history=state.history,
             progress=lambda starts: bar.batches(starts),
         )
@@ -88,7 +90,6 @@ def _train(asked: argparse.Namespace) -> None:
             held.enter_context(sole_writer(folder))
         write_atomically(folder / CONFIG, json.dumps(settings, indent=2).encode())
         last, written = (to_bytes(*state), [*state.history]), -math.inf
-
         try:
             with ProgressBar(settings["epochs"], len(state.history)) as bar:
                 for epoch in epochs:

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import models, nn, optim
+from .autodiff import Tensor
 from .backend import (
     Array,
     Generator,
@@ -62,8 +63,8 @@ def save(
     """Write everything that training goes on from into one file, which is whole at any moment.
 
     Raises ``ValueError`` where an array holds NaN or infinity, where an optimizer moves what is no
-    parameter of the model, or where the model is built from what JSON cannot hold; ``OSError``
-    where the file cannot be written. What was there before is then kept.
+    parameter of the model, where a parameter has two names, or where the model is built from what
+    JSON cannot hold; ``OSError`` where the file cannot be written. What was there before is kept.
     """
     write_atomically(path, to_bytes(model, optimizers, rng, history))
 
@@ -79,7 +80,13 @@ def to_bytes(
 
     optimizers = [optimizers] if isinstance(optimizers, Optimizer) else list(optimizers or ())
     arrays = {f"model/{name}": value for name, value in model.state_dict().items()}
-    names = {parameter: name for name, parameter in model.named_parameters()}
+    names: dict[Tensor, str] = {}
+    for name, parameter in model.named_parameters():
+        if names.setdefault(parameter, name) != name:
+            raise ValueError(
+                f"{names[parameter]} and {name} are one parameter: loaded, they would be two, so "
+                "that a checkpoint takes each parameter under one name only"
+            )
     described: dict[str, Any] = {"model": _describe(model), "optimizers": [], "rng": None}
     for k, optimizer in enumerate(optimizers):
         strangers = [p for p in optimizer.parameters if p not in names]

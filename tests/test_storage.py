@@ -264,3 +264,10 @@ def test_a_copy_of_a_model_and_its_optimizer_trains_on_as_they_do(copied):
     ours, theirs = go_on(model, optimizers, rng, history, 2), go_on(*twin, 2)
     for name, value in ours.items():
         np.testing.assert_array_equal(theirs[name], value)
+
+
+def test_a_parameter_under_two_names_is_refused_since_it_would_come_back_as_two(tmp_path):
+    layer = nn.Linear(2, 2, rng=sg.generator(0))
+    with pytest.raises(ValueError, match=r"0\.weight and 2\.weight are one parameter"):
+        sg.save(tmp_path / "tied.safetensors", nn.Sequential(layer, nn.ReLU(), layer))
+    assert not list(tmp_path.iterdir())

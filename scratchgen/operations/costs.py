@@ -111,7 +111,7 @@ def gaussian_kl(mu: Array, log_var: Array) -> Rule:
 
 def _check_shapes(*arrays: Array) -> None:
     """Refuse what broadcasts to a shape that none of the arrays has: (n, 1) beside (n,), say."""
-    shapes = [np.shape(x) for x in arrays]
+    shapes = [getattr(x, "shape", ()) for x in arrays]
     if np.broadcast_shapes(*shapes) not in shapes:
         raise ValueError(f"a cost takes arrays of the same shape, the samples first, got {shapes}")
 
