@@ -4,9 +4,10 @@ Read it from the ground up: ``backend``, ``autodiff``, ``operations``, ``nn``, `
 ``training``, ``models``. Each file is a chapter.
 """
 
-from . import datasets, models, nn, operations, optim, plotting
+from . import datasets, gradcheck, models, nn, operations, optim, plotting
 from .autodiff import Tensor, backward_sweep, differentiable, grad, gradient, value_and_grad
 from .backend import generator, to_device, to_host
+from .gradcheck import assert_gradient, check_gradient, check_network, check_operation
 from .storage import Checkpoint, CheckpointError, load, save
 from .training import Epoch, History, NonFiniteCostError, fit, train
 
@@ -19,12 +20,17 @@ __all__ = [
     "History",
     "NonFiniteCostError",
     "Tensor",
+    "assert_gradient",
     "backward_sweep",
+    "check_gradient",
+    "check_network",
+    "check_operation",
     "datasets",
     "differentiable",
     "fit",
     "generator",
     "grad",
+    "gradcheck",
     "gradient",
     "load",
     "models",

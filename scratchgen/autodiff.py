@@ -27,6 +27,7 @@ from .backend import Array
 Equation: TypeAlias = Callable[[Array], Array]
 Rule: TypeAlias = tuple[Array, Sequence["Equation | None"]]
 _births = itertools.count()
+_NO_ORIGIN: Any = (None, (), (), {})
 
 
 class Operation(Protocol):
@@ -43,26 +44,26 @@ def _bound_later(*_: Any) -> Any:
 
 
 class Tensor:
-    """An array of real numbers that remembers the operation, inputs and equations it came from.
+    """An array of real numbers that remembers its origin: operation, inputs, equations, settings.
 
-    ``Tensor(data)`` stands at the origin: it came from nothing. It shares the memory of ``data``;
-    numbers, lists and integers become float64. Python's operators, ``.sum()``, ``.mean()``,
-    ``.reshape()``, ``.T`` and ``[]`` are operations, and so are the functions of NumPy that have a
-    rule, ``np.exp(tensor)``; comparisons give plain arrays. Its numbers are those of ``.data``.
+    ``Tensor(data)`` stands at the origin itself: it came from nothing. It shares the memory of
+    ``data``; numbers, lists and integers become float64. Python's operators, ``.sum()``,
+    ``.mean()``, ``.reshape()``, ``.T`` and ``[]`` are operations, and so are the functions of NumPy
+    that have a rule, ``np.exp(tensor)``; comparisons give plain arrays, ``.data`` the numbers.
     """
 
-    __slots__ = ("__weakref__", "birth", "data", "equations", "inputs", "operation")
+    __slots__ = ("__weakref__", "birth", "data", "equations", "inputs", "operation", "settings")
     __iter__ = None
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = _bound_later
     __rtruediv__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = __neg__ = _bound_later
     __abs__ = __getitem__ = __lt__ = __le__ = __gt__ = __ge__ = _bound_later
     sum = mean = reshape = transpose = _bound_later
 
-    def __init__(self, data: Any, operation: Any = None, inputs: Any = (), equations: Any = ()):
+    def __init__(self, data: Any, *origin: Any) -> None:
         if type(data) is not np.ndarray or data.dtype.kind != "f":
             data = _real(data)
-        self.data, self.operation, self.inputs, self.equations = data, operation, inputs, equations
-        self.birth = next(_births)
+        self.data, self.birth = data, next(_births)
+        self.operation, self.inputs, self.equations, self.settings = origin or _NO_ORIGIN
 
     shape = property(lambda self: self.data.shape)
     dtype = property(lambda self: self.data.dtype)
@@ -109,7 +110,7 @@ def differentiable(rule: Callable[..., Rule]) -> Operation:
             raise TypeError(f"{rule.__name__}: {counts}; give one each, or None for no derivative")
         for x in arguments:
             if isinstance(x, Tensor):
-                return Tensor(value, operation, arguments, equations)
+                return Tensor(value, operation, arguments, equations, settings)
         return value
 
     operation.__dict__.update(rule=rule, __signature__=signature)

@@ -1,0 +1,286 @@
+"""Mistakes that show in the numbers of one derivative, whatever the cost is made of.
+
+Each entry of the catalogue says what the given numbers would be if this mistake had been made, and
+is a finding only where they are, in every entry that is known.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ..backend import Array, to_host
+
+if TYPE_CHECKING:
+    from .diagnosis import Evidence
+
+
+class Mistake(NamedTuple):
+    """One hypothesis: ``left``, made of the given numbers, would equal ``right``."""
+
+    kind: str
+    sentence: str
+    left: Array
+    right: Array
+    says_factor: bool = False
+    """Whether it names a factor already, so that no other is looked for beside it."""
+
+
+def entries(array: Array, known: Array) -> str:
+    """In how many entries something was seen."""
+    seen, size = int(np.isfinite(known).sum()), array.size
+    if seen < size:
+        return f"in the {seen:,} of {size:,} entries tried"
+    return {1: "in its one entry", 2: "in both entries"}.get(size, f"in all {size:,} entries")
+
+
+def factors(evidence: Evidence) -> Iterator[tuple[str, float, str]]:
+    """Kind, factor, and what a result that is so many times too large says."""
+    yield "sign", -1.0, "the sign is wrong"
+    yield "factor 2", 2.0, "a factor 2 too many, or a ½ is missing"
+    yield "factor 1/2", 0.5, "a factor 2 is missing"
+    for n, what in evidence.lengths:
+        yield "factor n", float(n), f"a 1/{n} is missing, {n} being {what}: a sum, not the mean"
+        yield "factor 1/n", 1 / n, f"a factor {n} is missing, {what}: a mean, not the sum"
+        yield (
+            "factor n²",
+            float(n * n),
+            f"a 1/{n * n} is missing, the square of {n}, {what}",
+        )
+        yield (
+            "factor 1/n²",
+            1 / (n * n),
+            f"a factor {n * n} is missing, the square of {n}, {what}",
+        )
+
+
+def of_shape(evidence: Evidence, k: int) -> Iterator[Mistake]:
+    """The given derivative has another shape than what it is the derivative of."""
+    given, right = evidence.given[k], evidence.right[k]
+    name, shape = evidence.names[k], right.shape
+    came = f"shape {given.shape} in place of {shape}"
+    for number in range(1, given.ndim + 1):
+        for axes in itertools.combinations(range(given.ndim), number):
+            summed = given.sum(axis=axes)
+            if summed.size != right.size or summed.size == given.size:
+                continue
+            kept = "axis " + ", ".join(map(str, axes)) if number == 1 else f"axes {axes}"
+            if tuple(n for n in summed.shape if n > 1) != tuple(n for n in shape if n > 1):
+                continue
+            batch = axes == (0,) and any(n == given.shape[0] for n, _ in evidence.lengths)
+            what = (
+                f"the sum over the batch is missing, or the broadcast of {name} was not undone"
+                if batch
+                else f"the broadcast of {name} was not undone"
+            )
+            yield Mistake(
+                "not summed",
+                f"{came}: agrees if summed over {kept}: {what}",
+                summed.reshape(shape),
+                right,
+            )
+    if given.size == right.size:
+        if given.ndim == right.ndim and given.ndim > 1 and given.T.shape == shape:
+            yield Mistake("transposed", f"{came}: agrees with the transpose", given.T, right)
+        yield Mistake("reshaped", f"{came}: agrees once reshaped", given.reshape(shape), right)
+    if given.size == 1 and right.size > 1:
+        for what, value in (("sum", right.sum()), ("mean", right.mean())):
+            yield Mistake(
+                "reduced to a scalar",
+                f"{came}: it is the {what} of all entries, reduced to one number",
+                given.reshape(()),
+                np.asarray(value),
+            )
+    for axis in range(right.ndim):
+        for what, reduced in (("summed", right.sum(axis)), ("averaged", right.mean(axis))):
+            if reduced.size == given.size and right.shape[axis] > 1:
+                yield Mistake(
+                    "reduced too far",
+                    f"{came}: agrees if the right one is {what} over axis {axis}: that sum should "
+                    "not be taken",
+                    given.reshape(reduced.shape),
+                    reduced,
+                )
+
+
+def of_numbers(evidence: Evidence, k: int) -> Iterator[Mistake]:
+    """What one sees by laying the two arrays side by side."""
+    given, right, name = evidence.given[k], evidence.right[k], evidence.names[k]
+    where = entries(right, right)
+    if not np.any(given):
+        yield Mistake("zero", "it is zero throughout: left out, or never written", given, 0 * given)
+    for kind, factor, why in factors(evidence):
+        sentence = f"yours = {factor:.4g} × numerical {where}: {why}"
+        yield Mistake(kind, sentence, given, factor * right, says_factor=True)
+    if right.ndim > 1 and not np.isnan(right).any():
+        for i, j in itertools.combinations(range(right.ndim), 2):
+            if right.shape[i] == right.shape[j] > 1:
+                axes = "" if right.ndim == 2 else f", axes {i} and {j} exchanged"
+                yield Mistake(
+                    "transposed",
+                    f"agrees with the transpose{axes} {where}",
+                    given,
+                    right.swapaxes(i, j),
+                )
+    if np.isnan(right).any():
+        return
+    blank = (given == 0) & (right != 0)
+    if blank.any() and not blank.all():
+        box = tuple(slice(int(i.min()), int(i.max()) + 1) for i in np.nonzero(blank))
+        if not given[box].any():
+            shown = ", ".join(f"{s.start}:{s.stop}" for s in box)
+            yield Mistake(
+                "zero block",
+                f"agrees but for the block [{shown}], which was left at zero",
+                given,
+                np.where(blank, 0, right),
+            )
+    for axis in range(right.ndim):
+        if right.shape[axis] < 2:
+            continue
+        for step, word in ((1, "forward"), (-1, "back")):
+            rolled = np.roll(right, step, axis)
+            edge = [slice(None)] * right.ndim
+            edge[axis] = slice(0, 1) if step == 1 else slice(-1, None)
+            filled = rolled.copy()
+            filled[tuple(edge)] = 0
+            sentence = f"agrees if shifted by one entry along axis {axis}: an index is one {word}"
+            yield Mistake("shifted", sentence, given, rolled)
+            yield Mistake("shifted", f"{sentence}, with zeros at the edge", given, filled)
+        yield Mistake(
+            "reversed", f"agrees if reversed along axis {axis}", given, np.flip(right, axis)
+        )
+        summed = np.broadcast_to(right.sum(axis, keepdims=True), right.shape)
+        yield Mistake(
+            "reduced too far",
+            f"agrees if the right one is summed over axis {axis} and repeated along it",
+            given,
+            summed,
+        )
+    if right.ndim > 1:
+        yield Mistake(
+            "reversed",
+            "agrees if reversed along the last two axes: the kernel was flipped, or was not",
+            given,
+            np.flip(right, (-2, -1)),
+        )
+        for what, value in (("sum", right.sum()), ("mean", right.mean())):
+            yield Mistake(
+                "reduced to a scalar",
+                f"each entry is the {what} of all: reduced to one number and repeated ({name})",
+                given,
+                np.full(right.shape, value),
+            )
+
+
+def of_experiments(evidence: Evidence, k: int) -> Iterator[Mistake]:
+    """What is seen by asking both sides again, at other inputs."""
+    given, right, subject = evidence.given[k], evidence.right[k], evidence.subject
+    elsewhere = evidence.elsewhere
+    before = evidence.reference(elsewhere, k)
+    if before is not None:
+        yield Mistake(
+            "stale",
+            "right for the input of the call before this one: values kept from then are stale",
+            given,
+            before,
+        )
+    for n, _ in evidence.batches:
+        for row, word in ((0, "first"), (n - 1, "last")):
+            alone = evidence.of_row(row, n, k)
+            if alone is None or alone.shape != right.shape:
+                continue
+            for share in (alone, alone / n):
+                yield Mistake(
+                    "one row only",
+                    f"right for the {word} row of the batch alone: the sum over the batch is "
+                    "missing",
+                    given,
+                    share,
+                    says_factor=True,
+                )
+    if subject.value is None or subject.delta is None:
+        return
+    value, delta = to_host(subject.value(subject.arrays)), to_host(subject.delta)
+    if value.shape != right.shape:
+        return
+    yield Mistake(
+        "derivative missing",
+        "δ is passed on as it came: the derivative of the operation is missing",
+        given,
+        delta,
+        says_factor=True,
+    )
+    at_value = evidence.reference(
+        [evidence.like(value, x) if j == k else x for j, x in enumerate(subject.arrays)], k
+    )
+    if at_value is not None:
+        yield Mistake(
+            "derivative at the value",
+            "right if the derivative is taken at the value a, in place of the input z",
+            given,
+            at_value,
+        )
+    diagonal = evidence.diagonal(k)
+    if diagonal is not None:
+        yield Mistake(
+            "coupling dropped",
+            "right for the diagonal of the Jacobian alone: each output depends on the other "
+            "inputs too (a softmax is coupled by its sum), and that was dropped",
+            given,
+            delta * diagonal,
+        )
+
+
+def of_residuals(evidence: Evidence, k: int) -> Iterator[Mistake]:
+    """What the difference, or the ratio, of the two sides is made of."""
+    given, right, name = evidence.given[k], evidence.right[k], evidence.names[k]
+    x = to_host(evidence.subject.arrays[k])
+    known = np.isfinite(right)
+    if known.sum() >= 3:
+        for kind, basis, what in (
+            ("L2 regulariser", x, name),
+            ("L1 regulariser", np.sign(x), f"sign {name}"),
+        ):
+            spread = basis[known]
+            if not spread.any() or np.ptp(spread) == 0:
+                continue
+            residual = np.where(known, given - right, np.nan)
+            c = float(residual[known] @ spread / (spread @ spread))
+            if abs(c) * np.abs(spread).max() < 1e-7 * np.abs(right[known]).max():
+                continue
+            amount = "is missing, or too small" if c < 0 else "is too large, or counted twice"
+            yield Mistake(
+                kind,
+                f"yours − numerical = {c:.4g} × {what} {entries(right, right)}: the gradient of a "
+                f"regulariser {amount}",
+                residual,
+                np.where(known, c * basis, np.nan),
+                says_factor=True,
+            )
+    with np.errstate(all="ignore"):
+        sigmoid, tanh = 1 / (1 + np.exp(-x)), np.tanh(x)
+        slopes = {
+            "the sigmoid": sigmoid * (1 - sigmoid),
+            "tanh": 1 - tanh * tanh,
+            "softplus": sigmoid,
+            "exp": np.exp(x),
+            "ReLU": (x > 0).astype(float),
+        }
+        for function, slope in slopes.items():
+            yield Mistake(
+                "derivative missing",
+                f"agrees once multiplied by the derivative of {function} at {name}: σ′ is missing",
+                given * slope,
+                right,
+            )
+        for of, factor in (("σ", 2 * np.exp(-x / 2)), ("σ²", np.exp(-x))):
+            yield Mistake(
+                "log σ² for σ",
+                f"it is the derivative by {of} where {name} is log σ²",
+                given,
+                right * factor,
+            )

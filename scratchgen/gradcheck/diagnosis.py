@@ -1,0 +1,259 @@
+"""Which mistake explains the numbers: the catalogue, tried in order, from plain to involved.
+
+A finding fits in every entry that is known, and would not fit the right derivative; where nothing
+in the catalogue does, that is said, and nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..autodiff import Tensor
+from ..backend import Array, device_of, to_device, to_host
+from . import catalogue
+from .catalogue import Mistake
+from .recorded import Bend, Recording, pairs
+
+NONE = "none of the known mistakes fits"
+MANY_PAIRS = 2000
+
+
+class Finding(NamedTuple):
+    """What is said of one equation, and the kinds of mistake that it names."""
+
+    sentence: str
+    kinds: list[str]
+
+
+class Evidence:
+    """All that is known about a cost and the derivatives given for it."""
+
+    def __init__(
+        self,
+        subject: Any,
+        given: dict[int, Array],
+        right: dict[int, Array],
+        agrees: Callable[[dict[int, Array]], bool],
+        numerical: Callable[[Sequence[Any], int, Array | None], Array | None],
+        elsewhere: Sequence[Any],
+    ) -> None:
+        self.subject, self.names, self.elsewhere = subject, subject.names, elsewhere
+        self.given = {k: np.asarray(to_host(g), dtype=np.float64) for k, g in given.items()}
+        self.loose = any(to_host(g).dtype == np.float32 for g in given.values())
+        self._numerical = numerical
+        self.lengths, self.batches = _lengths(subject)
+        self.recording = self._recorded(subject.arrays)
+        self.right = right
+        if self.recording is not None:
+            self.recording.lengths = self.lengths
+            found = ((k, self.recording.gradient(k)) for k in right)
+            engine = {k: g for k, g in found if g is not None}
+            # The engine's gradient stands for the numerical one only where it agrees with it.
+            if len(engine) == len(right) and agrees(engine):
+                self.right = engine
+            else:
+                self.recording = None
+
+    def _recorded(self, arrays: Sequence[Any]) -> Recording | None:
+        if any(device_of(x) != "cpu" for x in arrays):
+            return None
+        tensors = [Tensor(x) if _is_real(x) else x for x in arrays]
+        with np.errstate(all="ignore"):
+            try:
+                cost = self.subject.record(tensors)
+            except Exception:
+                return None  # written with functions that have no rule
+        if not isinstance(cost, Tensor) or cost.shape != ():
+            return None
+        return Recording(cost, tensors, self.names)
+
+    def like(self, value: Array, x: Any) -> Any:
+        """``value`` on the device of ``x``."""
+        return to_device(value, device_of(x))
+
+    def reference(self, arrays: Sequence[Any], k: int) -> Array | None:
+        """∂C/∂(array k) at other inputs: the engine's where it may be trusted, else by numbers."""
+        if self.recording is not None:
+            recording = self._recorded(arrays)
+            return None if recording is None else recording.gradient(k)
+        return self._numerical(arrays, k, None)
+
+    def of_row(self, row: int, n: int, k: int) -> Array | None:
+        """∂C/∂(array k) of one row of the batch alone."""
+        if self.subject.delta is not None:
+            delta = self.subject.delta
+            if not delta.shape or delta.shape[0] != n:
+                return None
+            alone = np.zeros_like(delta)
+            alone[row] = delta[row]
+            return self._numerical(self.subject.arrays, k, alone)
+        arrays = [
+            x[row : row + 1] if j != k and np.ndim(x) and np.shape(x)[0] == n else x
+            for j, x in enumerate(self.subject.arrays)
+        ]
+        try:
+            return self.reference(arrays, k)
+        except Exception:
+            return None  # what has n rows was no batch
+
+    def diagonal(self, k: int) -> Array | None:
+        """∂valueᵢ/∂xᵢ alone, of an operation whose value has the shape of input k."""
+        x = to_host(self.subject.arrays[k])
+        if x.size > 256:
+            return None
+        diagonal, h = np.zeros(x.size), 1e-5
+        for i in range(x.size):
+            sides = []
+            for step in (h, -h):
+                inputs = list(self.subject.arrays)
+                other = x.copy()
+                other.reshape(-1)[i] += step
+                inputs[k] = self.like(other, inputs[k])
+                sides.append(to_host(self.subject.value(inputs)).reshape(-1)[i])
+            diagonal[i] = (sides[0] - sides[1]) / (2 * h)
+        return diagonal.reshape(x.shape)
+
+    @functools.cached_property
+    def bends(self) -> list[Bend]:
+        """Every slip in the recorded equations that lead to a wrong derivative."""
+        if self.recording is None:
+            return []
+        return [*self.recording.bends(sorted(self.wrong))]
+
+    @functools.cached_property
+    def wrong(self) -> set[int]:
+        """The derivatives that disagree."""
+        return {k for k in self.given if not self.is_right(k)}
+
+    def is_right(self, k: int) -> bool:
+        """Whether the given numbers are the right ones."""
+        return self.given[k].shape == self.right[k].shape and self._equal(
+            self.given[k], self.right[k]
+        )
+
+    def fits(self, mistake: Mistake) -> bool:
+        """Whether the numbers are what this mistake makes of them."""
+        left, right = mistake.left, mistake.right
+        return bool(left.shape == right.shape and self._equal(left, right))
+
+    def _equal(self, left: Array, right: Array) -> bool:
+        known = np.isfinite(right)
+        if not known.any():
+            return False
+        left, right = left[known], right[known]
+        if not np.isfinite(left).all():
+            return False
+        tolerance = 1e-3 if self.loose else 1e-6
+        size = np.abs(right)
+        return bool(
+            np.all(np.abs(left - right) <= tolerance * size + 0.01 * tolerance * size.max())
+        )
+
+
+def diagnose(evidence: Evidence, k: int) -> Finding:
+    """Name the mistake in derivative k, or two of them, or say that none is known that fits."""
+    given, right = evidence.given[k], evidence.right[k]
+    if not np.isfinite(given).all():
+        bad = int((~np.isfinite(given)).sum())
+        return Finding(f"{bad:,} of its {given.size:,} entries are not finite", ["not finite"])
+    found = _first(evidence, _alone(evidence, k), k)
+    if found is None:
+        found = _first(evidence, _with_factor(evidence, k), k)
+    if found is None and evidence.recording is not None and given.shape == right.shape:
+        found = _first(evidence, _in_pairs(evidence, k), k)
+    if found is not None:
+        return Finding(found.sentence, found.kind.split(" + "))
+    if given.shape != right.shape:
+        what = f"shape {given.shape} was given, {right.shape} was expected"
+        return Finding(f"{what}; {NONE}", [])
+    return Finding(NONE, [])
+
+
+def _first(evidence: Evidence, mistakes: Iterator[Mistake], k: int) -> Mistake | None:
+    return next((mistake for mistake in mistakes if evidence.fits(mistake)), None)
+
+
+def _alone(evidence: Evidence, k: int) -> Iterator[Mistake]:
+    """One mistake."""
+    if evidence.given[k].shape != evidence.right[k].shape:
+        yield from catalogue.of_shape(evidence, k)
+        return
+    yield from catalogue.of_numbers(evidence, k)
+    yield from catalogue.of_experiments(evidence, k)
+    yield from _recorded(evidence, k)
+    yield from catalogue.of_residuals(evidence, k)
+
+
+def _recorded(evidence: Evidence, k: int) -> Iterator[Mistake]:
+    recording, given = evidence.recording, evidence.given[k]
+    if recording is None:
+        return
+    for bend in evidence.bends:
+        follows = recording.gradient(k, bend)
+        if follows is not None and not evidence._equal(follows, evidence.right[k]):
+            yield Mistake(bend.kind, bend.sentence, given, follows)
+    other = recording.other_mask({k: given})
+    if other is not None:
+        yield Mistake(*other, given, given)
+
+
+def _with_factor(evidence: Evidence, k: int) -> Iterator[Mistake]:
+    """A mistake and a factor beside it."""
+    for mistake in _alone(evidence, k):
+        if mistake.says_factor or mistake.left.shape != mistake.right.shape:
+            continue
+        for kind, factor, why in catalogue.factors(evidence):
+            yield Mistake(
+                f"{mistake.kind} + {kind}",
+                f"two mistakes: {mistake.sentence}; and {factor:.4g} × that: {why}",
+                mistake.left,
+                factor * mistake.right,
+            )
+
+
+def _in_pairs(evidence: Evidence, k: int) -> Iterator[Mistake]:
+    """Two slips in two of the recorded equations."""
+    recording, given = evidence.recording, evidence.given[k]
+    assert recording is not None
+    local = [bend for bend in evidence.bends if bend.local]
+    if len(local) ** 2 > 2 * MANY_PAIRS:
+        return
+    for first, second in pairs(local):
+        follows = recording.gradient(k, first, second)
+        if follows is not None:
+            yield Mistake(
+                f"{first.kind} + {second.kind}",
+                f"two mistakes: {first.sentence}; and {second.sentence}",
+                given,
+                follows,
+            )
+
+
+def _lengths(subject: Any) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
+    """The lengths that a derivation may be off by, and those that may be a batch's."""
+    arrays = [
+        (name, x) for name, x in zip(subject.names, subject.arrays, strict=True) if np.ndim(x)
+    ]
+    firsts: dict[int, list[str]] = {}
+    for name, x in arrays:
+        firsts.setdefault(int(np.shape(x)[0]), []).append(name)
+    batches = {
+        n: "the batch size" if len(of) > 1 else f"the length of {of[0]}"
+        for n, of in sorted(firsts.items(), key=lambda item: -len(item[1]))
+        if n > 1
+    }
+    lengths = dict(batches)
+    for name, x in arrays:
+        for axis, n in enumerate(np.shape(x)):
+            if n > 1:
+                lengths.setdefault(int(n), f"the length of axis {axis} of {name}")
+        lengths.setdefault(int(np.size(x)), f"the number of entries of {name}")
+    return [(n, what) for n, what in lengths.items() if n > 2], [*batches.items()]
+
+
+def _is_real(x: Any) -> bool:
+    return getattr(getattr(x, "dtype", None), "kind", None) == "f"

@@ -1,0 +1,150 @@
+"""Derivatives from values alone, each with its uncertainty.
+
+For F(t) = C(x + t v), the derivative along v is F′(0). Where F may be taken off the real line,
+
+    F′(0) = Im F(ih)/h + O(h²),
+
+the complex step: nothing is subtracted, so that h can be 2⁻⁷⁰ and only rounding is left. Elsewhere
+it is the limit of central differences, (F(h) − F(−h))/2h = F′(0) + c₂h² + c₄h⁴ + …, on a ladder of
+steps from which Richardson's extrapolation removes one power after the other; how far the last
+values on the ladder lie apart is the uncertainty. Where F has a kink at 0, the differences from the
+left and from the right have different limits, and both are given.
+
+Sources: Squire and Trapp, SIAM Review 40 (1998) 110; Ridders, Advances in Engineering Software 4
+(1982) 75.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from ..backend import Array, to_host
+
+EPS = float(np.finfo(float).eps)
+Function: TypeAlias = Callable[[Any], Any]
+"""F(t), for a real or an imaginary t."""
+
+_STEP, _OTHER_STEP = 2.0**-70, 1.7 * 2.0**-71
+_RATIO, _LEVELS = 4.0, 11
+
+
+class Derivative(NamedTuple):
+    """F′(0) = ``value`` ± ``uncertainty``; ``sides`` are those from left and right of a kink."""
+
+    value: float
+    uncertainty: float
+    sides: tuple[float, float] | None = None
+
+
+def number(value: Any) -> Any:
+    """A scalar of any kind as a number of Python."""
+    return to_host(value).reshape(()).item()
+
+
+def is_analytic(function: Function, scale: float) -> bool:
+    """Whether the complex step gives the derivative of F: tried, against central differences."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # where imaginary parts are discarded, NumPy warns
+            complex_step = by_complex_step(function)
+    except Exception:
+        return False  # whatever a function that is made for real numbers raises
+    differences = by_differences(function, scale)
+    bound = 4 * differences.uncertainty + 1e-6 * abs(differences.value)
+    return abs(complex_step.value - differences.value) <= bound and differences.sides is None
+
+
+def by_complex_step(function: Function) -> Derivative:
+    """F′(0) = Im F(ih)/h, from two steps h that round differently.
+
+    Raises ``TypeError`` where F does not answer an imaginary step with a complex number.
+    """
+    with np.errstate(all="ignore"):
+        values = [number(function(1j * h)) for h in (_STEP, _OTHER_STEP)]
+    if not all(isinstance(value, complex) for value in values):
+        raise TypeError("the function is not defined off the real line")
+    first, second = values[0].imag / _STEP, values[1].imag / _OTHER_STEP
+    return Derivative(first, 16 * abs(first - second) + 64 * EPS * abs(first))
+
+
+def by_differences(function: Function, scale: float = 1.0) -> Derivative:
+    """F′(0) by Richardson's extrapolation of central differences, from steps h = 10⁻² ``scale``.
+
+    Steps at which F is not finite are left out.
+    """
+    at_0 = _real(function, 0.0)
+    central, left, right = _Ladder(2), _Ladder(1), _Ladder(1)
+    bends: list[tuple[float, float]] = []
+    for level in range(_LEVELS):
+        h = 1e-2 * scale * _RATIO**-level
+        ahead, behind = _real(function, h), _real(function, -h)
+        noise = 4 * EPS * max(abs(at_0), abs(ahead), abs(behind)) / h
+        if not math.isfinite(noise):
+            if not math.isfinite(ahead) and not math.isfinite(behind):
+                continue
+            side, sign = (right, 1) if math.isfinite(ahead) else (left, -1)
+            side.climb(sign * ((ahead if sign > 0 else behind) - at_0) / h, noise=0.0)
+            continue
+        central.climb((ahead - behind) / (2 * h), noise)
+        right.climb((ahead - at_0) / h, 2 * noise)
+        left.climb((at_0 - behind) / h, 2 * noise)
+        bends.append((abs(ahead + behind - 2 * at_0) / h, 4 * noise))
+        settled = max(1e-10 * abs(central.value), 1e-11 * abs(at_0) / scale)
+        if central.error < settled and len(bends) > 3 and not _kinked(bends):
+            break
+    if not central.rungs:
+        side = right if right.rungs else left
+        return Derivative(side.value, side.error) if side.rungs else Derivative(math.nan, math.inf)
+    if _kinked(bends):
+        return Derivative(central.value, central.error, (left.value, right.value))
+    return Derivative(central.value, central.error)
+
+
+def _kinked(bends: list[tuple[float, float]]) -> bool:
+    """Whether |F(h) + F(−h) − 2F(0)|/h stays as h falls, where without a kink it falls with h."""
+    clear = [k for k, (bend, noise) in enumerate(bends) if bend > 30 * noise]
+    if len(clear) < 3 or clear[-1] - clear[-3] > 2:
+        return False
+    first, second, last = (bends[k][0] for k in clear[-3:])
+    unseen = all(bend + 30 * noise > 0.6 * last for bend, noise in bends[clear[-1] + 1 :])
+    return last > 0.6 * second > 0.36 * first and unseen
+
+
+class _Ladder:
+    """Extrapolation to h = 0 of values whose error is a series in hᵖ, 2ᵖ … as h is divided by 4."""
+
+    def __init__(self, power: int) -> None:
+        self.factor = _RATIO**power
+        self.rungs: list[float] = []
+        self.value, self.error = math.nan, math.inf
+
+    def climb(self, value: float, noise: float) -> None:
+        rungs = [value]
+        for j, before in enumerate(self.rungs[:5]):
+            rungs.append(rungs[j] + (rungs[j] - before) / (self.factor ** (j + 1) - 1))
+            apart = max(abs(rungs[-1] - rungs[j]), abs(rungs[-1] - before))
+            if 4 * apart + noise < self.error:
+                self.value, self.error = rungs[-1], 4 * apart + noise
+        self.rungs = rungs
+        if not math.isfinite(self.value):
+            self.value = value
+
+
+def _real(function: Function, t: float) -> float:
+    try:
+        with np.errstate(all="ignore"):
+            return float(number(function(t)))
+    except (ValueError, ZeroDivisionError, OverflowError):
+        return math.nan  # as math.log answers where numpy.log gives nan
+
+
+def moved(x: Array, index: int, t: Any) -> Array:
+    """A copy of ``x`` in which entry ``index``, counted through all axes, is moved by t."""
+    copy = x.astype(np.result_type(x.dtype, type(t)))
+    copy.reshape(-1)[index] += t
+    return copy
