@@ -20,12 +20,21 @@ from tests.strategies import (
     broadcasting_arrays,
     distinct_arrays,
     factors,
+    groups_to_normalise,
+    images,
     keys,
     labelled_logits,
+    layers_to_normalise,
+    margins,
+    poolings,
     reductions,
+    rows_of_a_table,
     samples,
     seeds,
+    selections,
     sequences,
+    sizes,
+    stacks,
 )
 
 STEP = 1e-20  # of the complex step, where no digits are lost
@@ -67,7 +76,7 @@ def on(device, x):
 
 def call(operation, inputs, settings):
     """The operation on ``inputs``, which some take as one sequence."""
-    if operation is ops.concatenate:
+    if operation in (ops.concatenate, ops.stack):
         return operation(list(inputs), **settings)
     return operation(*inputs, **settings)
 
@@ -202,6 +211,73 @@ def torch_getitem(torch, x, key):
     return x.reshape(-1)[torch.tensor(np.array(places))]
 
 
+def pooled(reduce, margin):
+    """The definition of pooling: window after window."""
+
+    def value(x, kernel_size, stride, padding):
+        (high, wide), (up, left) = np.broadcast_to(kernel_size, 2), np.broadcast_to(padding, 2)
+        down, right = (high, wide) if stride is None else np.broadcast_to(stride, 2)
+        x = np.pad(x, ((0, 0), (0, 0), (up, up), (left, left)), constant_values=margin)
+        z = [
+            [
+                reduce(x[:, :, i : i + high, j : j + wide], axis=(2, 3))
+                for j in range(0, x.shape[3] - wide + 1, right)
+            ]
+            for i in range(0, x.shape[2] - high + 1, down)
+        ]
+        return np.moveaxis(np.array(z), (0, 1), (2, 3))
+
+    return value
+
+
+def normalised(x, weight, bias, axes, eps):
+    x = x - x.mean(axis=axes, keepdims=True)
+    x = x / np.sqrt(np.mean(x**2, axis=axes, keepdims=True) + eps)
+    return x * (1 if weight is None else weight) + (0 if bias is None else bias)
+
+
+def layer_normalised(x, weight=None, bias=None, *, axes, eps):
+    axes = next((p.ndim for p in (weight, bias) if p is not None), axes or 1)
+    return normalised(x, weight, bias, tuple(range(-axes, 0)), eps)
+
+
+def group_normalised(x, weight=None, bias=None, *, groups, eps):
+    each = (-1,) + (1,) * (x.ndim - 2)
+    weight, bias = [None if p is None else p.reshape(each) for p in (weight, bias)]
+    size = x.shape[1] // groups
+    z = np.array(x)
+    for k in range(groups):
+        part = slice(k * size, (k + 1) * size)
+        z[:, part] = normalised(x[:, part], None, None, tuple(range(1, x.ndim)), eps)
+    return z * (1 if weight is None else weight) + (0 if bias is None else bias)
+
+
+def torch_layer_norm(torch, x, weight=None, bias=None, *, axes, eps):
+    axes = next((p.ndim for p in (weight, bias) if p is not None), axes or 1)
+    return torch.nn.functional.layer_norm(x, x.shape[x.ndim - axes :], weight, bias, eps)
+
+
+def torch_group_norm(torch, x, weight=None, bias=None, *, groups, eps):
+    if weight is None and bias is not None:  # of no samples, PyTorch then has no gradient
+        weight = torch.ones_like(bias)
+    return torch.group_norm(x, groups, weight, bias, eps)
+
+
+def torch_pad(torch, x, pad_width, value):
+    widths = np.broadcast_to(pad_width, (x.ndim, 2))[::-1].reshape(-1).tolist()
+    return torch.nn.functional.pad(x, widths, value=value)
+
+
+def torch_upsample(torch, x, high, wide):
+    return x.repeat_interleave(int(high), 2).repeat_interleave(int(wide), 3)
+
+
+def torch_take(torch, x, indices, axis):
+    x, axis = (x.reshape(-1), 0) if axis is None else (x, axis % x.ndim)
+    picked = x.index_select(axis, indices.long().reshape(-1) % max(x.shape[axis], 1))
+    return picked.reshape((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
+
+
 def dropout_mask(a, p, rng):
     if rng is None:
         return np.ones_like(a)
@@ -279,6 +355,12 @@ RULES = {
     "silu": Case(
         inputs_of(one(*WIDE)), lambda z: z / (1 + np.exp(-z)), lambda t, z: t.nn.functional.silu(z)
     ),
+    "gelu": Case(
+        inputs_of(one(*WIDE)),
+        lambda z: np.vectorize(lambda z: z * math.erfc(-z / math.sqrt(2)) / 2, otypes="d")(z),
+        lambda t, z: t.nn.functional.gelu(z),
+        analytic=False,
+    ),
     "softmax": Case(
         along_an_axis(),
         lambda z, axis: np.exp(z) / np.exp(z).sum(axis=axis, keepdims=True),
@@ -318,6 +400,15 @@ RULES = {
     ),
     "transpose": Case(transpositions(), np.transpose, torch_transpose),
     "getitem": Case(picks(), lambda x, key: x[key], torch_getitem),
+    "take": Case(selections(), np.take, torch_take),
+    "stack": Case(
+        stacks(), lambda *x, axis: np.stack(x, axis), lambda t, *x, axis: t.stack(x, axis)
+    ),
+    "pad": Case(
+        margins(),
+        lambda x, pad_width, value: np.pad(x, pad_width, constant_values=value),
+        torch_pad,
+    ),
     "concatenate": Case(
         sequences(),
         lambda *x, axis: np.concatenate(x, axis),
@@ -337,6 +428,37 @@ RULES = {
         ),
         lambda a, p, rng: a * dropout_mask(a, p, rng),
         lambda t, a, p, rng: a * t.tensor(dropout_mask(a.detach().numpy(), p, rng)),
+    ),
+    "embedding": Case(
+        inputs_of(rows_of_a_table()),
+        lambda k, W: (k[..., None] == np.arange(len(W))) @ W,
+        lambda t, k, W: t.nn.functional.embedding(k.long(), W),
+    ),
+    # pooling
+    "max_pool2d": Case(
+        poolings(of=distinct_arrays),
+        pooled(np.max, -np.inf),
+        lambda t, x, **settings: t.nn.functional.max_pool2d(x, **settings),
+    ),
+    "avg_pool2d": Case(
+        poolings(),
+        pooled(np.mean, 0),
+        lambda t, x, **settings: t.nn.functional.avg_pool2d(x, **settings),
+    ),
+    "upsample_nearest2d": Case(
+        inputs_of(
+            images().map(lambda x: (x,)),
+            scale_factor=sizes(1, 3) | st.tuples(sizes(1, 3), sizes(1, 3)),
+        ),
+        lambda x, scale_factor: np.kron(x, np.ones(np.broadcast_to(scale_factor, 2))),
+        lambda t, x, scale_factor: torch_upsample(t, x, *np.broadcast_to(scale_factor, 2)),
+    ),
+    # normalisation
+    "layer_norm": Case(layers_to_normalise(), layer_normalised, torch_layer_norm),
+    "group_norm": Case(
+        groups_to_normalise(),
+        group_normalised,
+        torch_group_norm,
     ),
     # costs
     "squared_error": Case(

@@ -177,3 +177,103 @@ def labelled_logits(draw):
     dtype = draw(st.sampled_from([np.int64, np.int32, np.uint8]))
     labels = np.random.default_rng(draw(seeds)).integers(0, classes, n).astype(dtype)
     return draw(arrays((n, classes), (-4.0, 4.0))), draw(in_some_layout(labels))
+
+
+@st.composite
+def integers_below(draw, high, shape=None, low=0):
+    """Integers of some type from ``low`` to ``high`` − 1, some of them several times."""
+    dtype = draw(st.sampled_from([np.int64, np.int32] + [np.uint8] * (low >= 0)))
+    shape = draw(shapes(max_dims=2)) if shape is None else shape
+    drawn = np.random.default_rng(draw(seeds)).integers(low, high, shape if high > low else 0)
+    return draw(in_some_layout(drawn.astype(dtype)))
+
+
+@st.composite
+def selections(draw):
+    """An array, integers that count from its start or its end, and an axis or none.
+
+    Returns ``((x, indices), {"axis": …})``.
+    """
+    shape = draw(shapes(min_dims=1))
+    axis = draw(st.none() | st.sampled_from(range(-len(shape), len(shape))))
+    n = int(np.prod(shape)) if axis is None else shape[axis]
+    return (draw(arrays(shape)), draw(integers_below(n, low=-n))), {"axis": axis}
+
+
+@st.composite
+def stacks(draw):
+    """Arrays of one shape and a new axis: ``(arrays, {"axis": …})``."""
+    shape = draw(shapes())
+    axis = draw(st.sampled_from(range(-len(shape) - 1, len(shape) + 1)))
+    return tuple(draw(arrays(shape)) for _ in range(draw(sizes(1, 3)))), {"axis": axis}
+
+
+@st.composite
+def margins(draw):
+    """An array and the width of a margin, in one of NumPy's forms, with what it holds.
+
+    Returns ``((x,), {"pad_width": …, "value": …})``.
+    """
+    x = draw(arrays(shapes(min_dims=1)))
+    width = sizes(0, 2)
+    pairs = st.tuples(*[st.tuples(width, width)] * x.ndim)
+    forms = width | st.tuples(width, width) | pairs | st.lists(width, min_size=2, max_size=2)
+    return (x,), {"pad_width": draw(forms), "value": draw(st.sampled_from([0.0, -1.5]))}
+
+
+@st.composite
+def poolings(draw, of=arrays):
+    """Images (n, channels, rows, columns) and windows that fit: ``((x,), settings)``."""
+    number = sizes(1, 3) | st.tuples(sizes(1, 3), sizes(1, 3))
+    kernel, stride = draw(number), draw(st.none() | number)
+    high, wide = np.broadcast_to(kernel, 2).tolist()
+    padding = draw(sizes(0, min(high, wide) // 2) | st.tuples(sizes(0, high // 2), st.just(0)))
+    up, left = np.broadcast_to(padding, 2).tolist()
+    rows, columns = max(high - 2 * up, 1) + draw(sizes()), max(wide - 2 * left, 1) + draw(sizes())
+    x = draw(of((draw(sizes(0, 2)), draw(sizes(1, 2)), rows, columns)))
+    return (x,), {"kernel_size": kernel, "stride": stride, "padding": padding}
+
+
+@st.composite
+def images(draw, min_side=0):
+    """Images (n, channels, rows, columns)."""
+    return draw(arrays((draw(sizes(0, 2)), *draw(st.tuples(*[sizes(min_side, 3)] * 3)))))
+
+
+@st.composite
+def with_scale_and_shift(draw, x, shape):
+    """x, then a weight and a bias of ``shape``, or one of them, or none."""
+    weight, bias = draw(arrays(shape)), draw(arrays(shape))
+    return draw(st.sampled_from([(x,), (x, weight), (x, weight, bias), (x, None, bias)]))
+
+
+@st.composite
+def layers_to_normalise(draw):
+    """An array, its weight and bias over the last axes, and their number.
+
+    Returns ``(inputs, {"axes": …, "eps": …})``.
+    """
+    lead, shape = draw(shapes(max_dims=2)), draw(shapes(1, 2, min_side=1))
+    inputs = draw(with_scale_and_shift(draw(arrays((*lead, *shape))), shape))
+    implied = len(inputs) > 1 or len(shape) == 1
+    axes = draw(st.sampled_from([None, len(shape)])) if implied else len(shape)
+    return inputs, {"axes": axes, "eps": draw(st.sampled_from([1e-5, 0.1]))}
+
+
+@st.composite
+def groups_to_normalise(draw):
+    """An array (n, channels, …), its weight and bias per channel, and a number of groups.
+
+    Returns ``(inputs, {"groups": …, "eps": …})``.
+    """
+    groups, size = draw(st.tuples(sizes(1, 3), sizes(1, 2)))
+    x = draw(arrays((draw(sizes(0, 3)), groups * size, *draw(shapes(max_dims=2, min_side=1)))))
+    inputs = draw(with_scale_and_shift(x, (groups * size,)))
+    return inputs, {"groups": groups, "eps": draw(st.sampled_from([1e-5, 0.1]))}
+
+
+@st.composite
+def rows_of_a_table(draw):
+    """Integers (…), and a matrix whose rows they number."""
+    rows = draw(sizes())
+    return draw(integers_below(rows)), draw(matrices(rows))

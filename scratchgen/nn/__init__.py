@@ -1,15 +1,32 @@
 """Networks that own their parameters, with the names and initial values of ``torch.nn``."""
 
-from .activations import ELU, LeakyReLU, ReLU, Sigmoid, SiLU, Softmax, Softplus, Tanh
-from .layers import Dropout, Flatten, Linear, Reshape
+from .activations import ELU, GELU, LeakyReLU, ReLU, Sigmoid, SiLU, Softmax, Softplus, Tanh
+from .layers import (
+    AvgPool2d,
+    Dropout,
+    Embedding,
+    Flatten,
+    GroupNorm,
+    LayerNorm,
+    Linear,
+    MaxPool2d,
+    Reshape,
+    Upsample,
+)
 from .network import Network, Sequential
 
 __all__ = [
     "ELU",
+    "GELU",
+    "AvgPool2d",
     "Dropout",
+    "Embedding",
     "Flatten",
+    "GroupNorm",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "MaxPool2d",
     "Network",
     "ReLU",
     "Reshape",
@@ -19,4 +36,5 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Tanh",
+    "Upsample",
 ]

@@ -64,6 +64,13 @@ class SiLU(Network):
         return operations.silu(x)
 
 
+class GELU(Network):
+    """a = z Φ(z), with the normal distribution function Φ."""
+
+    def __call__(self, x: Any, rng: Generator | None = None) -> Any:
+        return operations.gelu(x)
+
+
 class Softmax(Network):
     """a = eᶻ / Σ eᶻ along ``axis``."""
 

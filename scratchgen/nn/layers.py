@@ -1,14 +1,18 @@
-"""Layers: affine maps, dropout, and changes of shape."""
+"""Layers: affine maps, embeddings, normalisation, pooling, dropout, and changes of shape."""
 
 from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from .. import operations
 from ..autodiff import Tensor
-from ..backend import Generator
+from ..backend import Generator, check_generator
+from ..operations.pooling import Pair
 from .network import Network, draw_uniform
 
 
@@ -29,6 +33,119 @@ class Linear(Network):
 
     def __call__(self, x: Any, rng: Generator | None = None) -> Any:
         return operations.affine(x, self.weight, self.bias)
+
+
+class Embedding(Network):
+    """z = the rows of W at integers x from 0 to rows − 1: (…) ↦ (…, features).
+
+    ``weight`` (rows, features) is drawn from N(0, 1), as in ``torch.nn.Embedding``. Raises
+    ``ValueError`` unless both sizes are positive.
+    """
+
+    def __init__(self, num_embeddings: int, embedding_dim: int, *, rng: Generator) -> None:
+        n, features = operator.index(num_embeddings), operator.index(embedding_dim)
+        if n < 1 or features < 1:
+            raise ValueError(f"Embedding has at least one row and one feature, got {n}, {features}")
+        check_generator(rng)
+        self.weight = Tensor(rng.standard_normal((n, features), dtype=np.float32))
+
+    def __call__(self, x: Any, rng: Generator | None = None) -> Any:
+        return operations.embedding(x, self.weight)
+
+
+class LayerNorm(Network):
+    """y = γ (x − μ)/√(σ² + ε) + β over the last axes of x, of shape ``normalized_shape``.
+
+    ``weight`` γ begins at 1 and ``bias`` β at 0, both of that shape, on the device of ``rng`` or on
+    the host; without ``elementwise_affine`` there are none. Names and
+    meaning are those of ``torch.nn``.
+    """
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        *,
+        rng: Generator | None = None,
+    ) -> None:
+        self.normalized_shape, self.eps = _shape(normalized_shape), eps
+        self.weight = _constant(self.normalized_shape, 1, rng) if elementwise_affine else None
+        learned = elementwise_affine and bias
+        self.bias = _constant(self.normalized_shape, 0, rng) if learned else None
+
+    def __call__(self, x: Any, rng: Generator | None = None) -> Any:
+        shape = self.normalized_shape
+        if x.shape[-len(shape) :] != shape:
+            raise ValueError(f"LayerNorm over axes of shape {shape} was given x: {x.shape}")
+        return operations.layer_norm(x, self.weight, self.bias, axes=len(shape), eps=self.eps)
+
+
+class GroupNorm(Network):
+    """y = γ (x − μ)/√(σ² + ε) + β over each group of the channels of x: (n, channels, …).
+
+    ``weight`` γ begins at 1 and ``bias`` β at 0, one number per channel, on the device of ``rng``
+    or on the host; without ``affine`` there are none. Raises ``ValueError`` unless ``num_groups``
+    divides ``num_channels``. Names and meaning are those of ``torch.nn``.
+    """
+
+    def __init__(
+        self,
+        num_groups: int,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        *,
+        rng: Generator | None = None,
+    ) -> None:
+        groups, channels = operator.index(num_groups), operator.index(num_channels)
+        if groups < 1 or channels < 1 or channels % groups:
+            raise ValueError(f"GroupNorm: {channels} channels are not {groups} groups of one size")
+        self.num_groups, self.num_channels, self.eps = groups, channels, eps
+        self.weight = _constant((channels,), 1, rng) if affine else None
+        self.bias = _constant((channels,), 0, rng) if affine else None
+
+    def __call__(self, x: Any, rng: Generator | None = None) -> Any:
+        if x.ndim < 2 or x.shape[1] != self.num_channels:
+            raise ValueError(f"GroupNorm of {self.num_channels} channels was given x: {x.shape}")
+        return operations.group_norm(
+            x, self.weight, self.bias, groups=self.num_groups, eps=self.eps
+        )
+
+
+class MaxPool2d(Network):
+    """z = max x over each window of images x: (n, channels, rows, columns)."""
+
+    def __init__(self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> None:
+        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+
+    def __call__(self, x: Any, rng: Generator | None = None) -> Any:
+        return operations.max_pool2d(
+            x, kernel_size=self.kernel_size, stride=self.stride, padding=self.padding
+        )
+
+
+class AvgPool2d(Network):
+    """z = the mean of x over each window of images x: (n, channels, rows, columns)."""
+
+    def __init__(self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> None:
+        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+
+    def __call__(self, x: Any, rng: Generator | None = None) -> Any:
+        return operations.avg_pool2d(
+            x, kernel_size=self.kernel_size, stride=self.stride, padding=self.padding
+        )
+
+
+class Upsample(Network):
+    """Each pixel of images x: (n, channels, rows, columns) as a block of equal pixels."""
+
+    def __init__(self, scale_factor: Pair) -> None:
+        self.scale_factor = scale_factor
+
+    def __call__(self, x: Any, rng: Generator | None = None) -> Any:
+        return operations.upsample_nearest2d(x, scale_factor=self.scale_factor)
 
 
 class Dropout(Network):
@@ -58,3 +175,22 @@ class Reshape(Network):
 
     def __call__(self, x: Any, rng: Generator | None = None) -> Any:
         return x.reshape(x.shape[0], *self.shape)
+
+
+def _shape(given: int | Sequence[int]) -> tuple[int, ...]:
+    sizes = given if isinstance(given, Sequence) else (given,)
+    shape = tuple(operator.index(n) for n in sizes)
+    if not shape or min(shape) < 1:
+        raise ValueError(f"LayerNorm normalises over axes of at least one entry, got {given}")
+    return shape
+
+
+def _constant(shape: tuple[int, ...], value: float, rng: Generator | None) -> Tensor:
+    """A parameter that begins at one value, on the device of ``rng``."""
+    if rng is None:
+        return Tensor(np.full(shape, value, np.float32))
+    check_generator(rng)
+    # Drawn although overwritten, since a generator decides where and how large parameters may be.
+    parameter = rng.random(shape, dtype=np.float32)
+    parameter[...] = value
+    return Tensor(parameter)

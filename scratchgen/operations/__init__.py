@@ -10,6 +10,7 @@ from typing import Any as _Any
 from ..autodiff import Tensor as _Tensor
 from .activations import (
     elu,
+    gelu,
     leaky_relu,
     log_softmax,
     relu,
@@ -33,15 +34,31 @@ from .arithmetic import (
     subtract,
 )
 from .costs import bernoulli_nll, cross_entropy, gaussian_kl, gaussian_nll, squared_error
-from .layers import affine, dropout
+from .layers import affine, dropout, embedding
+from .normalisation import group_norm, layer_norm
 from .piecewise import absolute, clip, maximum, minimum, where
-from .shaping import concatenate, getitem, logsumexp, max, mean, min, reshape, sum, transpose
+from .pooling import avg_pool2d, max_pool2d, upsample_nearest2d
+from .shaping import (
+    concatenate,
+    getitem,
+    logsumexp,
+    max,
+    mean,
+    min,
+    pad,
+    reshape,
+    stack,
+    sum,
+    take,
+    transpose,
+)
 
 # In reading order: arithmetic, piecewise, activations, shaping, layers, costs.
 __all__ = [
     "absolute",
     "add",
     "affine",
+    "avg_pool2d",
     "bernoulli_nll",
     "clip",
     "concatenate",
@@ -49,22 +66,28 @@ __all__ = [
     "divide",
     "dropout",
     "elu",
+    "embedding",
     "exp",
     "gaussian_kl",
     "gaussian_nll",
+    "gelu",
     "getitem",
+    "group_norm",
+    "layer_norm",
     "leaky_relu",
     "log",
     "log_softmax",
     "logsumexp",
     "matmul",
     "max",
+    "max_pool2d",
     "maximum",
     "mean",
     "min",
     "minimum",
     "multiply",
     "negative",
+    "pad",
     "power",
     "relu",
     "reshape",
@@ -75,10 +98,13 @@ __all__ = [
     "sqrt",
     "square",
     "squared_error",
+    "stack",
     "subtract",
     "sum",
+    "take",
     "tanh",
     "transpose",
+    "upsample_nearest2d",
     "where",
 ]
 

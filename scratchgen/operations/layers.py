@@ -6,6 +6,7 @@ import numpy as np
 
 from ..autodiff import Rule, differentiable
 from ..backend import Array, Generator
+from .shaping import take
 
 
 @differentiable
@@ -49,3 +50,25 @@ def dropout(a: Array, *, p: float, rng: Generator | None) -> Rule:
     m = kept.astype(a.dtype)
     m /= 1 - p
     return a * m, (lambda delta: delta * m,)
+
+
+@differentiable
+def embedding(indices: Array, W: Array) -> Rule:
+    """z = the rows of W at ``indices``:  ∂C/∂W = δ at these rows, added up where one came again.
+
+    ``indices``: integers from 0 to rows − 1, of any shape, ``W``: (rows, features); returns z:
+    (…, features). This is a product with one-hot rows, z = 1ₖ W.
+
+    Raises ``ValueError`` for a W that is no matrix, ``TypeError`` for indices that are no integers
+    and ``IndexError`` for indices out of range (found on the host only: a GPU is not made to wait).
+    """
+    if W.ndim != 2:
+        raise ValueError(f"embedding takes weights W: (rows, features), got shape {W.shape}")
+    if indices.dtype.kind not in "iu":
+        raise TypeError(f"indices are integers from 0 to {len(W) - 1}, got {indices.dtype}")
+    if isinstance(indices, np.ndarray) and indices.size:
+        lowest, highest = indices.min(), indices.max()
+        if not 0 <= lowest <= highest < len(W):
+            raise IndexError(f"indices run from {lowest} to {highest}, expected 0 to {len(W) - 1}")
+    z, (for_W, _) = take.rule(W, indices, axis=0)
+    return z, (None, for_W)

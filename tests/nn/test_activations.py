@@ -32,6 +32,7 @@ LAYERS = {  # the layer, its operation, and the module of torch.nn with its argu
     "ELU(0.5)": (nn.ELU(0.5), lambda z: ops.elu(z, alpha=0.5), ("ELU", 0.5)),
     "Softplus": (nn.Softplus(), ops.softplus, ("Softplus", 1.0, 100.0)),
     "SiLU": (nn.SiLU(), ops.silu, ("SiLU",)),
+    "GELU": (nn.GELU(), ops.gelu, ("GELU",)),
     "Softmax": (nn.Softmax(), ops.softmax, ("Softmax", -1)),
     "Softmax(0)": (nn.Softmax(0), lambda z: ops.softmax(z, axis=0), ("Softmax", 0)),
 }
@@ -87,7 +88,7 @@ def test_an_activation_has_no_parameters_and_draws_nothing(layer, operation, mod
     assert rng.random() == twin.random()
 
 
-@pytest.mark.parametrize("name", ["Sigmoid", "Tanh", "ReLU", "Softplus", "SiLU"])
+@pytest.mark.parametrize("name", ["Sigmoid", "Tanh", "ReLU", "Softplus", "SiLU", "GELU"])
 def test_what_takes_no_arguments_refuses_them(name):
     with pytest.raises(TypeError):
         getattr(nn, name)(0.1)

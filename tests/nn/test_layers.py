@@ -1,5 +1,6 @@
 """Layers: what they compute, what they draw at the start, what they refuse."""
 
+import copy
 import math
 
 import numpy as np
@@ -216,3 +217,154 @@ def test_a_shape_of_another_size_is_refused():
 @pytest.mark.parametrize("layer", [nn.Dropout(0.5), nn.Flatten(), nn.Reshape(2, 3)], ids=repr)
 def test_layers_without_weights_have_no_parameters(layer):
     assert layer.parameters() == []
+
+
+# Embeddings, normalisation, pooling
+
+
+@given(sizes, sizes, st.integers(0, 9))
+def test_an_embedding_picks_its_rows(n, features, seed):
+    layer = nn.Embedding(n, features, rng=rng(seed))
+    x = rng(seed).integers(0, n, (2, 3))
+    z = layer(x)
+    assert z.shape == (2, 3, features)
+    np.testing.assert_array_equal(z.data, layer.weight.data[x])
+
+
+def test_an_embedding_begins_as_independent_standard_normal_numbers():
+    w = nn.Embedding(400, 50, rng=rng()).weight.data
+    assert w.dtype == np.float32
+    u = np.sort(w.reshape(-1).astype(float))
+    assert abs(u.mean()) < 5 / math.sqrt(u.size)
+    assert abs((u * u).mean() - 1) < 5 * math.sqrt(2 / u.size)
+    phi = np.array([math.erfc(-x / math.sqrt(2)) / 2 for x in u])
+    assert np.abs((np.arange(u.size) + 0.5) / u.size - phi).max() < 2.2 / math.sqrt(u.size)
+
+
+def images(*shape):
+    return rng(5).standard_normal(shape)
+
+
+OF_TORCH = {  # our layer, PyTorch's name and arguments, a batch
+    "Embedding": (nn.Embedding(7, 3, rng=rng()), ("Embedding", 7, 3), rng().integers(0, 7, (2, 4))),
+    "LayerNorm": (nn.LayerNorm(4), ("LayerNorm", 4), images(3, 5, 4)),
+    "LayerNorm of two axes": (nn.LayerNorm((5, 4)), ("LayerNorm", (5, 4)), images(3, 5, 4)),
+    "LayerNorm with eps": (nn.LayerNorm([4], 0.5), ("LayerNorm", [4], 0.5), images(3, 4)),
+    "LayerNorm without bias": (
+        nn.LayerNorm(4, bias=False),
+        ("LayerNorm", 4, 1e-5, True, False),
+        images(3, 4),
+    ),
+    "LayerNorm of no parameters": (
+        nn.LayerNorm((5, 4), 1e-5, False),
+        ("LayerNorm", (5, 4), 1e-5, False),
+        images(3, 5, 4),
+    ),
+    "GroupNorm": (nn.GroupNorm(2, 6), ("GroupNorm", 2, 6), images(3, 6, 4, 5)),
+    "GroupNorm of no parameters": (
+        nn.GroupNorm(3, 6, 0.1, False),
+        ("GroupNorm", 3, 6, 0.1, False),
+        images(3, 6, 4),
+    ),
+    "MaxPool2d": (nn.MaxPool2d(2), ("MaxPool2d", 2), images(2, 3, 6, 7)),
+    "MaxPool2d, overlapping": (nn.MaxPool2d(3, 2, 1), ("MaxPool2d", 3, 2, 1), images(2, 3, 6, 7)),
+    "AvgPool2d": (nn.AvgPool2d(2), ("AvgPool2d", 2), images(2, 3, 6, 7)),
+    "AvgPool2d, overlapping": (
+        nn.AvgPool2d((3, 2), (2, 1), 1),
+        ("AvgPool2d", (3, 2), (2, 1), 1),
+        images(2, 3, 6, 7),
+    ),
+    "Upsample": (nn.Upsample(2), ("Upsample", None, 2), images(2, 3, 4, 5)),
+    "Upsample, by two scales": (
+        nn.Upsample((3, 2)),
+        ("Upsample", None, (3, 2)),
+        images(2, 3, 4, 5),
+    ),
+}
+of_torch = pytest.mark.parametrize(("layer", "module", "x"), OF_TORCH.values(), ids=OF_TORCH.keys())
+
+
+@of_torch
+def test_value_and_gradients_are_those_of_torch_with_the_same_state(torch, layer, module, x):
+    torch.manual_seed(3)
+    name, *arguments = module
+    theirs = getattr(torch.nn, name)(*arguments).double()
+    with torch.no_grad():
+        for parameter in theirs.parameters():
+            parameter.copy_(torch.randn_like(parameter))
+    ours = copy.deepcopy(layer).astype(np.float64)
+    ours.load_state_dict({name: value.numpy() for name, value in theirs.state_dict().items()})
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+
+    real = x.dtype.kind == "f"
+    given, batch = torch.tensor(x, requires_grad=real), sg.Tensor(x) if real else x
+    expected, z = theirs(given), ours(batch)
+    np.testing.assert_allclose(z.data, expected.detach().numpy(), rtol=1e-10, atol=1e-12)
+    delta = rng(1).standard_normal(z.shape)
+    expected.backward(torch.tensor(delta))
+    wrt = [*ours.parameters(), *([batch] if real else [])]
+    peers = [*theirs.parameters(), *([given] if real else [])]
+    for share, peer in zip(sg.gradient(z, wrt, delta=delta), peers, strict=True):
+        np.testing.assert_allclose(share, peer.grad.numpy(), rtol=1e-10, atol=1e-12)
+
+
+@of_torch
+def test_the_initial_state_is_that_of_torch(torch, layer, module, x):
+    name, *arguments = module
+    theirs = getattr(torch.nn, name)(*arguments).state_dict()
+    for name, value in layer.state_dict().items():
+        assert value.dtype == np.float32
+        assert value.shape == tuple(theirs[name].shape)
+        if not isinstance(layer, nn.Embedding):  # whose weights are drawn
+            np.testing.assert_array_equal(value, theirs[name].numpy())
+
+
+@of_torch
+def test_a_layer_without_randomness_ignores_rng_and_keeps_float32(torch, layer, module, x):
+    x = x.astype(np.float32) if x.dtype.kind == "f" else x
+    z = layer.frozen()(x)
+    assert type(z) is np.ndarray
+    assert z.dtype == np.float32
+    np.testing.assert_array_equal(layer.frozen()(x, rng()), z)
+
+
+@of_torch
+def test_a_layer_comes_back_from_its_checkpoint(torch, layer, module, x, tmp_path):
+    network = nn.Sequential(layer, nn.Flatten(), nn.Linear(2, 2, rng=rng()))
+    sg.save(tmp_path / "network.safetensors", network)
+    again = sg.load(tmp_path / "network.safetensors").model
+    np.testing.assert_array_equal(again.layers[0].frozen()(x), layer.frozen()(x))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda rng: nn.Embedding(4, 4, rng=rng),
+        lambda rng: nn.LayerNorm((2, 4), rng=rng),
+        lambda rng: nn.GroupNorm(2, 4, rng=rng),
+    ],
+)
+def test_the_generator_decides_where_these_parameters_live(device, make):
+    layer = make(sg.generator(0, device))
+    assert {device_of(p.data) for p in layer.parameters()} == {device}
+    x = np.arange(4) if isinstance(layer, nn.Embedding) else images(1, 4, 2, 4)
+    z = layer(sg.to_device(x if x.dtype.kind == "i" else x.astype(np.float32), device))
+    assert device_of(z.data) == device
+    assert z.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (lambda: nn.Embedding(0, 3, rng=rng()), "at least one row and one feature, got 0, 3"),
+        (lambda: nn.LayerNorm(()), "at least one entry"),
+        (lambda: nn.LayerNorm((3, 0)), "at least one entry"),
+        (lambda: nn.GroupNorm(4, 6), "6 channels are not 4 groups of one size"),
+        (lambda: nn.GroupNorm(0, 6), "6 channels are not 0 groups of one size"),
+        (lambda: nn.LayerNorm(3)(np.ones((2, 4))), r"shape \(3,\) was given x: \(2, 4\)"),
+        (lambda: nn.GroupNorm(3, 6)(np.ones((2, 3))), r"6 channels was given x: \(2, 3\)"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused(make, what):
+    with pytest.raises(ValueError, match=what):
+        make()

@@ -1,5 +1,7 @@
 """Activations far out, where they saturate, and against what they are composed of."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,6 +21,7 @@ IN_TORCH = {
     "elu": lambda torch, z: torch.nn.functional.elu(z),
     "softplus": lambda torch, z: torch.logaddexp(z, torch.zeros_like(z)),
     "silu": lambda torch, z: torch.nn.functional.silu(z),
+    "gelu": lambda torch, z: torch.nn.functional.gelu(z),
     "softmax": lambda torch, z: torch.softmax(z, -1),
     "log_softmax": lambda torch, z: torch.log_softmax(z, -1),
 }
@@ -110,3 +113,27 @@ def test_sigmas_derivative_at_the_kink_is_that_of_pytorch():
     assert sg.gradient(ops.relu(z).sum(), [z])[0] == 0
     assert sg.gradient(ops.leaky_relu(z, slope=0.25).sum(), [z])[0] == 0.25
     assert sg.gradient(ops.elu(z, alpha=0.25).sum(), [z])[0] == 0.25
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_gelu_is_z_times_the_normal_distribution_function_to_a_few_roundings(dtype):
+    """Far out, where Φ(z) ~ e^(−z²/2), a rounding of z/√2 alone changes it by z² roundings."""
+    z = np.concatenate([np.linspace(-9, 9, 2001), [0.0, -0.0, 1e-30]]).astype(dtype)
+    exact = np.array([x * math.erfc(-x / math.sqrt(2)) / 2 for x in z.astype(float)])
+    roundings = (ops.gelu(z) - exact) / (np.abs(exact) * (1 + z * z) + (exact == 0))
+    assert np.abs(roundings).max() < 4 * np.finfo(dtype).eps
+
+
+@given(z=arrays((3, 4), (-30.0, 30.0)), seed=seeds)
+def test_gelu_of_z_less_gelu_of_minus_z_is_z(z, seed):
+    """Φ(z) + Φ(−z) = 1, so that σ′(z) + σ′(−z) = 1 too."""
+    np.testing.assert_allclose(ops.gelu(z) - ops.gelu(-z), z, rtol=1e-15, atol=1e-300)
+    delta = random_delta(z, seed)
+    (there,), (back,) = (value_and_shares(ops.gelu, (x,), {}, delta)[1] for x in (z, -z))
+    np.testing.assert_allclose(there + back, delta, rtol=1e-12, atol=1e-14)
+
+
+def test_gelu_of_a_huge_z_is_z_or_zero_without_a_warning():
+    for dtype in (np.float32, np.float64):
+        huge = np.array([np.finfo(dtype).max, -np.finfo(dtype).max, np.inf], dtype)
+        np.testing.assert_array_equal(ops.gelu(huge), [huge[0], 0, np.inf])

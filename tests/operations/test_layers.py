@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import scratchgen as sg
 from scratchgen import operations as ops
 from tests.rules import random_delta
-from tests.strategies import affine_maps, arrays, seeds
+from tests.strategies import affine_maps, arrays, rows_of_a_table, seeds
 
 
 @given(inputs=affine_maps(), seed=seeds)
@@ -86,3 +86,27 @@ def test_each_call_of_dropout_drops_anew_and_a_seed_repeats_it():
 def test_a_share_that_is_none_is_refused(p):
     with pytest.raises(ValueError, match="0 ≤ p < 1, got"):
         ops.dropout(np.ones(3), p=p, rng=None)
+
+
+@given(inputs=rows_of_a_table(), seed=seeds)
+def test_an_embedding_is_a_product_with_one_hot_rows(inputs, seed):
+    indices, W = inputs[0], sg.Tensor(inputs[1])
+    fused = ops.embedding(indices, W)
+    composed = (indices[..., None] == np.arange(len(inputs[1]))).astype(float) @ W
+    delta = random_delta(fused, seed)
+    np.testing.assert_allclose(fused.data, composed.data, rtol=1e-12)
+    (for_fused,), (for_composed,) = (sg.gradient(z, [W], delta) for z in (fused, composed))
+    np.testing.assert_allclose(for_fused, for_composed, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("index", [-1, 3])
+def test_an_index_that_numbers_no_row_is_refused_with_the_range(index):
+    with pytest.raises(IndexError, match=f"{index}.*, expected 0 to 2"):
+        ops.embedding(np.array([0, index]), np.ones((3, 2)))
+
+
+def test_what_are_no_indices_and_no_table_are_refused():
+    with pytest.raises(TypeError, match="integers from 0 to 2, got float64"):
+        ops.embedding(np.array([0.0]), np.ones((3, 2)))
+    with pytest.raises(ValueError, match=r"\(rows, features\), got shape \(3,\)"):
+        ops.embedding(np.array([0]), np.ones(3))

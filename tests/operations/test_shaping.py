@@ -189,3 +189,82 @@ def test_the_parts_of_a_concatenation_receive_their_parts_of_delta(seed):
     of_x, of_y = sg.gradient(joined, [x, y], delta=delta)
     np.testing.assert_allclose(of_x, delta[:, :3] + delta[:, 4:], rtol=1e-12)
     np.testing.assert_array_equal(of_y, delta[:, 3:4])
+
+
+def test_take_stack_and_pad_of_a_tensor_are_numpys_functions_of_these_names():
+    x = sg.Tensor(np.arange(6.0).reshape(2, 3))
+    for ours, expected in [
+        (np.take(x, [0, 2, 2], axis=1), x.data[:, [0, 2, 2]]),
+        (np.take(x, np.array([[5, -1]])), np.array([[5.0, 5.0]])),
+        (np.take(x, -1, 0), x.data[-1]),
+        (np.stack([x, x, x.data], axis=-1), np.stack([x.data] * 3, axis=-1)),
+        (np.pad(x, 1), np.pad(x.data, 1)),
+        (np.pad(x, (1, 2)), np.pad(x.data, (1, 2))),
+        (np.pad(x, ((0, 1), (2, 0))), np.pad(x.data, ((0, 1), (2, 0)))),
+        (ops.pad(x, 1, -np.inf), np.pad(x.data, 1, constant_values=-np.inf)),
+    ]:
+        assert isinstance(ours, sg.Tensor)
+        np.testing.assert_array_equal(ours.data, expected)
+        (share,) = sg.gradient(ours, [x], delta=np.ones(ours.shape))
+        assert share.shape == x.shape
+
+
+@given(x=arrays((3, 4)), seed=seeds)
+def test_what_is_taken_several_times_receives_the_sum(x, seed):
+    indices = np.array([0, 0, -1, 0])
+    delta = random_delta(np.ones((3, 4)), seed)
+    _, (share,) = value_and_shares(ops.take, (x, indices), {"axis": 1}, delta)
+    expected = np.zeros((3, 4))
+    expected[:, 0], expected[:, 3] = delta[:, [0, 1, 3]].sum(axis=1), delta[:, 2]
+    np.testing.assert_allclose(share, expected, rtol=1e-12, atol=1e-14)
+
+
+@given(x=arrays((3, 4)), seed=seeds)
+def test_take_along_an_axis_is_indexing_by_integers(x, seed):
+    x, indices = sg.Tensor(x), np.random.default_rng(seed).integers(-4, 4, (2, 3))
+    taken, indexed = ops.take(x, indices, axis=1), x[:, indices]
+    np.testing.assert_array_equal(taken.data, indexed.data)
+    delta = random_delta(taken, seed)
+    (share,), (expected,) = (sg.gradient(z, [x], delta=delta) for z in (taken, indexed))
+    np.testing.assert_allclose(share, expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("index", [3, -4])
+def test_an_index_out_of_range_is_refused(index):
+    with pytest.raises(IndexError):
+        ops.take(sg.Tensor(np.ones((3, 2))), np.array([0, index]), axis=0)
+
+
+def test_arrays_of_different_shapes_are_not_stacked():
+    with pytest.raises(ValueError, match="same shape"):
+        ops.stack([sg.Tensor(np.ones(2)), np.ones(3)])
+
+
+def test_a_stack_is_a_concatenation_along_a_new_axis():
+    x, y = sg.Tensor(np.arange(3.0)), sg.Tensor(np.ones(3))
+    stacked = ops.stack([x, y])
+    joined = ops.concatenate([x.reshape(1, 3), y.reshape(1, 3)])
+    np.testing.assert_array_equal(stacked.data, joined.data)
+    delta = random_delta(stacked, 0)
+    for ours, theirs in zip(
+        sg.gradient(stacked, [x, y], delta), sg.gradient(joined, [x, y], delta), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_the_margin_passes_no_delta_on():
+    x = sg.Tensor(np.ones((2, 2)))
+    delta = np.arange(20.0).reshape(4, 5)
+    (share,) = sg.gradient(ops.pad(x, ((1, 1), (2, 1)), 7.0), [x], delta=delta)
+    np.testing.assert_array_equal(share, delta[1:3, 2:4])
+
+
+@pytest.mark.parametrize("width", [-1, 0.5, (1, 2, 3)])
+def test_a_margin_of_no_width_is_refused(width):
+    with pytest.raises((ValueError, TypeError)):
+        ops.pad(sg.Tensor(np.ones((2, 2))), width)
+
+
+def test_a_margin_holds_a_number():
+    with pytest.raises(TypeError, match="pad fills the margin with a number, got 'reflect'"):
+        np.pad(sg.Tensor(np.ones(2)), 1, "reflect")
