@@ -48,8 +48,8 @@ class Tensor:
 
     ``Tensor(data)`` stands at the origin itself: it came from nothing. It shares the memory of
     ``data``; numbers, lists and integers become float64. Python's operators, ``.sum()``,
-    ``.mean()``, ``.reshape()``, ``.T`` and ``[]`` are operations, and so are the functions of NumPy
-    that have a rule, ``np.exp(tensor)``; comparisons give plain arrays, ``.data`` the numbers.
+    ``.mean()``, ``.max()``, ``.reshape()``, ``.T`` and ``[]`` are operations, and so are NumPy's
+    functions that have a rule, ``np.exp(tensor)``; comparisons give arrays, ``.data`` the numbers.
     """
 
     __slots__ = ("__weakref__", "birth", "data", "equations", "inputs", "operation", "settings")
@@ -57,7 +57,7 @@ class Tensor:
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = _bound_later
     __rtruediv__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = __neg__ = _bound_later
     __abs__ = __getitem__ = __lt__ = __le__ = __gt__ = __ge__ = _bound_later
-    sum = mean = reshape = transpose = _bound_later
+    sum = mean = max = min = reshape = transpose = _bound_later
 
     def __init__(self, data: Any, *origin: Any) -> None:
         if type(data) is not np.ndarray or data.dtype.kind != "f":
@@ -68,6 +68,7 @@ class Tensor:
     shape = property(lambda self: self.data.shape)
     dtype = property(lambda self: self.data.dtype)
     ndim = property(lambda self: self.data.ndim)
+    size = property(lambda self: self.data.size)
     T = property(lambda self: self.transpose())
 
     def changed(self) -> None:

@@ -1,4 +1,4 @@
-"""The command line: ``scratchgen train | sample | evaluate | info``.
+"""The command line: ``scratchgen train | sample | evaluate | check | info``.
 
 A run is a folder that needs nothing else: ``config.json``, ``model.safetensors``, ``history.csv``
 and pictures. Exit codes: 0; 2 with one line on standard error for what cannot be done as asked; 130
@@ -28,6 +28,7 @@ import numpy as np
 from . import __version__, plotting
 from .backend import Generator, describe_cuda, generator, to_device, to_host
 from .files import sole_writer, write_atomically
+from .gradcheck import check_file, check_rules
 from .recipes import RECIPES, Data, Recipe
 from .storage import Checkpoint, load, to_bytes
 from .training import History, ProgressBar, train
@@ -43,8 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         asked = _parser().parse_args(arguments)
         with np.errstate(all="ignore"):  # what is not finite is found where it matters
-            asked.command(asked)
+            code: int | None = asked.command(asked)
         sys.stdout.flush()
+        return code or 0
     except KeyboardInterrupt as interrupt:
         print(f"scratchgen: interrupted{interrupt}", file=sys.stderr)
         return 130
@@ -55,7 +57,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         what = "out of memory: " if isinstance(error, MemoryError) else ""
         print(f"scratchgen: {what}{' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    return 0
 
 
 def _train(asked: argparse.Namespace) -> None:
@@ -173,6 +174,30 @@ def _evaluate(asked: argparse.Namespace) -> None:
     print(f"{asked.run}: {settings['model']} after {len(checkpoint.history)} epochs")
     for name, value in judged.items():
         print(f"  {name:<{max(map(len, judged))}}  {value}")
+
+
+def _check(asked: argparse.Namespace) -> int:
+    if asked.name is not None and Path(asked.name).suffix == ".py":
+        failed = []
+        for name, report in check_file(Path(asked.name)):
+            print(f"{name}: {'agrees' if report.ok else 'DISAGREES'}\n{report}\n")
+            failed += [] if report.ok else [name]
+        print(f"failed: {', '.join(failed)}" if failed else "every check agrees")
+        return 1 if failed else 0
+    reports = check_rules(asked.name, asked.device)
+    print(f"{'rule':<20}{'equation':<14}{'largest error':<15}{'numerical side':<21}verdict")
+    tried = wrong = 0
+    for name, report in reports:
+        for entry in report.entries:
+            method = "complex step" if "complex" in entry.method else "central differences"
+            equation, error = f"∂C/∂{entry.name}", f"{entry.max_relative_error:.1e}"
+            print(f"{name:<20}{equation:<14}{error:<15}{method:<21}{entry.verdict}")
+        if not report.ok:
+            print(f"\n{report}\n")
+        tried += len(report.entries)
+        wrong += sum(not entry.ok for entry in report.entries) + len(report.problems)
+    print(f"{tried} equations tried, {wrong or 'none'} wrong")
+    return 1 if wrong else 0
 
 
 def _info(_: argparse.Namespace) -> None:
@@ -306,5 +331,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     evaluation = for_run("evaluate", _evaluate, "say how good a trained model is")
     evaluation.add_argument("--data", help="other data than it was trained on")
+    check = commands.add_parser("check", help="check every rule's equations, or your own")
+    check.set_defaults(command=_check)
+    check.add_argument(
+        "name",
+        nargs="?",
+        metavar="NAME",
+        help="a rule, or a file FILE.py: its functions check_… each return a report of "
+        "scratchgen.check_gradient (default: every rule of the library)",
+    )
+    check.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     commands.add_parser("info", help="versions, devices, data").set_defaults(command=_info)
     return parser

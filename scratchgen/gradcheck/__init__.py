@@ -6,13 +6,16 @@ beside a numerical derivative with its uncertainty, and names the mistake where 
 """
 
 from .check import assert_gradient, check_gradient, check_network, check_operation
+from .library import check_file, check_rules
 from .report import Entry, Report
 
 __all__ = [
     "Entry",
     "Report",
     "assert_gradient",
+    "check_file",
     "check_gradient",
     "check_network",
     "check_operation",
+    "check_rules",
 ]

@@ -45,6 +45,7 @@ class Evidence:
         self.given = {k: np.asarray(to_host(g), dtype=np.float64) for k, g in given.items()}
         self.loose = any(to_host(g).dtype == np.float32 for g in given.values())
         self._numerical = numerical
+        self.unrecorded = ""
         self.lengths, self.batches = _lengths(subject)
         self.recording = self._recorded(subject.arrays)
         self.right = right
@@ -60,14 +61,17 @@ class Evidence:
 
     def _recorded(self, arrays: Sequence[Any]) -> Recording | None:
         if any(device_of(x) != "cpu" for x in arrays):
+            self.unrecorded = "its arrays are on a GPU"
             return None
         tensors = [Tensor(x) if _is_real(x) else x for x in arrays]
         with np.errstate(all="ignore"):
             try:
                 cost = self.subject.record(tensors)
-            except Exception:
-                return None  # written with functions that have no rule
+            except Exception as error:  # written with functions that have no rule
+                self.unrecorded = f"{type(error).__name__}: {error}"
+                return None
         if not isinstance(cost, Tensor) or cost.shape != ():
+            self.unrecorded = "called on tensors it returned none"
             return None
         return Recording(cost, tensors, self.names)
 

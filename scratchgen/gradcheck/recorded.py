@@ -150,7 +150,7 @@ class Recording:
     def _composed(self) -> Iterator[tuple[Tensor, str, Tensor]]:
         """Values that are a known function of another, however they were written."""
         for node in self.steps:
-            if node.operation.__name__ in _UNARY and node.operation.__name__ != "power":
+            if node.operation.__name__ in _UNARY and node.operation.__name__ not in FUNCTIONS:
                 continue
             for z in _ancestors(node, 6):
                 if z.shape != node.shape or z.data is node.data:
@@ -161,25 +161,40 @@ class Recording:
                             yield node, name, z
 
     def _known_functions(self, node: Tensor) -> Iterator[Bend]:
-        """What was composed of several steps, as 1/(1 + e⁻ᶻ)."""
-        if id(node) in self.known:
-            name, z = self.known[id(node)]
-            of, where = f"{name}({self.expression(z)})", self.expression(z)
+        """σ of z, whether it is a rule or was composed of several steps, as 1/(1 + e⁻ᶻ)."""
+        if id(node) not in self.known:
+            return
+        name, z = self.known[id(node)]
+        of, where = f"{name}({self.expression(z)})", self.expression(z)
+        if name in COUPLED:
+            diagonal = COUPLED[name](node.data)
             yield Bend(
+                "coupling dropped",
+                f"only the diagonal of the Jacobian of {of}: its outputs are coupled by the sum, "
+                "and that was dropped",
+                node,
+                (z,),
+                (_times(diagonal),),
+            )
+            return
+        for kind, sentence, slope in (
+            (
                 "derivative missing",
                 f"σ′ is missing: the derivative of {of} by {where} was left out",
-                node,
-                (z,),
-                (lambda delta: delta,),
-            )
-            slope = SLOPES[name]
-            yield Bend(
+                None,
+            ),
+            (
                 "derivative at the value",
                 f"σ′ is taken at the value a = {of}, in place of z = {where}",
-                node,
-                (z,),
-                (lambda delta: delta * slope(node.data),),
-            )
+                SLOPES[name](node.data),
+            ),
+            (
+                "derivative elsewhere",
+                f"σ′, written in terms of the value a = {of}, is taken at z = {where} in its place",
+                SLOPES_OF_VALUE.get(name, SLOPES[name])(z.data),
+            ),
+        ):
+            yield Bend(kind, sentence, node, (z,), (_times(slope),))
 
     def _segments(self, node: Tensor) -> Iterator[Bend]:
         """What is a function of one tensor over several steps, left out as a whole."""
@@ -516,6 +531,13 @@ def _reparameterised(node: Tensor, z: Tensor) -> Array | None:
     return None
 
 
+def _softmax(z: Array) -> Array:
+    if not z.ndim:
+        return np.full_like(z, np.nan)
+    e = np.exp(z - z.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
 def _slip(
     kind: str, sentence: str, node: Tensor, k: int, equation: Equation, local: bool = True
 ) -> Bend:
@@ -539,6 +561,8 @@ FUNCTIONS: dict[str, Callable[[Array], Array]] = {
     "relu": lambda z: np.maximum(z, 0),
     "softplus": lambda z: np.logaddexp(0, z),
     "silu": lambda z: z / (1 + np.exp(-z)),
+    "softmax": lambda z: _softmax(z),
+    "log_softmax": lambda z: np.log(_softmax(z)),
 }
 SLOPES: dict[str, Callable[[Array], Array]] = {
     "sigmoid": lambda z: 1 / (2 + np.exp(z) + np.exp(-z)),
@@ -546,6 +570,16 @@ SLOPES: dict[str, Callable[[Array], Array]] = {
     "relu": lambda z: (z > 0).astype(z.dtype),
     "softplus": lambda z: 1 / (1 + np.exp(-z)),
     "silu": lambda z: (1 + z / (1 + np.exp(z))) / (1 + np.exp(-z)),
+}
+
+
+SLOPES_OF_VALUE: dict[str, Callable[[Array], Array]] = {
+    "sigmoid": lambda a: a * (1 - a),
+    "tanh": lambda a: 1 - a * a,
+}
+COUPLED: dict[str, Callable[[Array], Array]] = {
+    "softmax": lambda a: a * (1 - a),
+    "log_softmax": lambda a: 1 - np.exp(a),
 }
 
 

@@ -94,12 +94,18 @@ class Report:
         return "\n".join(lines)
 
     def _methods(self) -> list[str]:
-        same: dict[str, list[str]] = {}
-        for entry in self.entries:
-            what = f"numerical side {entry.method}; {entry.tried}"
-            same.setdefault(what, []).append(f"∂C/∂{entry.name}")
-        all_of_them = len(same) == 1
-        return [what if all_of_them else f"{', '.join(of)}: {what}" for what, of in same.items()]
+        """What was estimated, how, and how much of it was tried; in common where it is."""
+        lines = []
+        for what in ("method", "tried"):
+            same: dict[str, list[str]] = {}
+            for entry in self.entries:
+                same.setdefault(getattr(entry, what), []).append(f"∂C/∂{entry.name}")
+            most = max(same.values(), key=len, default=[])
+            others = [f"{how} for {', '.join(of)}" for how, of in same.items() if of is not most]
+            for how, of in same.items():
+                if of is most:
+                    lines.append("; ".join([how, *others]))
+        return [f"numerical side {lines[0]}", f"tried: {lines[1]}"] if lines else []
 
 
 def _row(entry: Entry) -> tuple[str, ...]:

@@ -1,0 +1,157 @@
+"""Every rule of the library under the check, and the checks that a user's file declares."""
+
+from __future__ import annotations
+
+import difflib
+import runpy
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from .. import operations
+from ..backend import Array, Generator, generator, to_device
+from .check import check_operation
+from .report import Report
+
+Example: TypeAlias = tuple[tuple[Any, ...], dict[str, Any]]
+"""The arrays that a rule is checked at, and its settings."""
+
+
+def check_rules(name: str | None = None, device: str = "cpu") -> Iterator[tuple[str, Report]]:
+    """Check every rule of ``scratchgen.operations``, or the one of that name.
+
+    Raises ``ValueError`` for a name that no rule has.
+    """
+    names = operations.__all__ if name is None else [name]
+    if name is not None and name not in operations.__all__:
+        close = difflib.get_close_matches(name, operations.__all__)
+        hint = f"did you mean {' or '.join(close)}?" if close else "scratchgen check lists them all"
+        raise ValueError(f"no rule is called {name!r}: {hint}")
+    return ((rule, _check_rule(rule, device)) for rule in names)
+
+
+def _check_rule(name: str, device: str) -> Report:
+    arrays, settings = _example(name, generator(0))
+    if "rng" in settings:
+        settings["rng"] = generator(0, device)
+    on_device = (to_device(x, device) for x in arrays)
+    return check_operation(getattr(operations, name), *on_device, **settings)
+
+
+def check_file(path: Path) -> Iterator[tuple[str, Report]]:
+    """Run what a file declares: each function ``check_…`` of no arguments returns a report.
+
+    .. code-block:: python
+
+        def check_my_layer():
+            return scratchgen.check_gradient(cost, gradient, W, b)
+
+    Raises ``ValueError`` for a file without such a function, and with the line at fault where one
+    raises or returns something else.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path} is no file")
+    sys.path.insert(0, str(path.parent))
+    try:
+        declared = _guarded(path, lambda: runpy.run_path(str(path), run_name=path.stem))
+        checks: dict[str, Callable[[], Any]] = {
+            name: value
+            for name, value in declared.items()
+            if name.startswith("check_") and getattr(value, "__module__", None) == path.stem
+        }
+        if not checks:
+            raise ValueError(
+                f"{path} declares no check: a function check_… without arguments that returns what "
+                "scratchgen.check_gradient, check_operation or check_network returned"
+            )
+        for name, check in checks.items():
+            report = _guarded(path, check)
+            if not isinstance(report, Report):
+                raise ValueError(
+                    f"{path}: {name} returns {type(report).__name__}, expected the report of "
+                    "scratchgen.check_gradient, check_operation or check_network"
+                )
+            yield name, report
+    finally:
+        sys.path.remove(str(path.parent))
+
+
+def _guarded(path: Path, run: Callable[[], Any]) -> Any:
+    """What ``run`` returns; where the user's code raises, an error that names the line."""
+    try:
+        return run()
+    except Exception as error:
+        lines = [
+            frame.lineno
+            for frame in traceback.extract_tb(error.__traceback__)
+            if Path(frame.filename).name == path.name
+        ]
+        where = f", line {lines[-1]}" if lines else ""
+        raise ValueError(f"{path}{where}: {type(error).__name__}: {error}") from error
+
+
+def _example(name: str, rng: Generator) -> Example:
+    """Inputs at which a rule has all that makes it differ from others: several axes, broadcasting.
+
+    A rule of one array that is defined for all real numbers needs no entry of its own.
+    """
+
+    def normal(*shape: int) -> Array:
+        return rng.standard_normal(shape)
+
+    def positive(*shape: int) -> Array:
+        return rng.uniform(0.3, 3.0, shape)
+
+    def labels(n: int, *shape: int) -> Array:
+        return rng.integers(0, n, shape)
+
+    def convolution(*channels: int) -> Example:
+        arrays = normal(2, 3, 5, 4), normal(*channels, 3, 2), normal(2)
+        return arrays, {"stride": (1, 2), "padding": 1}
+
+    by_name: dict[str, Callable[[], Example]] = {
+        "add": lambda: ((normal(3, 4), normal(4)), {}),
+        "subtract": lambda: ((normal(3, 4), normal(3, 1)), {}),
+        "multiply": lambda: ((normal(3, 4), normal(4)), {}),
+        "divide": lambda: ((normal(3, 4), positive(3, 1)), {}),
+        "power": lambda: ((positive(3, 4), normal(4)), {}),
+        "matmul": lambda: ((normal(2, 3, 4), normal(4, 5)), {}),
+        "log": lambda: ((positive(3, 4),), {}),
+        "sqrt": lambda: ((positive(3, 4),), {}),
+        "maximum": lambda: ((normal(3, 4), normal(4)), {}),
+        "minimum": lambda: ((normal(3, 4), normal(4)), {}),
+        "where": lambda: ((normal(3, 4) > 0, normal(3, 4), normal(4)), {}),
+        "clip": lambda: ((normal(3, 4),), {"lower": -0.5, "upper": 0.8}),
+        "reshape": lambda: ((normal(3, 4),), {"shape": (2, 6)}),
+        "transpose": lambda: ((normal(2, 3, 4),), {"axes": (1, 2, 0)}),
+        "getitem": lambda: ((normal(4, 3),), {"key": labels(4, 5)}),
+        "take": lambda: ((normal(4, 3), labels(3, 2, 2)), {"axis": 1}),
+        "concatenate": lambda: ((normal(2, 3), normal(1, 3), normal(2, 3)), {}),
+        "stack": lambda: ((normal(2, 3), normal(2, 3)), {"axis": 1}),
+        "pad": lambda: ((normal(2, 3),), {"pad_width": ((1, 0), (2, 1))}),
+        "affine": lambda: ((normal(5, 3), normal(4, 3), normal(4)), {}),
+        "embedding": lambda: ((labels(4, 2, 3), normal(4, 3)), {}),
+        "dropout": lambda: ((normal(3, 4),), {"p": 0.4, "rng": rng}),
+        "layer_norm": lambda: ((normal(3, 4), positive(4), normal(4)), {}),
+        "group_norm": lambda: ((normal(2, 4, 3), positive(4), normal(4)), {"groups": 2}),
+        "max_pool2d": lambda: ((normal(2, 3, 5, 4),), {"kernel_size": 2}),
+        "avg_pool2d": lambda: (
+            (normal(2, 3, 5, 4),),
+            {"kernel_size": 3, "stride": 2, "padding": 1},
+        ),
+        "upsample_nearest2d": lambda: ((normal(2, 3, 2, 3),), {"scale_factor": 2}),
+        "squared_error": lambda: ((normal(3, 4), normal(3, 4)), {}),
+        "cross_entropy": lambda: ((normal(3, 4), labels(4, 3)), {}),
+        "bernoulli_nll": lambda: ((normal(3, 4), rng.random((3, 4))), {}),
+        "gaussian_nll": lambda: ((normal(3, 4), normal(3, 4), normal(3, 4)), {}),
+        "gaussian_kl": lambda: ((normal(3, 4), normal(3, 4)), {}),
+        **{
+            reduction: lambda: ((normal(3, 4),), {"axis": 1})
+            for reduction in ("sum", "mean", "max", "min", "logsumexp")
+        },
+        "conv2d": lambda: convolution(2, 3),
+        "conv_transpose2d": lambda: convolution(3, 2),
+    }
+    return by_name[name]() if name in by_name else ((normal(3, 4),), {})
