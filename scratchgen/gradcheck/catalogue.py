@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -27,6 +27,8 @@ class Mistake(NamedTuple):
     right: Array
     says_factor: bool = False
     """Whether it names a factor already, so that no other is looked for beside it."""
+    bend: Any = None
+    """The slip in the recorded equations that it is, where it is one."""
 
 
 def entries(array: Array, known: Array) -> str:

@@ -242,7 +242,7 @@ def _checked(subject: Subject, notes: list[str]) -> Report:
     state = np.random.default_rng(0)
     comparisons = {k: _compare(subject, k, given[k], state) for k in sorted(given)}
     entries = [comparison.entry for comparison in comparisons.values()]
-    wrong = {k: c for k, c in comparisons.items() if not c.entry.ok}
+    wrong = {k for k, comparison in comparisons.items() if not comparison.entry.ok}
     if wrong:
         evidence = Evidence(
             subject,
@@ -251,11 +251,11 @@ def _checked(subject: Subject, notes: list[str]) -> Report:
             functools.partial(_agrees_with_numbers, comparisons),
             functools.partial(_by_numbers, subject),
             nearby(subject.arrays),
+            wrong,
         )
-        for k in wrong:
-            finding = diagnose(evidence, k)
-            comparisons[k].entry.diagnosis = finding.sentence
-            comparisons[k].entry.kinds = finding.kinds
+        for k, finding in diagnose(evidence).items():
+            entry = comparisons[k].entry
+            entry.diagnosis, entry.kinds = finding
             if not finding.kinds and evidence.unrecorded:
                 note = f"no look inside the cost, at its numbers only ({evidence.unrecorded})"
                 notes += [] if note in notes else [note]

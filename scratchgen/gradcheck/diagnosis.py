@@ -7,7 +7,8 @@ in the catalogue does, that is said, and nothing is guessed.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence, Set
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,10 +17,10 @@ from ..autodiff import Tensor
 from ..backend import Array, device_of, to_device, to_host
 from . import catalogue
 from .catalogue import Mistake
-from .recorded import Bend, Recording, pairs
+from .recorded import Bend, Recording
 
 NONE = "none of the known mistakes fits"
-MANY_PAIRS = 2000
+MANY_SLIPS = 60
 
 
 class Finding(NamedTuple):
@@ -40,39 +41,43 @@ class Evidence:
         agrees: Callable[[dict[int, Array]], bool],
         numerical: Callable[[Sequence[Any], int, Array | None], Array | None],
         elsewhere: Sequence[Any],
+        wrong: Set[int],
     ) -> None:
         self.subject, self.names, self.elsewhere = subject, subject.names, elsewhere
         self.given = {k: np.asarray(to_host(g), dtype=np.float64) for k, g in given.items()}
         self.loose = any(to_host(g).dtype == np.float32 for g in given.values())
         self._numerical = numerical
+        self.found: list[Bend] = []
+        self.wrong = wrong
         self.unrecorded = ""
         self.lengths, self.batches = _lengths(subject)
-        self.recording = self._recorded(subject.arrays)
         self.right = right
-        if self.recording is not None:
-            self.recording.lengths = self.lengths
-            found = ((k, self.recording.gradient(k)) for k in right)
-            engine = {k: g for k, g in found if g is not None}
-            # The engine's gradient stands for the numerical one only where it agrees with it.
-            if len(engine) == len(right) and agrees(engine):
-                self.right = engine
-            else:
-                self.recording = None
+        self.recording: Recording | None = None
+        recording = self._recorded(subject.arrays)
+        if isinstance(recording, str):
+            self.unrecorded = recording
+            return
+        recording.lengths = self.lengths
+        found = ((k, recording.gradient(k)) for k in right)
+        engine = {k: g for k, g in found if g is not None}
+        # The engine's gradient stands for the numerical one only where it agrees with it.
+        if len(engine) == len(right) and agrees(engine):
+            self.recording, self.right = recording, engine
+        else:
+            self.unrecorded = "the recorded gradient is not the numerical one"
 
-    def _recorded(self, arrays: Sequence[Any]) -> Recording | None:
+    def _recorded(self, arrays: Sequence[Any]) -> Recording | str:
+        """The cost recorded at these arrays, or why it cannot be."""
         if any(device_of(x) != "cpu" for x in arrays):
-            self.unrecorded = "its arrays are on a GPU"
-            return None
+            return "its arrays are on a GPU"
         tensors = [Tensor(x) if _is_real(x) else x for x in arrays]
         with np.errstate(all="ignore"):
             try:
                 cost = self.subject.record(tensors)
             except Exception as error:  # written with functions that have no rule
-                self.unrecorded = f"{type(error).__name__}: {error}"
-                return None
+                return f"{type(error).__name__}: {error}"
         if not isinstance(cost, Tensor) or cost.shape != ():
-            self.unrecorded = "called on tensors it returned none"
-            return None
+            return "called on tensors it returned none"
         return Recording(cost, tensors, self.names)
 
     def like(self, value: Array, x: Any) -> Any:
@@ -83,7 +88,7 @@ class Evidence:
         """∂C/∂(array k) at other inputs: the engine's where it may be trusted, else by numbers."""
         if self.recording is not None:
             recording = self._recorded(arrays)
-            return None if recording is None else recording.gradient(k)
+            return None if isinstance(recording, str) else recording.gradient(k)
         return self._numerical(arrays, k, None)
 
     def of_row(self, row: int, n: int, k: int) -> Array | None:
@@ -128,13 +133,8 @@ class Evidence:
             return []
         return [*self.recording.bends(sorted(self.wrong))]
 
-    @functools.cached_property
-    def wrong(self) -> set[int]:
-        """The derivatives that disagree."""
-        return {k for k in self.given if not self.is_right(k)}
-
     def is_right(self, k: int) -> bool:
-        """Whether the given numbers are the right ones."""
+        """Whether the given numbers are the right ones, as far as mistakes are told apart."""
         return self.given[k].shape == self.right[k].shape and self._equal(
             self.given[k], self.right[k]
         )
@@ -158,31 +158,36 @@ class Evidence:
         )
 
 
-def diagnose(evidence: Evidence, k: int) -> Finding:
-    """Name the mistake in derivative k, or two of them, or say that none is known that fits."""
-    given, right = evidence.given[k], evidence.right[k]
-    if not np.isfinite(given).all():
-        bad = int((~np.isfinite(given)).sum())
-        return Finding(f"{bad:,} of its {given.size:,} entries are not finite", ["not finite"])
-    found = _first(evidence, _alone(evidence, k), k)
-    if found is None:
-        found = _first(evidence, _with_factor(evidence, k), k)
-    if found is None and evidence.recording is not None and given.shape == right.shape:
-        found = _first(evidence, _in_pairs(evidence, k), k)
-    if found is not None:
-        return Finding(found.sentence, found.kind.split(" + "))
-    if given.shape != right.shape:
-        what = f"shape {given.shape} was given, {right.shape} was expected"
-        return Finding(f"{what}; {NONE}", [])
-    return Finding(NONE, [])
+def diagnose(evidence: Evidence) -> dict[int, Finding]:
+    """For each wrong derivative the mistake, or two of them, or that none is known that fits.
 
-
-def _first(evidence: Evidence, mistakes: Iterator[Mistake], k: int) -> Mistake | None:
-    return next((mistake for mistake in mistakes if evidence.fits(mistake)), None)
+    One mistake is looked for in all of them first: it is likely to be half of two in the others.
+    """
+    findings: dict[int, Finding] = {
+        k: Finding("the difference is too small for any known mistake: rounding?", [])
+        for k in evidence.wrong
+        if evidence.is_right(k)
+    }
+    for ways in (_alone, _with_factor, _in_pairs):
+        for k in sorted(evidence.wrong):
+            if k not in findings:
+                found = next(filter(evidence.fits, ways(evidence, k)), None)
+                if found is not None:
+                    findings[k] = Finding(found.sentence, found.kind.split(" + "))
+                    evidence.found += [] if found.bend is None else [found.bend]
+    for k in evidence.wrong - findings.keys():
+        given, right = evidence.given[k], evidence.right[k]
+        came = f"shape {given.shape} was given, {right.shape} was expected; "
+        findings[k] = Finding(("" if given.shape == right.shape else came) + NONE, [])
+    return findings
 
 
 def _alone(evidence: Evidence, k: int) -> Iterator[Mistake]:
     """One mistake."""
+    finite = np.isfinite(evidence.given[k])
+    if not finite.all():
+        what = f"{finite.size - finite.sum():,} of its {finite.size:,} entries are not finite"
+        yield Mistake("not finite", what, np.zeros(1), np.zeros(1))
     if evidence.given[k].shape != evidence.right[k].shape:
         yield from catalogue.of_shape(evidence, k)
         return
@@ -199,7 +204,7 @@ def _recorded(evidence: Evidence, k: int) -> Iterator[Mistake]:
     for bend in evidence.bends:
         follows = recording.gradient(k, bend)
         if follows is not None and not evidence._equal(follows, evidence.right[k]):
-            yield Mistake(bend.kind, bend.sentence, given, follows)
+            yield Mistake(bend.kind, bend.sentence, given, follows, bend=bend)
     other = recording.other_mask({k: given})
     if other is not None:
         yield Mistake(*other, given, given)
@@ -222,11 +227,16 @@ def _with_factor(evidence: Evidence, k: int) -> Iterator[Mistake]:
 def _in_pairs(evidence: Evidence, k: int) -> Iterator[Mistake]:
     """Two slips in two of the recorded equations."""
     recording, given = evidence.recording, evidence.given[k]
-    assert recording is not None
-    local = [bend for bend in evidence.bends if bend.local]
-    if len(local) ** 2 > 2 * MANY_PAIRS:
+    if recording is None or given.shape != evidence.right[k].shape:
         return
-    for first, second in pairs(local):
+    local = [bend for bend in evidence.bends if bend.local]
+    tried = itertools.chain(
+        itertools.product(evidence.found, evidence.bends),
+        itertools.combinations(local, 2) if len(local) <= MANY_SLIPS else (),
+    )
+    for first, second in tried:
+        if first.tensor is second.tensor:
+            continue
         follows = recording.gradient(k, first, second)
         if follows is not None:
             yield Mistake(

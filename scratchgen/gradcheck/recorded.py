@@ -9,7 +9,6 @@ beside those that were given. The sweep is the engine's own; what it is run on i
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple, cast
@@ -581,10 +580,3 @@ COUPLED: dict[str, Callable[[Array], Array]] = {
     "softmax": lambda a: a * (1 - a),
     "log_softmax": lambda a: 1 - np.exp(a),
 }
-
-
-def pairs(bends: Sequence[Bend]) -> Iterator[tuple[Bend, Bend]]:
-    """Two slips in two equations."""
-    for first, second in itertools.combinations(bends, 2):
-        if first.tensor is not second.tensor:
-            yield first, second
