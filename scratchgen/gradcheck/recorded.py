@@ -184,12 +184,12 @@ class Recording:
             ),
             (
                 "derivative at the value",
-                f"σ′ is taken at the value a = {of}, in place of z = {where}",
+                f"σ′ is taken at the value a = {of}, in place of {where}",
                 SLOPES[name](node.data),
             ),
             (
                 "derivative elsewhere",
-                f"σ′, written in terms of the value a = {of}, is taken at z = {where} in its place",
+                f"σ′, written in terms of the value a = {of}, is taken at {where} instead",
                 SLOPES_OF_VALUE.get(name, SLOPES[name])(z.data),
             ),
         ):
@@ -363,10 +363,10 @@ class Recording:
         equation = node.equations[k]
         alone = self._alone(x) if x.operation is not None else None
         if alone is not None:
-            what_of = f"the term {self.expression(x)}, of {alone} only as a regulariser is,"
+            what_of = f"the term {self.expression(x)}, of {alone} alone as a regulariser is,"
         else:
             alone = self._alone(node) if id(x) in self.names else None
-            of_term = f" (a term of {alone} only, as a regulariser is)" if alone else ""
+            of_term = f" (a term of {alone} alone, as a regulariser is)" if alone else ""
             what_of = f"what {self.expression(x)} receives through {self.expression(node)}{of_term}"
         factors = [
             ("missing", 0.0, "is missing"),

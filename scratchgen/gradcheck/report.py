@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -91,7 +92,10 @@ class Report:
                     "from one side, or between the two, is accepted there"
                 )
         lines += [f"· {note}" for note in [*self.notes, *self._methods()]]
-        return "\n".join(lines)
+        return "\n".join(
+            line if line[:1] not in "✗·" else textwrap.fill(line, 100, subsequent_indent="  ")
+            for line in lines
+        )
 
     def _methods(self) -> list[str]:
         """What was estimated, how, and how much of it was tried; in common where it is."""
