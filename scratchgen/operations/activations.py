@@ -121,7 +121,7 @@ def _normal(z: Array) -> tuple[Array, Array]:
     x = np.minimum(np.absolute(z), 40)  # where e^(−x²/2) is 0, and x² no overflow
     bell = np.exp(-0.5 * x * x)
     tail = bell * _series((x - 4) / (x + 4)) / (1 + math.sqrt(2) * x)
-    return np.where(z < 0, tail, 1 - tail), bell
+    return tail + (z > 0) * (1 - 2 * tail), bell  # np.where would be the slowest pass
 
 
 @differentiable

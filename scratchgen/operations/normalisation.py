@@ -100,7 +100,7 @@ def _normalised(
     """
     x_hat = x.reshape(groups)
     x_hat = x_hat - x_hat.mean(axis=-1, keepdims=True)
-    sigma = np.sqrt((x_hat * x_hat).mean(axis=-1, keepdims=True) + eps)
+    sigma = np.sqrt(_mean_of_products(x_hat, x_hat) + eps)
     x_hat /= sigma
     y = x_hat.reshape(x.shape)
     if weight is not None:
@@ -110,9 +110,9 @@ def _normalised(
 
     def for_x(delta: Array) -> Array:
         delta_hat = (delta if weight is None else delta * weight.reshape(each)).reshape(groups)
-        along_x_hat = (delta_hat * x_hat).mean(axis=-1, keepdims=True)
-        share = delta_hat - delta_hat.mean(axis=-1, keepdims=True)
-        share -= x_hat * along_x_hat
+        share = x_hat * -_mean_of_products(delta_hat, x_hat)
+        share += delta_hat
+        share -= delta_hat.mean(axis=-1, keepdims=True)
         share /= sigma
         return share.reshape(x.shape)
 
@@ -121,3 +121,8 @@ def _normalised(
         lambda delta: (delta * x_hat.reshape(x.shape)).sum(axis=others),
         lambda delta: delta.sum(axis=others),
     )
+
+
+def _mean_of_products(x: Array, y: Array) -> Array:
+    """mean(x y) over the last axis, without x y in memory."""
+    return np.einsum("...k,...k->...", x, y)[..., None] / x.shape[-1]
