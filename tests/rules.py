@@ -13,12 +13,16 @@ from hypothesis import strategies as st
 
 import scratchgen as sg
 from scratchgen import operations as ops
-from tests.strategies import (
-    affine_maps,
-    along_an_axis,
+from scratchgen.gradcheck.strategies import (
     arrays,
     broadcasting_arrays,
     distinct_arrays,
+    samples,
+    seeds,
+)
+from tests.strategies import (
+    affine_maps,
+    along_an_axis,
     factors,
     groups_to_normalise,
     images,
@@ -29,8 +33,6 @@ from tests.strategies import (
     poolings,
     reductions,
     rows_of_a_table,
-    samples,
-    seeds,
     selections,
     sequences,
     sizes,

@@ -1,74 +1,20 @@
-"""What the theorems are about: shapes, arrays, matrices, keys.
-
-Arrays are read-only, so that a theorem also proves that nothing was written into them, and come in
-every memory layout. Hypothesis draws the shape, the layout and a seed; the values follow from it.
-"""
+"""What the theorems are about, beyond what users may import: matrices, keys, layers, images."""
 
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-seeds = st.integers(0, 2**32 - 1)
+from scratchgen.gradcheck.strategies import (
+    arrays,
+    in_some_layout,
+    seeds,
+    shapes,
+)
 
 
 def sizes(low=0, high=4):
     """The length of an axis: by default it may be 0 or 1."""
     return st.integers(low, high)
-
-
-def shapes(min_dims=0, max_dims=3, min_side=0):
-    """Shapes, with axes of length 0 and 1 among them."""
-    return hnp.array_shapes(
-        min_dims=min_dims, max_dims=max_dims, min_side=min_side, max_side=4
-    ) | st.just((2, 3)[:max_dims])
-
-
-def broadcastable_shapes(number=2):
-    """Shapes that NumPy broadcasts against each other."""
-    drawn = hnp.mutually_broadcastable_shapes(num_shapes=number, min_side=0, max_side=3, max_dims=3)
-    return drawn.map(lambda shapes: shapes.input_shapes)
-
-
-@st.composite
-def in_some_layout(draw, array):
-    """``array``, read-only, contiguous or not."""
-    array = np.asarray(array)
-    layout = draw(st.sampled_from(["C", "F", "reversed", "every second"]))
-    if layout == "reversed" and array.ndim:
-        array = np.flip(np.flip(array).copy())
-    elif layout == "every second" and array.ndim:
-        array = np.repeat(array, 2, axis=-1)[..., ::2]
-    else:
-        array = np.array(array, order="F" if layout == "F" else "C")
-    array.flags.writeable = False
-    return array
-
-
-@st.composite
-def arrays(draw, shape=None, *within):
-    """Real numbers from the intervals ``within``, by default from −2 to 2: a kink lies between."""
-    shape = draw(shapes() if shape is None else shape) if not isinstance(shape, tuple) else shape
-    rng = np.random.default_rng(draw(seeds))
-    low, high = np.array(within or [(-2.0, 2.0)]).T[:, rng.integers(len(within or "1"), size=shape)]
-    return draw(in_some_layout(low + (high - low) * rng.random(shape)))
-
-
-@st.composite
-def distinct_arrays(draw, shape, offset=0.0):
-    """No two of the numbers, nor numbers of different ``offset`` in [0, 1), come within 1/100."""
-    rng = np.random.default_rng(draw(seeds))
-    size = int(np.prod(shape))
-    steps = rng.permutation(np.arange(size) - size // 2) + offset
-    return draw(in_some_layout((0.2 * steps + rng.uniform(0, 0.01, size)).reshape(shape)))
-
-
-@st.composite
-def broadcasting_arrays(draw, *intervals):
-    """Arrays that broadcast against each other, each from its own intervals."""
-    drawn = draw(broadcastable_shapes(len(intervals)))
-    return tuple(
-        draw(arrays(shape, *within)) for shape, within in zip(drawn, intervals, strict=True)
-    )
 
 
 def matrices(rows=None, columns=None):
@@ -131,24 +77,6 @@ def keys(draw, shape):
     )
     behind = integers.map(lambda key: (*(slice(None),) * (number - 1), key[0] % shape[-1]))
     return draw(basic | masks | integers | behind)
-
-
-@st.composite
-def samples(draw, *intervals, whole=()):
-    """Arrays for a cost: n samples first, and each array may be one for several of them.
-
-    One of them, and those numbered in ``whole``, have the full shape.
-    """
-    shape = draw(shapes(min_dims=1))
-    largest = draw(st.sampled_from(range(len(intervals))))
-    drawn = []
-    for k, within in enumerate(intervals):
-        smaller = tuple(1 if draw(st.booleans()) else n for n in shape)[
-            draw(sizes(0, len(shape))) :
-        ]
-        full = k == largest or k in whole or draw(st.booleans())
-        drawn.append(draw(arrays(shape if full else smaller, *within)))
-    return tuple(drawn)
 
 
 @st.composite

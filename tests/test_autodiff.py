@@ -20,9 +20,9 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, multi
 import scratchgen as sg
 from scratchgen import Tensor, autodiff, differentiable, gradient
 from scratchgen import operations as ops
+from scratchgen.gradcheck.strategies import arrays, broadcasting_arrays, seeds
 from tests import strict
 from tests.rules import random_delta
-from tests.strategies import arrays, broadcasting_arrays, seeds
 
 x0 = np.array([0.5, -1.0, 2.0])
 

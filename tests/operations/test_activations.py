@@ -8,8 +8,8 @@ from hypothesis import given
 
 import scratchgen as sg
 from scratchgen import operations as ops
+from scratchgen.gradcheck.strategies import arrays, seeds
 from tests.rules import along_an_axis, random_delta, value_and_shares
-from tests.strategies import arrays, seeds
 
 FAR = np.array([-1000.0, -800, -710, -40, -37, -1, 1, 37, 40, 710, 800, 1000])
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 import scratchgen as sg
 from scratchgen import operations as ops
+from scratchgen.gradcheck.strategies import arrays, seeds
 from tests.rules import UNSATURATED, random_delta, value_and_shares
-from tests.strategies import arrays, seeds
 
 VECTORS_MATRICES_BATCHES = [
     ((3,), (3,)),

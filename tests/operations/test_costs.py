@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 import scratchgen as sg
 from scratchgen import operations as ops
+from scratchgen.gradcheck.strategies import samples, seeds
 from tests.rules import random_delta, value_and_shares
-from tests.strategies import labelled_logits, samples, seeds
+from tests.strategies import labelled_logits
 
 
 def summed(cost):

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 import scratchgen as sg
 from scratchgen import operations as ops
+from scratchgen.gradcheck.strategies import arrays, seeds
 from tests.rules import random_delta
-from tests.strategies import affine_maps, arrays, rows_of_a_table, seeds
+from tests.strategies import affine_maps, rows_of_a_table
 
 
 @given(inputs=affine_maps(), seed=seeds)

@@ -6,8 +6,9 @@ from hypothesis import given
 
 import scratchgen as sg
 from scratchgen import operations as ops
+from scratchgen.gradcheck.strategies import arrays, seeds
 from tests.rules import random_delta, value_and_shares
-from tests.strategies import arrays, groups_to_normalise, layers_to_normalise, seeds
+from tests.strategies import groups_to_normalise, layers_to_normalise
 
 
 def composed(x, weight, bias, axis, eps):

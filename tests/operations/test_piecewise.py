@@ -6,8 +6,8 @@ from hypothesis import given
 
 import scratchgen as sg
 from scratchgen import operations as ops
+from scratchgen.gradcheck.strategies import arrays
 from tests.rules import value_and_shares
-from tests.strategies import arrays
 
 
 @pytest.mark.parametrize("operation", [ops.maximum, ops.minimum])

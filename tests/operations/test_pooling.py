@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 import scratchgen as sg
 from scratchgen import operations as ops
+from scratchgen.gradcheck.strategies import arrays, distinct_arrays, seeds
 from tests.rules import random_delta, value_and_shares
-from tests.strategies import arrays, distinct_arrays, images, poolings, seeds
+from tests.strategies import images, poolings
 
 scales = st.integers(1, 3) | st.tuples(st.integers(1, 3), st.integers(1, 3))
 POOLINGS = {"max_pool2d": ops.max_pool2d, "avg_pool2d": ops.avg_pool2d}

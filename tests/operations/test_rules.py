@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 import scratchgen as sg
 from scratchgen import operations as ops
 from scratchgen.backend import device_of
+from scratchgen.gradcheck.strategies import seeds
 from tests import strict
 from tests.rules import (
     RULES,
@@ -19,7 +20,6 @@ from tests.rules import (
     random_delta,
     value_and_shares,
 )
-from tests.strategies import seeds
 
 every_rule = pytest.mark.parametrize("name", ops.__all__)
 fewer = hypothesis.settings(max_examples=hypothesis.settings().max_examples // 3)

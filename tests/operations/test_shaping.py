@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 import scratchgen as sg
 from scratchgen import operations as ops
 from scratchgen.backend import to_device
+from scratchgen.gradcheck.strategies import arrays, seeds, shapes
 from tests import strict
 from tests.rules import random_delta, value_and_shares
-from tests.strategies import arrays, keys, reductions, seeds, shapes
+from tests.strategies import keys, reductions
 
 
 @given(example=reductions(), seed=seeds)
