@@ -196,7 +196,7 @@ def _check(asked: argparse.Namespace) -> int:
             print(f"\n{report}\n")
         tried += len(report.entries)
         wrong += sum(not entry.ok for entry in report.entries) + len(report.problems)
-    print(f"{tried} equations tried, {wrong or 'none'} wrong")
+    print(f"{tried} equation{'s' if tried > 1 else ''} tried, {wrong or 'none'} wrong")
     return 1 if wrong else 0
 
 

@@ -34,9 +34,12 @@ def check_rules(name: str | None = None, device: str = "cpu") -> Iterator[tuple[
 
 def _check_rule(name: str, device: str) -> Report:
     arrays, settings = _example(name, generator(0))
-    if "rng" in settings:
-        settings["rng"] = generator(0, device)
     on_device = (to_device(x, device) for x in arrays)
+    for key, value in settings.items():
+        if hasattr(value, "bit_generator"):
+            settings[key] = generator(0, device)
+        elif hasattr(value, "dtype"):
+            settings[key] = to_device(value, device)
     return check_operation(getattr(operations, name), *on_device, **settings)
 
 
@@ -152,6 +155,8 @@ def _example(name: str, rng: Generator) -> Example:
             for reduction in ("sum", "mean", "max", "min", "logsumexp")
         },
         "conv2d": lambda: convolution(2, 3),
+        "conv2d_direct": lambda: convolution(2, 3),
         "conv_transpose2d": lambda: convolution(3, 2),
+        "conv_transpose2d_direct": lambda: convolution(3, 2),
     }
     return by_name[name]() if name in by_name else ((normal(3, 4),), {})
