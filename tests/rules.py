@@ -23,6 +23,7 @@ from scratchgen.gradcheck.strategies import (
 from tests.strategies import (
     affine_maps,
     along_an_axis,
+    convolutions,
     factors,
     groups_to_normalise,
     images,
@@ -37,6 +38,7 @@ from tests.strategies import (
     sequences,
     sizes,
     stacks,
+    transposed_convolutions,
 )
 
 STEP = 1e-20  # of the complex step, where no digits are lost
@@ -301,6 +303,42 @@ def torch_kl(torch, mu, log_var):
     return per_sample(torch.distributions.kl_divergence(q, standard))
 
 
+def convolution(x, W, b=0, *, stride, padding):
+    """y = b + Σ W x, from place to place of the kernel, as the docstring prints it."""
+    (n, _, *image), (c_out, _, *kernel) = x.shape, W.shape
+    (s, t), (p, q) = np.broadcast_to(stride, 2), np.broadcast_to(padding, 2)
+    height = (image[0] + 2 * p - kernel[0]) // s + 1
+    width = (image[1] + 2 * q - kernel[1]) // t + 1
+    y = np.zeros((n, c_out, height, width)) + np.reshape(b, (-1, 1, 1))
+    for i, j, k, m in np.ndindex(height, width, *kernel):
+        row, column = s * i + k - p, t * j + m - q
+        if 0 <= row < image[0] and 0 <= column < image[1]:
+            y[:, :, i, j] += x[:, :, row, column] @ W[:, :, k, m].T
+    return y
+
+
+def transposed_convolution(x, W, b=0, *, stride, padding, output_padding):
+    """y = b + Σ W x, each x spread over the places that it would be gathered from."""
+    (n, _, *image), (_, c_out, *kernel) = x.shape, W.shape
+    (s, t), (p, q), (e, f) = (np.broadcast_to(z, 2) for z in (stride, padding, output_padding))
+    height = (image[0] - 1) * s - 2 * p + kernel[0] + e
+    width = (image[1] - 1) * t - 2 * q + kernel[1] + f
+    y = np.zeros((n, c_out, height, width)) + np.reshape(b, (-1, 1, 1))
+    for i, j, k, m in np.ndindex(*image, *kernel):
+        row, column = s * i + k - p, t * j + m - q
+        if 0 <= row < height and 0 <= column < width:
+            y[:, :, row, column] += x[:, :, i, j] @ W[:, :, k, m]
+    return y
+
+
+def torch_convolution(torch, x, W, b=None, **settings):
+    return torch.nn.functional.conv2d(x, W, b, **settings)
+
+
+def torch_transposed_convolution(torch, x, W, b=None, **settings):
+    return torch.nn.functional.conv_transpose2d(x, W, b, **settings)
+
+
 RULES = {
     # arithmetic
     "add": Case(inputs_of(broadcasting_arrays(ALL, ALL)), np.add, lambda t, x, y: x + y),
@@ -461,6 +499,15 @@ RULES = {
         groups_to_normalise(),
         group_normalised,
         torch_group_norm,
+    ),
+    # convolutions
+    "conv2d": Case(convolutions(), convolution, torch_convolution),
+    "conv2d_direct": Case(convolutions(), convolution, torch_convolution),
+    "conv_transpose2d": Case(
+        transposed_convolutions(), transposed_convolution, torch_transposed_convolution
+    ),
+    "conv_transpose2d_direct": Case(
+        transposed_convolutions(), transposed_convolution, torch_transposed_convolution
     ),
     # costs
     "squared_error": Case(

@@ -98,6 +98,42 @@ def affine_maps(draw):
     return tuple(draw(arrays(shape)) for shape in ((a, W, b) if draw(st.booleans()) else (a, W)))
 
 
+def pairs(low, high):
+    """A setting of both axes of an image: one integer, or one for each."""
+    return st.integers(low, high) | st.tuples(st.integers(low, high), st.integers(low, high))
+
+
+@st.composite
+def convolutions(draw):
+    """Images x, kernels W that fit into them, and b, or no b; with a stride and a padding.
+
+    Any number of images, none too; kernels as large as the padded image; strides beyond them.
+    """
+    n, c_in, c_out = draw(st.tuples(sizes(0, 3), sizes(1, 3), sizes(1, 3)))
+    kernel = draw(st.tuples(sizes(1), sizes(1)))
+    stride, padding = draw(pairs(1, 5)), draw(pairs(0, 3))
+    least = [max(1, k - 2 * p) for k, p in zip(kernel, np.broadcast_to(padding, 2), strict=True)]
+    image = [size + draw(sizes(0, 6)) for size in least]
+    x, W, b = (n, c_in, *image), (c_out, c_in, *kernel), (c_out,)
+    inputs = (x, W, b) if draw(st.booleans()) else (x, W)
+    return tuple(map(draw, map(arrays, inputs))), {"stride": stride, "padding": padding}
+
+
+@st.composite
+def transposed_convolutions(draw):
+    """Images x, kernels W: (c_in, c_out, kh, kw), and b, or no b; with all three settings."""
+    n, c_in, c_out = draw(st.tuples(sizes(0, 3), sizes(1, 3), sizes(1, 3)))
+    stride, kernel = draw(st.tuples(sizes(1), sizes(1))), draw(st.tuples(sizes(1), sizes(1)))
+    extra = tuple(draw(sizes(0, s - 1)) for s in stride)
+    image = draw(st.tuples(sizes(1), sizes(1)))
+    uncut = [(h - 1) * s + k + e for h, s, k, e in zip(image, stride, kernel, extra, strict=True)]
+    padding = tuple(draw(sizes(0, min(3, (size - 1) // 2))) for size in uncut)
+    x, W, b = (n, c_in, *image), (c_in, c_out, *kernel), (c_out,)
+    inputs = (x, W, b) if draw(st.booleans()) else (x, W)
+    settings = {"stride": stride, "padding": padding, "output_padding": extra}
+    return tuple(map(draw, map(arrays, inputs))), settings
+
+
 @st.composite
 def labelled_logits(draw):
     """Logits (n, classes), and labels (n,) of some type of integers."""

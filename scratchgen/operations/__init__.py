@@ -33,6 +33,7 @@ from .arithmetic import (
     square,
     subtract,
 )
+from .convolution import conv2d, conv2d_direct, conv_transpose2d, conv_transpose2d_direct
 from .costs import bernoulli_nll, cross_entropy, gaussian_kl, gaussian_nll, squared_error
 from .layers import affine, dropout, embedding
 from .normalisation import group_norm, layer_norm
@@ -62,6 +63,10 @@ __all__ = [
     "bernoulli_nll",
     "clip",
     "concatenate",
+    "conv2d",
+    "conv2d_direct",
+    "conv_transpose2d",
+    "conv_transpose2d_direct",
     "cross_entropy",
     "divide",
     "dropout",
