@@ -32,7 +32,15 @@ from ..backend import (
 )
 from ..nn import Network
 from .diagnosis import Evidence, diagnose
-from .numerical import Derivative, by_complex_step, by_differences, is_analytic, moved, number
+from .numerical import (
+    Derivative,
+    by_complex_step,
+    by_differences,
+    is_analytic,
+    moved,
+    number,
+    roughness,
+)
 from .recorded import ancestry
 from .report import Entry, Report, relative_error
 
@@ -234,6 +242,7 @@ class Subject:
         return function
 
 
+@np.errstate(all="ignore")  # what is not finite is said in the report
 def _checked(subject: Subject, notes: list[str]) -> Report:
     problems = [*_problems(subject)]
     if problems:
@@ -248,6 +257,7 @@ def _checked(subject: Subject, notes: list[str]) -> Report:
             subject,
             given,
             {k: comparison.right for k, comparison in comparisons.items()},
+            {k: comparison.entry.kinks for k, comparison in comparisons.items()},
             functools.partial(_agrees_with_numbers, comparisons),
             functools.partial(_by_numbers, subject),
             nearby(subject.arrays),
@@ -395,6 +405,7 @@ class _Sides:
         self.typical = float(np.sqrt(np.mean(finite * finite))) if finite.size else 0.0
         self.kinks: list[int] = []
         direction = self.random_direction(np.random.default_rng(2))
+        self.roughness = roughness(self.along(direction), self.scale)
         self.analytic = is_analytic(self.along(direction), self.scale)
 
     def random_direction(self, rng: np.random.Generator) -> Array:
@@ -407,7 +418,9 @@ class _Sides:
         return self.subject.along(self.k, lambda x, t: x + t * on_device)
 
     def numerical(self, function: Callable[[Any], Any], scale: float) -> Derivative:
-        return by_complex_step(function) if self.analytic else by_differences(function, scale)
+        if self.analytic:
+            return by_complex_step(function)
+        return by_differences(function, scale, self.roughness)
 
     def floor(self, scale: float) -> float:
         """What rounding alone leaves of a derivative, about ε |C| over the size of x."""
@@ -424,7 +437,7 @@ class _Sides:
             return abs(given - found.value) <= bound
 
         if self.analytic and not agrees():  # at a kink the complex step sees one side alone
-            found = by_differences(function, scale)
+            found = by_differences(function, scale, self.roughness)
         value, uncertainty = found.value, found.uncertainty + self.floor(scale)
         bound = uncertainty + self.allowed(value)
         if found.sides is not None:

@@ -38,6 +38,7 @@ class Evidence:
         subject: Any,
         given: dict[int, Array],
         right: dict[int, Array],
+        kinks: dict[int, list[tuple[int, ...]]],
         agrees: Callable[[dict[int, Array]], bool],
         numerical: Callable[[Sequence[Any], int, Array | None], Array | None],
         elsewhere: Sequence[Any],
@@ -47,24 +48,28 @@ class Evidence:
         self.given = {k: np.asarray(to_host(g), dtype=np.float64) for k, g in given.items()}
         self.loose = any(to_host(g).dtype == np.float32 for g in given.values())
         self._numerical = numerical
+        self.kinks = kinks
         self.found: list[Bend] = []
         self.wrong = wrong
         self.unrecorded = ""
+        self.recording: Recording | None
         self.lengths, self.batches = _lengths(subject)
-        self.right = right
-        self.recording: Recording | None = None
+        self.recording, self.right = None, right
         recording = self._recorded(subject.arrays)
         if isinstance(recording, str):
             self.unrecorded = recording
-            return
-        recording.lengths = self.lengths
-        found = ((k, recording.gradient(k)) for k in right)
-        engine = {k: g for k, g in found if g is not None}
-        # The engine's gradient stands for the numerical one only where it agrees with it.
-        if len(engine) == len(right) and agrees(engine):
-            self.recording, self.right = recording, engine
         else:
-            self.unrecorded = "the recorded gradient is not the numerical one"
+            recording.lengths = self.lengths
+            found = ((k, recording.gradient(k)) for k in right)
+            engine = {k: g for k, g in found if g is not None}
+            # The engine's gradient stands for the numerical one only where it agrees with it.
+            if len(engine) == len(right) and agrees(engine):
+                self.recording, self.right = recording, engine
+            else:
+                self.unrecorded = "the recorded gradient is not the numerical one"
+        for k, places in kinks.items():
+            for place in places:  # where several answers are right, the given one
+                self.right[k][place] = self.given[k][place]
 
     def _recorded(self, arrays: Sequence[Any]) -> Recording | str:
         """The cost recorded at these arrays, or why it cannot be."""
@@ -135,27 +140,39 @@ class Evidence:
 
     def is_right(self, k: int) -> bool:
         """Whether the given numbers are the right ones, as far as mistakes are told apart."""
-        return self.given[k].shape == self.right[k].shape and self._equal(
-            self.given[k], self.right[k]
-        )
+        return self.fits(k, Mistake("", "", self.given[k], self.right[k]))
 
-    def fits(self, mistake: Mistake) -> bool:
-        """Whether the numbers are what this mistake makes of them."""
+    def fits(self, k: int, mistake: Mistake) -> bool:
+        """Whether the numbers of derivative k are what this mistake makes of them.
+
+        Entries at a kink do not speak: there are several right answers.
+        """
         left, right = mistake.left, mistake.right
-        return bool(left.shape == right.shape and self._equal(left, right))
-
-    def _equal(self, left: Array, right: Array) -> bool:
-        known = np.isfinite(right)
-        if not known.any():
+        if left.shape != right.shape:
             return False
+        known = np.isfinite(right)
+        if right.shape == self.right[k].shape:
+            for index in self.kinks[k]:
+                known[index] = False
         left, right = left[known], right[known]
-        if not np.isfinite(left).all():
+        if not right.size or not np.isfinite(left).all():
             return False
         tolerance = 1e-3 if self.loose else 1e-6
-        size = np.abs(right)
-        return bool(
-            np.all(np.abs(left - right) <= tolerance * size + 0.01 * tolerance * size.max())
-        )
+        bound = tolerance * (np.abs(right) + 0.01 * np.abs(right).max())
+        return bool(np.all(np.abs(left - right) <= bound))
+
+    def where_wrong(self, k: int) -> str:
+        """Where the given numbers are wrong, if that is in a few entries only."""
+        given, right = self.given[k], self.right[k]
+        if given.shape != right.shape:
+            return f"shape {given.shape} was given, {right.shape} was expected; "
+        size = np.abs(right[np.isfinite(right)]).max(initial=0)
+        wrong = np.argwhere(np.abs(given - right) > 1e-6 * (np.abs(right) + 0.01 * size))
+        if not 0 < 4 * len(wrong) <= given.size:
+            return ""
+        shown = ", ".join(str([int(i) for i in index]) for index in wrong[:3])
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        return f"agrees but for entry {shown}{more}; "
 
 
 def diagnose(evidence: Evidence) -> dict[int, Finding]:
@@ -171,14 +188,12 @@ def diagnose(evidence: Evidence) -> dict[int, Finding]:
     for ways in (_alone, _with_factor, _in_pairs):
         for k in sorted(evidence.wrong):
             if k not in findings:
-                found = next(filter(evidence.fits, ways(evidence, k)), None)
+                found = next((m for m in ways(evidence, k) if evidence.fits(k, m)), None)
                 if found is not None:
                     findings[k] = Finding(found.sentence, found.kind.split(" + "))
                     evidence.found += [] if found.bend is None else [found.bend]
     for k in evidence.wrong - findings.keys():
-        given, right = evidence.given[k], evidence.right[k]
-        came = f"shape {given.shape} was given, {right.shape} was expected; "
-        findings[k] = Finding(("" if given.shape == right.shape else came) + NONE, [])
+        findings[k] = Finding(evidence.where_wrong(k) + NONE, [])
     return findings
 
 
@@ -203,7 +218,8 @@ def _recorded(evidence: Evidence, k: int) -> Iterator[Mistake]:
         return
     for bend in evidence.bends:
         follows = recording.gradient(k, bend)
-        if follows is not None and not evidence._equal(follows, evidence.right[k]):
+        same = Mistake("", "", evidence.right[k], np.zeros(1) if follows is None else follows)
+        if follows is not None and not evidence.fits(k, same):
             yield Mistake(bend.kind, bend.sentence, given, follows, bend=bend)
     other = recording.other_mask({k: given})
     if other is not None:

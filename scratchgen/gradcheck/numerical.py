@@ -72,10 +72,22 @@ def by_complex_step(function: Function) -> Derivative:
     return Derivative(first, 16 * abs(first - second) + 64 * EPS * abs(first))
 
 
-def by_differences(function: Function, scale: float = 1.0) -> Derivative:
+def roughness(function: Function, scale: float = 1.0) -> float:
+    """How far values of F are off, where it computes in float32 within, whatever it returns.
+
+    All its values are then numbers that float32 has.
+    """
+    values = [_real(function, h * scale) for h in (0.0, 1.1e-3, -2.3e-3)]
+    if not all(math.isfinite(value) and float(np.float32(value)) == value for value in values):
+        return 0.0
+    return 8 * float(np.finfo(np.float32).eps) * max(map(abs, values))
+
+
+def by_differences(function: Function, scale: float = 1.0, rounding: float = 0.0) -> Derivative:
     """F′(0) by Richardson's extrapolation of central differences, from steps h = 10⁻² ``scale``.
 
-    Steps at which F is not finite are left out.
+    ``rounding`` is the roughness of F where it is known, at least that of float64. Steps at which F
+    is not finite are left out.
     """
     at_0 = _real(function, 0.0)
     central, left, right = _Ladder(2), _Ladder(1), _Ladder(1)
@@ -83,7 +95,7 @@ def by_differences(function: Function, scale: float = 1.0) -> Derivative:
     for level in range(_LEVELS):
         h = 1e-2 * scale * _RATIO**-level
         ahead, behind = _real(function, h), _real(function, -h)
-        noise = 4 * EPS * max(abs(at_0), abs(ahead), abs(behind)) / h
+        noise = 4 * max(rounding, EPS * max(abs(at_0), abs(ahead), abs(behind))) / h
         if not math.isfinite(noise):
             if not math.isfinite(ahead) and not math.isfinite(behind):
                 continue
