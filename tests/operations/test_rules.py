@@ -97,6 +97,25 @@ def test_value_and_shares_keep_the_dtype_and_the_device_and_equal_the_hosts(
 
 
 @every_rule
+@given(data=st.data(), seed=seeds)
+def test_float32_gives_what_float64_gives_to_its_rounding(name, data, seed):
+    operation = getattr(ops, name)
+    inputs, settings = data.draw(RULES[name].examples)
+    single = tuple(x.astype(np.float32) if is_real(x) else x for x in inputs)
+    double = tuple(x.astype(np.float64) if is_real(x) else x for x in single)
+    delta = random_delta(np.asarray(call(operation, double, on("cpu", settings))), seed, np.float32)
+    value, shares = value_and_shares(operation, single, settings, delta)
+    exact, exact_shares = value_and_shares(operation, double, settings, delta.astype(np.float64))
+    came = [
+        delta,
+        *(x for x in double if is_real(x)),
+    ]  # what is left where terms cancel is of these
+    for ours, right in zip([value, *shares], [exact, *exact_shares], strict=True):
+        sizes = [np.max(np.abs(x), where=np.isfinite(x), initial=0) for x in [right, *came]]
+        np.testing.assert_allclose(ours, right, 0, 100 * np.finfo(np.float32).eps * max(sizes))
+
+
+@every_rule
 @fewer
 @given(data=st.data(), seed=seeds)
 def test_inputs_and_delta_are_never_written_to(name, device, data, seed):
