@@ -1,6 +1,7 @@
 """Networks that own their parameters, with the names and initial values of ``torch.nn``."""
 
 from .activations import ELU, GELU, LeakyReLU, ReLU, Sigmoid, SiLU, Softmax, Softplus, Tanh
+from .convolution import Conv2d, Conv2dDirect, ConvTranspose2d, ConvTranspose2dDirect
 from .layers import (
     AvgPool2d,
     Dropout,
@@ -19,6 +20,10 @@ __all__ = [
     "ELU",
     "GELU",
     "AvgPool2d",
+    "Conv2d",
+    "Conv2dDirect",
+    "ConvTranspose2d",
+    "ConvTranspose2dDirect",
     "Dropout",
     "Embedding",
     "Flatten",

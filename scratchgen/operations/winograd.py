@@ -36,7 +36,7 @@ import numpy as np
 from ..backend import Array
 from ..parallel import Workspace, workers
 
-Pair: TypeAlias = "tuple[int, int]"
+Size: TypeAlias = tuple[int, int]
 
 KERNEL, OUTPUTS, INPUTS = 3, 4, 6  # of a tile, along each axis
 POINTS = (0, 2 / 3, -2 / 3, 3 / 2, -3 / 2)  # and ∞
@@ -56,14 +56,14 @@ G, A, B = _vandermonde(KERNEL), _vandermonde(OUTPUTS), np.linalg.inv(_vandermond
 class Winograd:
     """A correlation with 3×3 kernels, of stride 1, and its adjoints, on arrays of the host."""
 
-    padding: Pair
+    padding: Size
 
     def correlate(self, x: Array, W: Array, b: Array | None = None) -> Array:
         """y = Aᵀ [Σ_c (G W Gᵀ) ∘ (Bᵀ x B)] A + b."""
         rows, columns = (n + 2 * p - 2 for n, p in zip(x.shape[2:], self.padding, strict=True))
         return _correlate(x, W, b, (rows, columns), self.padding)
 
-    def adjoint_in_x(self, delta: Array, W: Array, size: Pair, b: Array | None = None) -> Array:
+    def adjoint_in_x(self, delta: Array, W: Array, size: Size, b: Array | None = None) -> Array:
         """∂C/∂x, of ``size``, + b: the correlation of δ with the kernels turned by 180°."""
         turned = W[:, :, ::-1, ::-1].swapaxes(0, 1)
         return _correlate(delta, turned, b, size, (2 - self.padding[0], 2 - self.padding[1]))
@@ -88,7 +88,7 @@ class Winograd:
         return share.reshape(KERNEL, KERNEL, c_out, c_in).transpose(2, 3, 0, 1)
 
 
-def _correlate(x: Array, W: Array, b: Array | None, size: Pair, padding: Pair) -> Array:
+def _correlate(x: Array, W: Array, b: Array | None, size: Size, padding: Size) -> Array:
     """The outputs of ``size``; a negative padding leaves out what stands at the border of x."""
     (c_out, c_in), space = W.shape[:2], Workspace()
     y = np.empty((len(x), c_out, *size), np.result_type(x, W))
@@ -134,10 +134,10 @@ class Axis(NamedTuple):
     out: Array
 
 
-Block: TypeAlias = "tuple[slice, Axis, Axis]"  # images, rows, columns
+Block: TypeAlias = tuple[slice, Axis, Axis]  # images, rows, columns
 
 
-def _blocks(x: Array, c_out: int, size: Pair, padding: Pair) -> list[Block]:
+def _blocks(x: Array, c_out: int, size: Size, padding: Size) -> list[Block]:
     """The outputs of ``size`` in parts whose transforms fit into the workspace."""
     rows = _axes(size[0], x.shape[2], padding[0], (0, 1, 2))
     columns = _axes(size[1], x.shape[3], padding[1], (1, 0, 2))

@@ -1,0 +1,97 @@
+"""Tasks on threads: in order, under the caller's rules, and BLAS left as it was."""
+
+import threading
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from scratchgen.parallel import Workspace, workers
+
+
+def blas_threads():
+    return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+
+@pytest.fixture(params=[1, 2, 3], ids="{} threads".format)
+def threads(request):
+    with threadpool_limits(request.param, user_api="blas"):
+        yield min(blas_threads(), default=1)
+
+
+def test_results_come_in_the_order_of_the_tasks(threads):
+    late = threading.Event()
+
+    def part(k):
+        if k == 0 and threads > 1:
+            late.wait(10)
+        late.set()
+        return k
+
+    with workers() as each:
+        assert list(each(part, range(9))) == list(range(9))
+
+
+def test_there_are_as_many_threads_as_blas_may_use(threads):
+    meet = threading.Barrier(threads)  # which breaks where fewer come
+
+    def part(_):
+        meet.wait(10)
+        return threading.get_ident()
+
+    with workers() as each:
+        assert len(set(each(part, range(threads)))) == threads
+
+
+def test_within_blas_keeps_to_one_thread_and_afterwards_has_its_own_again(threads):
+    before = blas_threads()
+    with workers() as each:
+        assert set(blas_threads()) <= {1}
+        list(each(lambda _: None, range(3)))
+    assert blas_threads() == before
+
+
+def test_an_error_in_a_task_is_raised_and_blas_has_its_threads_again(threads):
+    before = blas_threads()
+    with pytest.raises(ZeroDivisionError), workers() as each:
+        list(each(lambda k: 1 / (k - 2), range(9)))
+    assert blas_threads() == before
+
+
+def test_a_second_caller_at_the_same_time_works_in_its_own_thread(threads):
+    seen = []
+
+    def second():
+        with workers() as each:
+            seen.extend(each(lambda _: threading.get_ident(), range(3)))
+        seen.append(threading.get_ident())
+
+    before = blas_threads()
+    with workers():
+        other = threading.Thread(target=second)
+        other.start()
+        other.join()
+    assert len(set(seen)) == 1
+    assert blas_threads() == before
+
+
+def test_floating_point_errors_are_those_that_the_caller_asks_for(threads):
+    def overflow(_):
+        return np.float32(1e30) * np.ones(3, np.float32) * np.float32(1e30)
+
+    with np.errstate(over="ignore"), workers() as each:
+        assert all(np.isinf(z).all() for z in each(overflow, range(3)))
+    with np.errstate(over="raise"), pytest.raises(FloatingPointError), workers() as each:
+        list(each(overflow, range(3)))
+
+
+def test_a_workspace_keeps_its_memory_and_gives_each_thread_its_own():
+    space, like, others = Workspace(), np.ones(1, np.float32), []
+    first = space.empty("a", (2, 3), like)
+    assert first.dtype == np.float32
+    assert np.shares_memory(first, space.empty("a", (5,), like))
+    assert not np.shares_memory(first, space.empty("b", (5,), like))
+    other = threading.Thread(target=lambda: others.append(space.empty("a", (2, 3), like)))
+    other.start()
+    other.join()
+    assert not np.shares_memory(first, others[0])
