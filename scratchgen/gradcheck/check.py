@@ -81,12 +81,9 @@ def check_gradient(cost: Callable[..., Any], gradient: Callable[..., Any], *arra
     def given(inputs: Sequence[Any]) -> dict[int, Any]:
         return _by_position(gradient(*inputs), names)
 
-    def record(inputs: Sequence[Any]) -> Any:
-        return cost(*inputs)
-
     where = f"given side computed by {getattr(gradient, '__name__', 'gradient')}"
     notes.append(where.replace("<lambda>", "gradient"))
-    return _checked(Subject(names, lifted, lambda x: cost(*x), given, record), notes)
+    return _checked(Subject(names, lifted, lambda x: cost(*x), given), notes)
 
 
 def check_operation(operation: Any, *arrays: Any, **settings: Any) -> Report:
@@ -119,15 +116,11 @@ def check_operation(operation: Any, *arrays: Any, **settings: Any) -> Report:
         value, equations = run(inputs)
         return {k: _share(value, equations[k], inputs[k], delta) for k in derived}
 
-    def record(inputs: Sequence[Any]) -> Any:
-        return (run(inputs)[0] * delta).sum()
-
     subject = Subject(
         names,
         lifted,
         lambda x: (delta * run(x)[0]).sum(),
         given,
-        record,
         value=lambda x: run(x)[0],
         delta=delta,
     )
@@ -225,7 +218,6 @@ class Subject:
     arrays: list[Any]
     cost: Callable[[Sequence[Any]], Any]
     given: Callable[[Sequence[Any]], dict[int, Any]]
-    record: Callable[[Sequence[Any]], Any]
     value: Callable[[Sequence[Any]], Any] | None = None
     delta: Array | None = None
 
@@ -247,7 +239,9 @@ def _checked(subject: Subject, notes: list[str]) -> Report:
     problems = [*_problems(subject)]
     if problems:
         return Report([], problems, notes)
-    given, later = _given_twice(subject)
+    given, later, problems = _given_twice(subject)
+    if problems:
+        return Report([], problems, notes)
     state = np.random.default_rng(0)
     comparisons = {k: _compare(subject, k, given[k], state) for k in sorted(given)}
     entries = [comparison.entry for comparison in comparisons.values()]
@@ -270,10 +264,12 @@ def _checked(subject: Subject, notes: list[str]) -> Report:
                 note = f"no look inside the cost, at its numbers only ({evidence.unrecorded})"
                 notes += [] if note in notes else [note]
     elif any(not _same(given[k], later[k]) for k in given):
-        problems.append(
+        problems = [
             "gradient changes between two calls with the same input: does it keep something from "
             "the call before, or draw noise?"
-        )
+        ]
+    if any(comparison.roughness for comparison in comparisons.values()):
+        notes.append("the cost is computed in float32, which its uncertainty allows for")
     return Report(entries, problems, notes)
 
 
@@ -343,8 +339,8 @@ def _problems(subject: Subject) -> Iterator[str]:
         )
 
 
-def _given_twice(subject: Subject) -> tuple[dict[int, Any], dict[int, Any]]:
-    """The given derivatives right after a call at another point, and once more.
+def _given_twice(subject: Subject) -> tuple[dict[int, Any], dict[int, Any], list[str]]:
+    """The given derivatives right after a call at another point, once more, and what is wrong.
 
     The cost is called before each, for code that keeps its activations from a forward pass.
     """
@@ -354,15 +350,15 @@ def _given_twice(subject: Subject) -> tuple[dict[int, Any], dict[int, Any]]:
         subject.given(elsewhere)
     except Exception:
         pass  # another point may be none at all: a label, a probability
-    answers = []
+    answers, problems = [], []
     for _ in range(2):
         subject.cost([_copied(x) for x in subject.arrays])
         inputs = [_copied(x) for x in subject.arrays]
         answers.append(subject.given(inputs))
         for name, before, after in zip(subject.names, subject.arrays, inputs, strict=True):
             if not _same(before, after):
-                raise ValueError(f"gradient writes into its input {name}: let it work on a copy")
-    return answers[0], answers[1]
+                problems.append(f"gradient writes into its input {name}: let it work on a copy")
+    return answers[0], answers[1], [*dict.fromkeys(problems)]
 
 
 def nearby(arrays: Sequence[Any]) -> list[Any]:
@@ -384,6 +380,7 @@ class Comparison:
     right: Array
     """∂C/∂x by numbers; not a number where it was not tried."""
     directions: list[tuple[Array, Derivative]] = field(default_factory=list)
+    roughness: float = 0.0
 
 
 class _Sides:
@@ -499,7 +496,7 @@ def _compare(subject: Subject, k: int, given: Any, rng: np.random.Generator) -> 
     else:
         ok, directions, tried = _large(sides, rng)
     entry = _entry(name, sides, ok, tried)
-    return Comparison(entry, sides.right, directions)
+    return Comparison(entry, sides.right, directions, sides.roughness)
 
 
 def _large(
@@ -575,7 +572,7 @@ def _checked_recording(
         return dict(zip(real, shares, strict=True))
 
     notes.append("given side computed by the recorded equations of the network")
-    report = _checked(Subject(names, values, cost, given, cost), notes)
+    report = _checked(Subject(names, values, cost, given), notes)
     if not report.ok:
         blamed = _operations_at_fault(cost(lift(values)))
         if blamed:

@@ -78,7 +78,7 @@ class Evidence:
         tensors = [Tensor(x) if _is_real(x) else x for x in arrays]
         with np.errstate(all="ignore"):
             try:
-                cost = self.subject.record(tensors)
+                cost = self.subject.cost(tensors)
             except Exception as error:  # written with functions that have no rule
                 return f"{type(error).__name__}: {error}"
         if not isinstance(cost, Tensor) or cost.shape != ():
