@@ -18,7 +18,7 @@ import numpy as np
 from ..autodiff import Equation, Tensor, gradient
 from ..backend import Array
 
-FEW_SUBSTITUTES, FEW_NODES = 400, 60
+MANY_SUBSTITUTES, MANY_MASKED, SMALL = 4000, 400, 20_000
 _UNARY: tuple[str, ...] = (
     "exp",
     "log",
@@ -142,7 +142,10 @@ class Recording:
         for node, k, x in steps:
             yield from self._terms(node, k, x)
         pool = self._pool()
-        if len(steps) * len(pool) <= FEW_SUBSTITUTES * 10:
+        numbers = sum(node.data.size for node in self.nodes)
+        if len(steps) * len(pool) * max(numbers, SMALL) <= MANY_SUBSTITUTES * SMALL:
+            for node in on_the_way:
+                yield from self._composed_elsewhere(node, pool)
             for node, k, x in steps:
                 yield from self._substituted(node, k, x, pool)
 
@@ -270,7 +273,8 @@ class Recording:
         for node in reversed(self.steps):
             for k in range(len(node.inputs)):
                 mask = _mask(node, k)
-                if mask is None or mask.size > sum(g.size for g in given.values()):
+                known = min(MANY_MASKED, sum(g.size for g in given.values()))
+                if mask is None or mask.size > known:
                     continue
                 columns = []
                 for i in range(-1, mask.size):
@@ -393,6 +397,24 @@ class Recording:
             return None
         of = {id(y) for y in (x, *_ancestors(x, 10**6)) if id(y) in self.names}
         return self.names[of.pop()] if len(of) == 1 else None
+
+    def _composed_elsewhere(
+        self, node: Tensor, pool: Sequence[tuple[str, Array]]
+    ) -> Iterator[Bend]:
+        """σ′ of a σ that was composed of several steps, at another z."""
+        name, z = self.known.get(id(node), ("", node))
+        if name in SLOPES and node.operation.__name__ != name:
+            for what, other in pool:
+                if other.shape == z.shape and not np.array_equal(other, z.data):
+                    yield Bend(
+                        "derivative elsewhere",
+                        f"the derivative of {name}({self.expression(z)}) is taken at {what}, in "
+                        f"place of {self.expression(z)}",
+                        node,
+                        (z,),
+                        (_times(SLOPES[name](other)),),
+                        local=False,
+                    )
 
     def _substituted(
         self, node: Tensor, k: int, x: Tensor, pool: Sequence[tuple[str, Array]]
