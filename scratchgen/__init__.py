@@ -9,6 +9,7 @@ from .autodiff import Tensor, backward_sweep, differentiable, grad, gradient, va
 from .backend import generator, to_device, to_host
 from .gradcheck import assert_gradient, check_gradient, check_network, check_operation
 from .storage import Checkpoint, CheckpointError, load, save
+from .tracing import Trace, trace
 from .training import Epoch, History, NonFiniteCostError, fit, train
 
 __version__ = "0.1.0"
@@ -20,6 +21,7 @@ __all__ = [
     "History",
     "NonFiniteCostError",
     "Tensor",
+    "Trace",
     "assert_gradient",
     "backward_sweep",
     "check_gradient",
@@ -41,6 +43,7 @@ __all__ = [
     "save",
     "to_device",
     "to_host",
+    "trace",
     "train",
     "value_and_grad",
 ]

@@ -1,4 +1,4 @@
-"""The command line: ``scratchgen train | sample | evaluate | check | info``.
+"""The command line: ``scratchgen train | sample | evaluate | check | trace | info``.
 
 A run is a folder that needs nothing else: ``config.json``, ``model.safetensors``, ``history.csv``
 and pictures. Exit codes: 0; 2 with one line on standard error for what cannot be done as asked; 130
@@ -25,7 +25,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from . import __version__, plotting
+from . import __version__, plotting, tracing
 from .backend import Generator, describe_cuda, generator, to_device, to_host
 from .files import sole_writer, write_atomically
 from .gradcheck import check_file, check_rules
@@ -200,6 +200,21 @@ def _check(asked: argparse.Namespace) -> int:
     return 1 if wrong else 0
 
 
+def _trace(asked: argparse.Namespace) -> None:
+    if asked.plot and asked.plot.suffix != ".png":
+        raise ValueError(f"--plot ends with .png, got {asked.plot}")
+    trace, left = tracing.lecture(), []
+    if asked.html:
+        trace.to_html(asked.html)
+        left.append(f"to step through in a browser: {asked.html}")
+    if asked.plot:
+        plotting.save(trace.plot(), asked.plot)
+        left.append(f"‖δ‖ by layer: {asked.plot}")
+    print(tracing.report(trace))
+    if left:
+        print("", *left, sep="\n")
+
+
 def _info(_: argparse.Namespace) -> None:
     build: Any = np.show_config(mode="dicts")
     blas = build["Build Dependencies"]["blas"]
@@ -341,5 +356,14 @@ def _parser() -> argparse.ArgumentParser:
         "scratchgen.check_gradient (default: every rule of the library)",
     )
     check.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    tracer = commands.add_parser(
+        "trace",
+        help="show each equation of backpropagation in the notes' network",
+        description="The nine derivatives of the notes' network of two inputs, two hidden units "
+        "and one output, and each equation that they come from, with its numbers.",
+    )
+    tracer.set_defaults(command=_trace)
+    tracer.add_argument("--html", type=Path, metavar="FILE", help="write a page that steps through")
+    tracer.add_argument("--plot", type=Path, metavar="FILE.png", help="draw ‖δ‖ by layer")
     commands.add_parser("info", help="versions, devices, data").set_defaults(command=_info)
     return parser

@@ -1,4 +1,4 @@
-"""The pictures of the notes: costs over epochs, images side by side, latent spaces.
+"""The pictures of the notes: costs over epochs, δ by layer, images side by side, latent spaces.
 
 Established here: one mosaic, which every picture made of images is cut from, and three ways to
 look into a latent space (a scatter, a straight line, a grid of quantiles). From nothing but arrays
@@ -74,6 +74,52 @@ def learning_curves(
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     _open_frame(ax)
     if len(ax.get_legend_handles_labels()[1]) > 1:
+        ax.legend(frameon=False)
+    return ax
+
+
+def delta_norms(norms: Mapping[str, float], ax: Axes | None = None) -> Axes:
+    """‖δ‖ of each layer, from the output on the left back to the input, on a logarithmic axis.
+
+    Where it falls from layer to layer the gradient vanishes, where it rises it explodes; the legend
+    says by what factor on average, geometrically. A layer that no δ reaches, ‖δ‖ = 0, is a cross on
+    the lower edge.
+    """
+    if not norms:
+        raise ValueError("norms is empty: pass at least one layer with its ‖δ‖")
+    y = _numbers("norms", list(norms.values()))
+    if y.min() < 0:
+        raise ValueError(f"norms: one is {y.min():g}, expected none below 0: a norm has no sign")
+    if ax is None:
+        ax = _new_axes(max(5.6, min(0.45 * len(y), 14)), 3.5)
+    x, reached = np.arange(len(y)), y > 0
+    label = None
+    if len(y) > 1 and reached.all():
+        factor = (y[-1] / y[0]) ** (1 / (len(y) - 1))
+        label = f"× {factor:.3g} from layer to layer"
+    (line,) = ax.plot(x[reached], y[reached], label=label, linewidth=1.6, marker="o", markersize=4)
+    if not reached.all():
+        ax.plot(
+            x[~reached],
+            np.zeros((~reached).sum()),
+            linestyle="",
+            marker="x",
+            color=line.get_color(),
+            transform=ax.get_xaxis_transform(),
+            clip_on=False,
+            label="no δ arrives",
+        )
+    ax.set_yscale("log")
+    places = x[:: math.ceil(len(x) / 24)]
+    turned = sum(len(name) for name in norms) > 60
+    ax.set_xticks(places, [[*norms][k] for k in places], rotation=45 if turned else 0)
+    if turned:
+        for text in ax.get_xticklabels():
+            text.set(ha="right", rotation_mode="anchor")
+    ax.set_xlabel("layer, from the output back")
+    ax.set_ylabel(r"$\Vert\delta\Vert$")
+    _open_frame(ax)
+    if ax.get_legend_handles_labels()[1]:
         ax.legend(frameon=False)
     return ax
 

@@ -305,6 +305,34 @@ def test_a_damaged_run_is_named(elsewhere, capsys):
     assert "config.json is damaged" in capsys.readouterr().err
 
 
+def test_trace_prints_the_nine_derivatives_of_the_notes_and_the_equations_used(capsys):
+    assert cli.main(["trace"]) == 0
+    printed = capsys.readouterr().out
+    assert "∂C/∂w₀₀⁽¹⁾ = δ₀⁽¹⁾ a₀⁽⁰⁾ = −0.013684" in printed
+    assert sum(line.startswith("  ∂C/∂") for line in printed.splitlines()) == 9
+    assert sum("∂C/∂W = δᵀ a" in line for line in printed.splitlines()) == 2
+
+
+def test_trace_leaves_a_page_and_a_picture(elsewhere, capsys):
+    assert cli.main(["trace", "--html", "trace.html", "--plot", "deltas.png"]) == 0
+    assert (elsewhere / "trace.html").read_text("utf-8").startswith("<!doctype html>")
+    assert (elsewhere / "deltas.png").read_bytes().startswith(b"\x89PNG")
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "to step through in a browser: trace.html",
+        "‖δ‖ by layer: deltas.png",
+    ]
+
+
+@pytest.mark.parametrize("arguments", [
+    ["--html", "missing/trace.html"], ["--html", "."], ["--plot", "deltas.pdf"],
+    ["--plot", "missing/deltas.png"],
+])  # fmt: skip
+def test_trace_says_in_one_line_what_it_cannot_write(arguments, elsewhere, capsys):
+    assert cli.main(["trace", *arguments]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not [*elsewhere.iterdir()]
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "vae", "--help"], ["--version"]])
 def test_help_exits_with_0(arguments):
     with pytest.raises(SystemExit) as end:

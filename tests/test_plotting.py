@@ -87,6 +87,47 @@ def test_curves_without_values_are_refused():
         plotting.learning_curves({"cost": [[1.0, 2.0]]})
 
 
+# delta_norms
+
+
+def test_the_norm_of_each_layer_stands_at_its_name_on_a_logarithmic_axis():
+    ax = plotting.delta_norms({"out": 1.0, "hidden": 0.1, "in": 0.01})
+    (line,) = ax.lines
+    np.testing.assert_array_equal(line.get_xdata(), [0, 1, 2])
+    np.testing.assert_array_equal(line.get_ydata(), [1.0, 0.1, 0.01])
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["out", "hidden", "in"]
+    assert ax.get_yscale() == "log"
+    assert "× 0.1 " in ax.get_legend().get_texts()[0].get_text()
+
+
+def test_a_layer_that_no_delta_reaches_is_marked_on_the_lower_edge():
+    ax = plotting.delta_norms({"out": 1.0, "dead": 0.0, "in": 0.0})
+    reached, dead = ax.lines
+    np.testing.assert_array_equal(reached.get_xdata(), [0])
+    np.testing.assert_array_equal(dead.get_xdata(), [1, 2])
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["no δ arrives"]
+    ax.figure.draw_without_rendering()
+
+
+def test_hundreds_of_layers_have_names_that_can_be_read():
+    ax = plotting.delta_norms({f"layer.{k}": 0.5**k for k in range(300)})
+    assert len(ax.get_xticks()) <= 25
+    assert ax.get_xticklabels()[1].get_text() == "layer.13"
+
+
+@pytest.mark.parametrize(
+    ("norms", "message"),
+    [
+        ({}, "norms is empty: pass at least one layer"),
+        ({"a": 1.0, "b": np.inf}, "norms: 1 of 2 values not finite"),
+        ({"a": -1.0}, "one is -1, expected none below 0"),
+    ],
+)
+def test_what_is_no_norm_is_refused(norms, message):
+    with pytest.raises(ValueError, match=message):
+        plotting.delta_norms(norms)
+
+
 # image_grid
 
 

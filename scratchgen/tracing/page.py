@@ -1,0 +1,223 @@
+"""The trace as one page that needs nothing else: the template, with the numbers as JSON in it.
+
+Python says what there is: arrays, nodes with their places in the picture, steps. How it looks and
+moves is in ``page.html``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from ..backend import Array, to_host
+from .trace import Trace, data_of, is_array, norm
+
+ENTRIES = 1024  # of an array on the page, at most
+BUDGET = 400_000  # entries of all arrays together, about: a few megabytes
+FEWEST = 16  # entries of an array, however many arrays there are
+PLANES = 8  # of an array with more than two axes, at most
+
+
+def page(trace: Trace) -> str:
+    """The page, as text of HTML."""
+    template = files(__package__).joinpath("page.html").read_text(encoding="utf-8")
+    content = json.dumps(describe(trace), ensure_ascii=False, allow_nan=False)
+    for sign in "<>&\u2028\u2029":  # so that no text of the content ends the script it stands in
+        content = content.replace(sign, f"\\u{ord(sign):04x}")
+    return template.replace("{{trace}}", content)
+
+
+def describe(trace: Trace) -> dict[str, Any]:
+    """What the page shows, as JSON holds it.
+
+    ``arrays``, ``nodes`` and ``lines`` refer to each other by their index. Nodes stand in the order
+    of the forward pass, what is given before what uses it; ``steps`` are what the reader goes
+    through.
+    """
+    arrays = _Arrays()
+    nodes: list[dict[str, Any]] = []
+    index: dict[int, int] = {}
+    visited = {id(node.tensor): node for node in trace.nodes}
+    ordered = [node for node in reversed(trace.nodes) if node.equations]
+
+    def add_given(x: Any) -> None:
+        if id(x) in index:
+            return
+        index[id(x)] = len(nodes)
+        node = visited.get(id(x))
+        symbol = trace.symbols[id(x)]
+        nodes.append(
+            {
+                "symbol": symbol,
+                "kind": "parameter" if node else "constant",
+                "layer": node.layer if node else "",
+                "value": arrays.add(data_of(x)),
+                "delta": arrays.add(node.delta) if node else None,
+            }
+        )
+
+    for node in ordered:
+        x, stated = node.tensor, node.equations
+        assert stated is not None
+        inputs: list[Any] = []
+        for y in x.inputs:
+            if is_array(y):
+                if id(y) not in visited or not visited[id(y)].equations:
+                    add_given(y)
+                inputs.append(index[id(y)])
+            else:
+                inputs.append("" if y is None else f"{y:.4g}".replace("-", "−"))
+        index[id(x)] = len(nodes)
+        value = arrays.add(x.data)
+        values = _values(arrays, stated.symbols, x.inputs)
+        nodes.append(
+            {
+                "symbol": node.symbol,
+                "kind": "operation",
+                "operation": x.operation.rule.__name__,
+                "layer": node.layer,
+                "settings": ", ".join(f"{k} = {_brief(v)}" for k, v in x.settings.items()),
+                "letter": stated.letter,
+                "symbols": stated.symbols,
+                "matrices": stated.of_matrices,
+                "equation": stated.forward,
+                "inputs": inputs,
+                "values": values,
+                "value": value,
+                "delta": arrays.add(node.delta),
+            }
+        )
+    if not nodes:  # the cost itself is all there is
+        for node in trace.nodes:
+            add_given(node.tensor)
+    by_symbol = {node["symbol"]: k for k, node in enumerate(nodes)}
+    lines = [
+        {
+            "of": by_symbol[line.of],
+            "to": by_symbol[line.to],
+            "equation": line.equation,
+            "share": arrays.add(line.share),
+            "part": line.part,
+            "parts": line.parts,
+        }
+        for line in trace
+    ]
+    _place(nodes)
+    computed = [k for k, node in enumerate(nodes) if node["kind"] == "operation"]
+    steps = [{"phase": "start"}, *({"phase": "forward", "node": k} for k in computed)]
+    steps += [{"phase": "seed", "node": len(nodes) - 1}] if nodes else []
+    steps += [{"phase": "backward", "line": k} for k in range(len(lines))]
+    steps += [{"phase": "end"}]
+    return {
+        "nodes": nodes,
+        "lines": lines,
+        "steps": steps,
+        "gradients": [
+            {"name": name, "value": arrays.add(value)} for name, value in trace.gradients.items()
+        ],
+        "arrays": arrays.described(),
+    }
+
+
+def _values(arrays: _Arrays, symbols: Sequence[str], inputs: Sequence[Any]) -> dict[str, int]:
+    return {
+        symbol: arrays.add(data_of(x) if is_array(x) else np.asarray(x))
+        for symbol, x in zip(symbols, inputs, strict=True)
+        if x is not None
+    }
+
+
+def _brief(setting: Any) -> str:
+    """A setting in a few letters; a key as it is written between brackets."""
+    if isinstance(setting, tuple):
+        return f"({', '.join(map(_brief, setting))})"
+    if isinstance(setting, slice):
+        parts = [setting.start, setting.stop, *([] if setting.step is None else [setting.step])]
+        return ":".join("" if part is None else str(part) for part in parts)
+    if hasattr(setting, "shape"):
+        return f"an array of shape {setting.shape}"
+    text = "…" if setting is ... else " ".join(str(setting).split())
+    return text if len(text) <= 40 else f"{text[:39]}…"
+
+
+def _place(nodes: list[dict[str, Any]]) -> None:
+    """Columns by depth, rows so that chains and edges over several columns are straight."""
+    taken: set[tuple[int, int]] = set()
+    for node in nodes:
+        if node["kind"] != "operation":
+            continue
+        inner = [nodes[j] for j in node["inputs"] if isinstance(j, int)]
+        before = [other for other in inner if other["kind"] == "operation"]
+        column = 1 + max((other["column"] for other in before), default=-1)
+        row = min((other["row"] for other in before), default=0)
+        while (column, row) in taken:
+            row += 1
+        node.update(column=column, row=row)
+        taken.add((column, row))
+        for other in before:
+            taken |= {(between, other["row"]) for between in range(other["column"], column)}
+
+
+class _Arrays:
+    """The arrays of the page, each once; what is too large is shown by entries evenly spaced."""
+
+    def __init__(self) -> None:
+        self.index: dict[int, int] = {}
+        self.kept: list[Array] = []
+
+    def add(self, x: Any) -> int:
+        """The place of an array on the page."""
+        if id(x) not in self.index:
+            self.index[id(x)] = len(self.kept)
+            self.kept.append(x)  # and its identity with it
+        return self.index[id(x)]
+
+    def described(self) -> list[dict[str, Any]]:
+        most = max(FEWEST, min(ENTRIES, BUDGET // max(1, len(self.kept))))
+        return [_described(np.asarray(x) if np.isscalar(x) else x, most) for x in self.kept]
+
+
+def _described(x: Array, most: int) -> dict[str, Any]:
+    """Shape, size, and the entries: all, or rows and columns evenly spaced of the first planes."""
+    shape = list(x.shape)
+    height, width = ([1, 1, *shape])[-2:]
+    count = math.prod(shape[:-2])
+    planes = min(count, PLANES)
+    side = math.isqrt(max(1, most // max(1, planes)))
+    rows = _picked(height, max(side, most // max(1, planes * width)))
+    columns = _picked(width, most // max(1, planes * len(rows)))
+    part = x.reshape(count, height, width)[:planes]
+    picked = (np.asarray(places, dtype=np.intp, like=x) for places in (rows, columns))
+    excerpt = part[:, next(picked)][:, :, next(picked)]
+    numbers = to_host(excerpt)
+    whole = numbers.size == x.size
+    described: dict[str, Any] = {"shape": shape, "planes": _entries(numbers, exact=whole)}
+    if not whole:
+        described |= {"rows": rows, "columns": columns, "of": int(x.size)}
+    if x.size and x.dtype.kind == "f":
+        described["norm"] = _number(norm(x))
+    return described
+
+
+def _picked(n: int, most: int) -> list[int]:
+    count = min(n, max(1, most))
+    return [k * n // count for k in range(count)]
+
+
+def _entries(numbers: Any, exact: bool) -> Any:
+    if isinstance(numbers, np.ndarray) and numbers.ndim:
+        return [_entries(part, exact) for part in numbers]
+    # The shortest decimal of a float32 is not that of the float64 of the same value.
+    return _number(float(str(numbers)) if exact else float(f"{numbers:.4g}"))
+
+
+def _number(value: float) -> float | str:
+    """As JSON holds it, which has no ∞."""
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "∞" if value > 0 else "−∞"

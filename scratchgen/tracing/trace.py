@@ -1,0 +1,362 @@
+"""The sweep, written down: which equation was used when, on which δ, and what it passed on.
+
+:func:`~scratchgen.backward_sweep` yields each tensor with its finished δ. An equation that was used
+belongs to one of these tensors and to an input of it that was visited too: that is one line of the
+trace. Where an input has one such line, its finished δ is the share that the line shows. Where it
+has several, each share is the sweep of that one operation by itself, and their sum is the δ.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from ..autodiff import Tensor, backward_sweep
+from ..backend import Array, to_host
+from .equations import SUBSCRIPTS, Equations, equations_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+WIDTH = 110  # columns of the printed table, at most
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """One equation used: what an operation passes on of its δ to one of its inputs.
+
+    The arrays may be shared with the sweep's: read them, do not change them.
+    """
+
+    layer: str
+    """The layer that the operation belongs to: of ``"encoder.0.weight"``, ``"encoder.0"``."""
+    operation: str
+    """Its name, as in ``scratchgen.operations``."""
+    of: str
+    """The symbol of its value, whose δ it is given."""
+    to: str
+    """The name or the symbol of the input that the equation leads to."""
+    equation: str
+    """The equation in the letters of the rule: ``"∂C/∂W = δᵀ a"``."""
+    delta: Array
+    """δ = ∂C/∂(the value of the operation), finished."""
+    share: Array
+    """What the equation makes of it, in the shape of the input."""
+    total: Array
+    """∂C/∂(the input): the sum of the shares of all ``parts`` lines that lead to it."""
+    part: int
+    """Which of these lines this is: 1 … ``parts``."""
+    parts: int
+
+    @cached_property
+    def delta_norm(self) -> float:
+        """‖δ‖, the Euclidean norm of what came in."""
+        return norm(self.delta)
+
+    @cached_property
+    def norm(self) -> float:
+        """The Euclidean norm of the share."""
+        return norm(self.share)
+
+    @property
+    def rms(self) -> float:
+        """The root mean square entry of the share, which does not grow with its shape."""
+        return self.norm / math.sqrt(self.share.size or 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """A tensor that the sweep visited, with its name or symbol and its finished δ."""
+
+    symbol: str
+    layer: str
+    tensor: Tensor
+    delta: Array
+    equations: Equations | None
+    """What its operation states; ``None`` at an origin."""
+
+
+class Trace(Sequence[Line]):
+    """The lines of a sweep in its order; :func:`trace` makes it. Printed, it is a table."""
+
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        lines: Sequence[Line],
+        gradients: Mapping[str, Array],
+        symbols: Mapping[int, str],
+    ) -> None:
+        self.nodes, self.lines = tuple(nodes), tuple(lines)
+        self.gradients, self.symbols = dict(gradients), dict(symbols)
+
+    @overload
+    def __getitem__(self, k: int) -> Line: ...
+    @overload
+    def __getitem__(self, k: slice) -> Sequence[Line]: ...
+    def __getitem__(self, k: int | slice) -> Line | Sequence[Line]:
+        return self.lines[k]
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def __repr__(self) -> str:
+        return f"<Trace of {len(self)} equations that lead to {', '.join(self.gradients)}>"
+
+    def __str__(self) -> str:
+        return _table(self.lines)
+
+    def delta_norms(self) -> dict[str, float]:
+        """‖δ‖ of each layer, δ = ∂C/∂z with z made of its parameters, from the output back."""
+        wanted, norms = set(self.gradients), {}
+        for line in self.lines:
+            if line.to in wanted and (name := line.layer or line.of) not in norms:
+                norms[name] = line.delta_norm
+        return norms
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """‖δ‖ by layer, from the output to the input: level, vanishing or exploding."""
+        from ..plotting import delta_norms
+
+        return delta_norms(self.delta_norms(), ax)
+
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write one page, complete in itself, that steps forward and backward with the numbers."""
+        from ..files import write_atomically
+        from .page import page
+
+        write_atomically(path, page(self).encode())
+
+
+def trace(
+    cost: Tensor,
+    wrt: Sequence[Tensor] | Mapping[str, Tensor],
+    names: Mapping[str, Any] | None = None,
+) -> Trace:
+    """Every equation that ``gradient(cost, wrt)`` uses, in the order of the sweep.
+
+    ``wrt`` may name its tensors, as ``dict(network.named_parameters())`` does; ``names`` names
+    other tensors and arrays by identity, inputs and targets above all. What has no name gets the
+    letter of its rule: z₁, a₁, C. Nothing of ``cost`` is changed, and nothing leaves its device
+    until it is printed.
+
+    Raises ``TypeError`` for what is no tensor, ``ValueError`` for a cost that is not one number or
+    does not depend on a tensor of ``wrt``.
+    """
+    if not isinstance(wrt, (Mapping, list, tuple)):
+        raise TypeError(
+            f"wrt is a list of tensors, or a mapping from names to tensors, got "
+            f"{type(wrt).__name__}: put it in a list, or take dict(network.named_parameters())"
+        )
+    given = dict(wrt) if isinstance(wrt, Mapping) else {f"wrt[{k}]": x for k, x in enumerate(wrt)}
+    swept = dict(backward_sweep(cost, [*given.values()]))
+    for name, x in given.items():
+        if x not in swept:
+            raise ValueError(
+                f"the cost does not depend on {name}, of shape {x.shape}: leave it out"
+            )
+    named = given if isinstance(wrt, Mapping) else {}
+    if twice := named.keys() & (names or {}).keys():
+        raise ValueError(f"wrt and names both hold {sorted(twice)}: give each name once")
+    stated = {x: _equations(x) for x in swept if x.operation}
+    symbols = _symbols([*reversed(swept)], stated, {**named, **(names or {})})
+    layers = _layers([*reversed(swept)], {x: name for name, x in reversed(named.items())})
+
+    used = [(x, k) for x in swept for k, y in enumerate(x.inputs) if _within(y, swept)]
+    parts, seen = Counter(id(x.inputs[k]) for x, k in used), Counter[int]()
+    lines = []
+    for x, k in used:
+        y = x.inputs[k]
+        seen[id(y)] += 1
+        lines.append(
+            Line(
+                layers[x],
+                x.operation.rule.__name__,
+                symbols[id(x)],
+                symbols[id(y)],
+                stated[x].backward[k],
+                swept[x],
+                swept[y] if parts[id(y)] == 1 else _share(x, k, swept[x]),
+                swept[y],
+                seen[id(y)],
+                parts[id(y)],
+            )
+        )
+    nodes = [Node(symbols[id(x)], layers[x], x, swept[x], stated.get(x)) for x in swept]
+    gradients = {name if named else symbols[id(x)]: swept[x] for name, x in given.items()}
+    return Trace(nodes, lines, gradients, symbols)
+
+
+def norm(x: Array) -> float:
+    """‖x‖ in float64; of an array of the device, the one number that comes to the host."""
+    wide = x.astype(np.float64)
+    return float(to_host(np.sqrt((wide * wide).sum())))
+
+
+def is_array(x: object) -> bool:
+    """Whether an input of an operation is an array or a tensor, not a number or nothing."""
+    return isinstance(x, Tensor) or (hasattr(x, "dtype") and not isinstance(x, np.generic))
+
+
+def data_of(x: Any) -> Array:
+    """The numbers of a tensor or of an array."""
+    return x.data if isinstance(x, Tensor) else x
+
+
+def _within(x: object, swept: Mapping[Tensor, Array]) -> bool:
+    return isinstance(x, Tensor) and x in swept
+
+
+def _equations(x: Tensor) -> Equations:
+    return equations_of(x.operation, tuple(equation is not None for equation in x.equations))
+
+
+def _share(x: Tensor, k: int, delta: Array) -> Array:
+    """What input k alone receives of ``delta``: the sweep of the one operation."""
+    y = Tensor(x.inputs[k].data)
+    inputs = [y if i == k else data_of(other) for i, other in enumerate(x.inputs)]
+    alone = Tensor(x.data, x.operation, inputs, x.equations, x.settings)
+    return dict(backward_sweep(alone, [y], delta))[y]
+
+
+def _symbols(
+    forward: Sequence[Tensor], stated: Mapping[Tensor, Equations], names: Mapping[str, Any]
+) -> dict[int, str]:
+    """The name or symbol of each tensor and array, by the identity of what holds it.
+
+    A letter that several share is numbered in the order of the forward pass: from 1, or from 0
+    where the first is given and not computed, as a⁽⁰⁾ is in the notes.
+    """
+    symbols: dict[int, str] = {}
+    for name, x in names.items():
+        symbols.setdefault(id(x), name)
+    letters: dict[int, str] = {}
+    computed = {id(x) for x in stated}
+    for x in forward:
+        for k, y in enumerate(x.inputs):
+            if is_array(y) and id(y) not in computed:
+                letters.setdefault(id(y), stated[x].symbols[k])
+        if x in stated:
+            letters[id(x)] = stated[x].letter or "v"
+    if forward and "C" not in names:
+        symbols.setdefault(id(forward[-1]), "C")
+    taken = {*symbols.values()}
+    unnamed: dict[str, list[int]] = {}
+    for key, letter in letters.items():
+        if key not in symbols:
+            unnamed.setdefault(letter, []).append(key)
+    for letter, keys in unnamed.items():
+        if len(keys) == 1 and letter not in taken:
+            symbols[keys[0]] = letter
+            continue
+        number = 1 if keys[0] in computed or computed.isdisjoint(keys) else 0
+        for key in keys:
+            while (symbol := letter + str(number).translate(SUBSCRIPTS)) in taken:
+                number += 1
+            symbols[key] = symbol
+            number += 1
+    return symbols
+
+
+def _layers(forward: Sequence[Tensor], names: Mapping[Tensor, str]) -> dict[Tensor, str]:
+    """The layer of each tensor: of the parameters it is made of, else that of its input.
+
+    A layer maps rows to rows: what has fewer than two axes, and not the shape of the input, as a
+    cost per sample, is no layer's.
+    """
+    layers: dict[Tensor, str] = {}
+    for x in forward:
+        own = [
+            names[y].rpartition(".")[0] for y in x.inputs if isinstance(y, Tensor) and y in names
+        ]
+        before = [y for y in x.inputs if isinstance(y, Tensor) and layers.get(y) and y not in names]
+        layer = own[0] if own else ""
+        if not layer and before:
+            latest = max(before, key=lambda y: y.birth)
+            if x.ndim >= 2 or x.shape == latest.shape:
+                layer = layers[latest]
+        layers[x] = names[x].rpartition(".")[0] if x in names else layer
+    return layers
+
+
+# The table.
+
+
+def _table(lines: Sequence[Line]) -> str:
+    head = ("layer", "operation", "leads to", "equation", "δ → share", "‖share‖", "rms", "share")
+    rows: list[tuple[str, ...]] = [head]
+    for line in lines:
+        to = line.to.removeprefix(f"{line.layer}.") if line.layer else line.to
+        if line.parts > 1:
+            to = f"{to} ({line.part}/{line.parts})"
+        shapes = f"{_shape(line.delta)} → {_shape(line.share)}"
+        size, rms = f"{line.norm:.3g}", f"{line.rms:.3g}"
+        row = (line.layer, line.operation, to, line.equation, shapes, size, rms, _few(line.share))
+        rows.append(row)
+        if line.parts > 1 and line.part == line.parts:
+            total, whole = norm(line.total), _shape(line.total)
+            rms = f"{total / math.sqrt(line.total.size or 1):.3g}"
+            to, what = to.rpartition(" ")[0], f"the sum of its {line.parts} shares"
+            rows.append(("", "", to, what, whole, f"{total:.3g}", rms, _few(line.total)))
+    if not any(line.layer for line in lines):
+        rows = [row[1:] for row in rows]
+    return _aligned(rows)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Columns of equal width, two spaces apart; those of words give way to what is too wide.
+
+    Numbers stand last, or, where they do not fit there, on a line of their own.
+    """
+    widths = [max(map(_columns, column)) for column in zip(*rows, strict=True)][:-1]
+    words = len(widths) - 3  # before shapes, norm and rms
+    while sum(widths) + 2 * len(widths) > WIDTH and max(widths[:words]) > 8:
+        widths[widths.index(max(widths[:words]))] -= 1
+    room = WIDTH - sum(widths) - 2 * len(widths)
+    indent = " " * (sum(widths[: words - 1]) + 2 * (words - 1))
+    lines = []
+    for *cells, numbers in rows:
+        fitted = [
+            _fitted(cell, width, to_the_left=k <= words)
+            for k, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        ]
+        fits = _columns(numbers) <= room
+        lines.append("  ".join([*fitted, numbers] if fits else fitted).rstrip())
+        if not fits:
+            lines.append(f"{indent}= {numbers}")
+    return "\n".join(lines)
+
+
+def _columns(text: str) -> int:
+    return sum(not unicodedata.combining(letter) for letter in text)
+
+
+def _fitted(text: str, width: int, *, to_the_left: bool) -> str:
+    while _columns(text) > width:
+        text = text.removesuffix("…")[:-1] + "…"
+    space = " " * (width - _columns(text))
+    return text + space if to_the_left else space + text
+
+
+def _shape(x: Array) -> str:
+    return "×".join(map(str, x.shape)) or "()"
+
+
+def _few(x: Array) -> str:
+    """The numbers of a tiny array."""
+    if not 0 < x.size <= 4 or x.ndim > 2:
+        return ""
+    return _nested(to_host(x).tolist())
+
+
+def _nested(numbers: Any) -> str:
+    if isinstance(numbers, list):
+        return f"[{' '.join(map(_nested, numbers))}]"
+    return f"{numbers:.3g}".replace("-", "−")
