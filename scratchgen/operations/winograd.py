@@ -40,8 +40,8 @@ Size: TypeAlias = tuple[int, int]
 
 KERNEL, OUTPUTS, INPUTS = 3, 4, 6  # of a tile, along each axis
 POINTS = (0, 2 / 3, -2 / 3, 3 / 2, -3 / 2)  # and ∞
-TILES = 8  # at most, along each axis of a block: in more, the bands would be too empty
-WORKSPACE = 3 * 2**22  # bytes of a block
+TILES = 8  # of a row within a block, at most: in more, the bands would be too empty
+WORKSPACE = 3 * 2**21  # bytes of a block
 
 
 def _vandermonde(n: int) -> Array:
@@ -139,8 +139,10 @@ Block: TypeAlias = tuple[slice, Axis, Axis]  # images, rows, columns
 
 def _blocks(x: Array, c_out: int, size: Size, padding: Size) -> list[Block]:
     """The outputs of ``size`` in parts whose transforms fit into the workspace."""
-    rows = _axes(size[0], x.shape[2], padding[0], (0, 1, 2))
-    columns = _axes(size[1], x.shape[3], padding[1], (1, 0, 2))
+    # One row of tiles is the least work along the rows, but too little where there are few images.
+    high = math.ceil(TILES / max(1, len(x)))
+    rows = _axes(high, size[0], x.shape[2], padding[0], (0, 1, 2))
+    columns = _axes(TILES, size[1], x.shape[3], padding[1], (1, 0, 2))
     numbers = len(rows[0].into) * len(columns[0].into) * (x.shape[1] + c_out)
     n = max(1, WORKSPACE // (2 * x.itemsize * numbers))
     images = [slice(k, k + n) for k in range(0, len(x), n)]
@@ -148,10 +150,10 @@ def _blocks(x: Array, c_out: int, size: Size, padding: Size) -> list[Block]:
 
 
 @functools.lru_cache
-def _axes(outputs: int, inputs: int, padding: int, order: tuple[int, ...]) -> list[Axis]:
+def _axes(most: int, outputs: int, inputs: int, padding: int, order: tuple[int, ...]) -> list[Axis]:
     """An axis of all outputs, in equal parts; ``order`` is that of (point, tile, place) in both."""
     tiles = math.ceil(outputs / OUTPUTS)
-    tiles = math.ceil(tiles / math.ceil(tiles / TILES))
+    tiles = math.ceil(tiles / math.ceil(tiles / most))
     into, out = np.zeros((2, INPUTS, tiles, OUTPUTS * tiles + KERNEL - 1), np.float32)
     for t in range(tiles):
         into[:, t, OUTPUTS * t :][:, :INPUTS] = B.T
