@@ -152,8 +152,6 @@ class Recording:
     def _composed(self) -> Iterator[tuple[Tensor, str, Tensor]]:
         """Values that are a known function of another, however they were written."""
         for node in self.steps:
-            if node.operation.__name__ in _UNARY and node.operation.__name__ not in FUNCTIONS:
-                continue
             for z in _ancestors(node, 6):
                 if z.shape != node.shape or z.data is node.data:
                     continue
