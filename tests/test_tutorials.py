@@ -1,0 +1,220 @@
+"""Each chapter of ``tutorials/`` prints what it says, and the numbers are the notes'."""
+
+import importlib.util
+import pathlib
+
+import numpy as np
+import pytest
+
+import scratchgen as sg
+
+FOLDER = pathlib.Path(__file__).parents[1] / "tutorials"
+CHAPTERS = sorted(path.stem for path in FOLDER.glob("*.py"))
+
+
+def chapter(name):
+    spec = importlib.util.spec_from_file_location(f"tutorials_{name}", FOLDER / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+perceptron = chapter("scalar_perceptron")
+hidden = chapter("hidden_scalar_layer")
+network = chapter("two_two_one")
+depth = chapter("vanishing_gradient")
+errata = chapter("errata")
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_a_chapter_is_silent_when_imported_and_prints_when_run(name, capsys):
+    module = chapter(name)
+    assert capsys.readouterr().out == ""
+    module.main()
+    assert len(capsys.readouterr().out.splitlines()) > 10
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_the_index_names_every_chapter(name):
+    assert f"({name}.py)" in (FOLDER / "README.md").read_text(encoding="utf-8")
+
+
+# The scalar perceptron.
+
+
+def test_the_perceptron_ends_at_the_cost_of_the_notes_to_the_last_digit():
+    trained = perceptron.train(perceptron.by_hand)
+    assert perceptron.cost(*trained, perceptron.X, perceptron.Y) == 4.0022640019432767e-07
+
+
+def test_the_engine_takes_the_steps_of_the_hand_to_the_last_digit():
+    assert perceptron.train(perceptron.by_engine) == perceptron.train(perceptron.by_hand)
+
+
+def test_each_iteration_of_the_perceptron_multiplies_delta_by_one_number():
+    deltas = [
+        perceptron.feed_forward(*perceptron.train(perceptron.by_hand, iterations=n), perceptron.X)
+        - perceptron.Y
+        for n in range(6)
+    ]
+    np.testing.assert_allclose(np.divide(deltas[1:], deltas[:-1]), 0.83, rtol=1e-12)
+
+
+def test_the_perceptron_diverges_beyond_two_seventeenths():
+    def last(eta):
+        trained = perceptron.train(perceptron.by_hand, eta)
+        return perceptron.cost(*trained, perceptron.X, perceptron.Y)
+
+    start = perceptron.cost(*perceptron.initial(), perceptron.X, perceptron.Y)
+    assert last(0.999 * 2 / 17) < start < last(1.001 * 2 / 17)
+
+
+# The hidden scalar layer.
+
+
+def test_the_hidden_layer_ends_at_the_cost_of_matrices_and_complex_steps():
+    """Nothing in common but the cost: other shapes, other draws of them, no derivative."""
+    rng = np.random.RandomState(0)
+    theta = [rng.randn(1, 1), rng.randn(1), rng.randn(1, 1), rng.randn(1)]
+    x, y = np.array([[4.0]]), np.array([[9.0]])
+
+    def cost(w1, b1, w2, b2):
+        a1 = 1 / (1 + np.exp(-(np.matmul(x, w1) + b1)))
+        return (0.5 * (np.matmul(a1, w2) + b2 - y) ** 2).sum()
+
+    for _ in range(50):
+        steps = []
+        for k in range(4):
+            moved = list(theta)
+            moved[k] = theta[k] + 1e-200j
+            steps.append(cost(*moved).imag / 1e-200)
+        theta = [value - 0.1 * step for value, step in zip(theta, steps, strict=True)]
+    by_hand = hidden.cost(*hidden.train(hidden.by_hand), hidden.X, hidden.Y)
+    assert by_hand == pytest.approx(cost(*theta), rel=1e-10)
+    assert by_hand == pytest.approx(3.447759050475651e-09, rel=1e-10)
+
+
+def test_the_engine_trains_the_hidden_layer_alike():
+    one, other = hidden.train(hidden.by_hand), hidden.train(hidden.by_engine)
+    np.testing.assert_allclose(one, other, rtol=1e-13)
+
+
+def test_training_does_not_tell_the_printed_derivatives_from_the_right_ones():
+    costs = [
+        hidden.cost(*hidden.train(derivatives), hidden.X, hidden.Y)
+        for derivatives in (hidden.by_hand, hidden.as_printed)
+    ]
+    assert costs[0] == pytest.approx(costs[1], rel=2e-3)
+    arguments = (*hidden.initial(), hidden.X, hidden.Y)
+    assert sg.check_gradient(hidden.cost, hidden.by_hand, *arguments).ok
+    assert not sg.check_gradient(hidden.cost, hidden.as_printed, *arguments).ok
+
+
+# Two inputs, two hidden units, one output.
+
+ARGUMENTS = (*network.THETA, network.X0, network.X1, network.Y)
+
+
+def test_the_nine_derivatives_are_the_engines():
+    one, other = network.by_hand(*ARGUMENTS), network.by_engine(*ARGUMENTS)
+    assert len(one) == len(other) == 9
+    np.testing.assert_allclose(one, other, rtol=1e-13)
+    sg.assert_gradient(network.cost, network.by_hand, *ARGUMENTS)
+
+
+def test_the_nine_derivatives_are_those_of_the_two_layers():
+    of = network.trace().gradients
+    nine = np.concatenate([of[name].ravel() for name in ("W⁽¹⁾", "W⁽²⁾", "b⁽¹⁾", "b⁽²⁾")])
+    np.testing.assert_allclose(network.by_hand(*ARGUMENTS), nine, rtol=1e-13)
+
+
+def test_the_check_names_the_hidden_unit_that_stands_for_an_input():
+    report = sg.check_gradient(network.cost, network.as_printed, *ARGUMENTS)
+    assert [entry.name for entry in report.entries if not entry.ok] == ["w00", "w01", "w10", "w11"]
+    for name, unit, of in (("w00", 0, "x0"), ("w01", 1, "x1"), ("w10", 0, "x0"), ("w11", 1, "x1")):
+        z = f"((w{unit}0 · x0) + (w{unit}1 · x1)) + b{unit}"
+        said = report[name].diagnosis
+        assert said.startswith(f"sigmoid({z}) stands in the place of {of}, in what {name} · {of}")
+
+
+# The size of δ.
+
+
+@pytest.mark.parametrize("name", depth.ACTIVATIONS)
+def test_the_sweep_hands_back_the_delta_of_the_recursion(name):
+    by_engine = depth.by_engine(name)
+    assert list(by_engine) == [str(layer) for layer in range(depth.DEPTH, 0, -1)]
+    np.testing.assert_allclose(list(by_engine.values()), depth.by_hand(name)[0], rtol=1e-10)
+
+
+@pytest.mark.parametrize("name", depth.ACTIVATIONS)
+def test_a_layer_changes_the_size_of_delta_by_the_root_of_g_times_the_mean_square_slope(name):
+    measured, predicted = depth.factors(name)
+    assert measured == pytest.approx(predicted, rel=0.02)
+
+
+def test_a_layer_of_sigmoids_leaves_at_most_a_quarter_of_delta_and_of_the_norm_of_its_weights():
+    norms, _ = depth.by_hand("sigmoid")
+    Ws, *_ = depth.weights(1.0)
+    bounds = [np.linalg.norm(W, 2) / 4 for W in Ws[:0:-1]]
+    assert np.all(norms[1:] <= bounds * norms[:-1])
+
+
+def test_the_picture_has_one_labelled_line_for_each_activation():
+    labels = [line.get_label().split(":")[0] for line in depth.picture().get_lines()]
+    assert labels == list(depth.ACTIVATIONS)
+
+
+# The errata.
+
+SAID = {
+    "E1": ("constant dropped", "a", "it lacks a factor equal to 5"),
+    "E2": ("other operand", "J", "J · bonds stands in the place of bonds"),
+    "E3": ("derivative missing", "W", "the derivative of exp("),
+    "E5": ("transposed operand", "b1", "W2 is transposed"),
+    "E6": ("other operand", "W1", "sigmoid((x @ W1) + b1) stands in the place of x"),
+    "E8": ("factor n", "W", "a sum, not the mean"),
+    "E10": ("zero block", "theta", "the block [6:9], which was left at zero"),
+}
+
+
+@pytest.mark.parametrize("erratum", errata.ERRATA, ids=lambda erratum: erratum.id)
+def test_a_misprint_is_refused_and_its_correction_accepted(erratum):
+    printed, corrected = erratum.check_printed(), erratum.check_corrected()
+    assert not printed.ok
+    assert corrected.ok, str(corrected)
+    assert all(entry.kinds for entry in printed.entries if not entry.ok), str(printed)
+
+
+@pytest.mark.parametrize("id", SAID)
+def test_the_check_says_what_is_misprinted(id):
+    (erratum,) = (erratum for erratum in errata.ERRATA if erratum.id == id)
+    kind, name, sentence = SAID[id]
+    entry = erratum.check_printed()[name]
+    assert entry.kinds == [kind]
+    assert sentence in entry.diagnosis
+
+
+def test_the_check_finds_the_weight_that_the_hidden_layer_lost():
+    (erratum,) = (erratum for erratum in errata.ERRATA if erratum.id == "E4")
+    report = erratum.check_printed()
+    a1 = "sigmoid((w1 · a0) + b1)"
+    assert report["w1"].kinds == ["other operand"]
+    assert report["w1"].diagnosis.startswith(f"{a1} stands in the place of w2")
+    assert report["b1"].kinds == ["factor missing"]
+    assert report["b1"].diagnosis.startswith("it lacks a factor equal to w2")
+    assert report["w2"].ok
+    assert report["b2"].ok
+
+
+def test_the_chain_of_spins_has_its_closed_form():
+    bonds = errata.chain(4)
+    assert errata.log_z(0.6, bonds) == pytest.approx(np.log(2) + 3 * np.log(2 * np.cosh(0.6)))
+    assert errata.e2_corrected(0.6, bonds) == pytest.approx(3 * np.tanh(0.6))
+
+
+def test_every_misprint_is_a_derivative_or_said_not_to_be():
+    tried = {erratum.id for erratum in errata.ERRATA}
+    assert not tried & errata.NO_DERIVATIVE.keys()
+    numbers = {f"E{k}" for k in range(1, 23)} - {"E17", "E19", "E20"}
+    assert tried | errata.NO_DERIVATIVE.keys() == numbers
