@@ -4,6 +4,9 @@ NumPy lets go of the interpreter's lock within products and copies, so that part
 core's cache run side by side; threads of BLAS would share one part, and meet at its every product.
 There are as many threads as BLAS may use here and now, be it by OMP_NUM_THREADS, by threadpoolctl
 or by joblib. They live no longer than one call, so that a fork never finds a pool without threads.
+
+OpenBLAS's own threads spin for some 30 ms after a product that used them, and take a core from what
+follows; where that matters, ``OPENBLAS_THREAD_TIMEOUT=16`` in the environment lets them sleep.
 """
 
 from __future__ import annotations
