@@ -435,7 +435,10 @@ class _Sides:
             return abs(given - found.value) <= bound
 
         if self.analytic and not agrees():  # at a kink the complex step sees one side alone
-            found = by_differences(function, scale, self.roughness)
+            differences = by_differences(function, scale, self.roughness)
+            apart = abs(differences.value - found.value)
+            if differences.sides is not None or apart > 4 * differences.uncertainty:
+                found = differences
         value, uncertainty = found.value, found.uncertainty + self.floor(scale)
         bound = uncertainty + self.allowed(value)
         if found.sides is not None:

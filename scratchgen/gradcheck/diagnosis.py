@@ -6,6 +6,7 @@ in the catalogue does, that is said, and nothing is guessed.
 
 from __future__ import annotations
 
+import copy
 import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence, Set
@@ -157,15 +158,24 @@ class Evidence:
         left, right = left[known], right[known]
         if not right.size or not np.isfinite(left).all():
             return False
-        tolerance = 1e-3 if self.loose else 1e-6
+        # The more hypotheses there are, the closer one has to fit to be no coincidence.
+        tolerance = 1e-4 if self.loose else 1e-6 if self.recording is None else 1e-8
         bound = tolerance * (np.abs(right) + 0.01 * np.abs(right).max())
         return bool(np.all(np.abs(left - right) <= bound))
 
-    def where_wrong(self, k: int) -> str:
-        """Where the given numbers are wrong, if that is in a few entries only."""
+    def what_is_seen(self, k: int) -> str:
+        """What can be said of the numbers where no mistake explains them."""
         given, right = self.given[k], self.right[k]
         if given.shape != right.shape:
             return f"shape {given.shape} was given, {right.shape} was expected; "
+        known = np.isfinite(right) & (right != 0)
+        ratio = given[known] / right[known]
+        if (
+            ratio.size > 2
+            and np.ptp(ratio) <= 1e-6 * abs(ratio[0])
+            and not np.any(given[right == 0])
+        ):
+            return f"yours = {ratio[0]:.6g} × numerical {catalogue.entries(right, right)}; "
         size = np.abs(right[np.isfinite(right)]).max(initial=0)
         wrong = np.argwhere(np.abs(given - right) > 1e-6 * (np.abs(right) + 0.01 * size))
         if not 0 < 4 * len(wrong) <= given.size:
@@ -185,7 +195,7 @@ def diagnose(evidence: Evidence) -> dict[int, Finding]:
         for k in evidence.wrong
         if evidence.is_right(k)
     }
-    for ways in (_alone, _with_factor, _in_pairs):
+    for ways in (_alone, _with_factor, _on_top, _in_pairs):
         for k in sorted(evidence.wrong):
             if k not in findings:
                 found = next((m for m in ways(evidence, k) if evidence.fits(k, m)), None)
@@ -193,7 +203,7 @@ def diagnose(evidence: Evidence) -> dict[int, Finding]:
                     findings[k] = Finding(found.sentence, found.kind.split(" + "))
                     evidence.found += [] if found.bend is None else [found.bend]
     for k in evidence.wrong - findings.keys():
-        findings[k] = Finding(evidence.where_wrong(k) + NONE, [])
+        findings[k] = Finding(evidence.what_is_seen(k) + NONE, [])
     return findings
 
 
@@ -228,6 +238,8 @@ def _recorded(evidence: Evidence, k: int) -> Iterator[Mistake]:
 
 def _with_factor(evidence: Evidence, k: int) -> Iterator[Mistake]:
     """A mistake and a factor beside it."""
+    if evidence.loose:
+        return
     for mistake in _alone(evidence, k):
         if mistake.says_factor or mistake.left.shape != mistake.right.shape:
             continue
@@ -240,10 +252,29 @@ def _with_factor(evidence: Evidence, k: int) -> Iterator[Mistake]:
             )
 
 
+def _on_top(evidence: Evidence, k: int) -> Iterator[Mistake]:
+    """A slip in the recorded equations, and what shows in the numbers that follow from it."""
+    recording = evidence.recording
+    if recording is None or evidence.given[k].shape != evidence.right[k].shape or evidence.loose:
+        return
+    local = [bend for bend in evidence.bends if bend.local]
+    for bend in [*evidence.found, *(local if len(local) <= MANY_SLIPS else ())]:
+        follows = recording.gradient(k, bend)
+        if follows is not None:
+            then = copy.copy(evidence)
+            then.right = {**evidence.right, k: follows}
+            for mistake in catalogue.of_numbers(then, k):
+                yield mistake._replace(
+                    kind=f"{bend.kind} + {mistake.kind}",
+                    sentence=f"two mistakes: {bend.sentence}; and what follows from that "
+                    f"{mistake.sentence}",
+                )
+
+
 def _in_pairs(evidence: Evidence, k: int) -> Iterator[Mistake]:
     """Two slips in two of the recorded equations."""
     recording, given = evidence.recording, evidence.given[k]
-    if recording is None or given.shape != evidence.right[k].shape:
+    if recording is None or given.shape != evidence.right[k].shape or evidence.loose:
         return
     local = [bend for bend in evidence.bends if bend.local]
     tried = itertools.chain(

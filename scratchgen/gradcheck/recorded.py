@@ -155,8 +155,11 @@ class Recording:
             for z in _ancestors(node, 6):
                 if z.shape != node.shape or z.data is node.data:
                     continue
+                both_signs = bool((z.data < 0).any() and (z.data > 0).any())
                 with np.errstate(all="ignore"):
                     for name, function in FUNCTIONS.items():
+                        if name == "relu" and not both_signs:
+                            continue  # it would be seen wherever a value equals another
                         if np.allclose(node.data, function(z.data), rtol=1e-12, atol=0):
                             yield node, name, z
 
@@ -302,8 +305,8 @@ class Recording:
 
     def _left_out(self, node: Tensor, k: int, x: Tensor) -> Iterator[Bend]:
         name = node.operation.__name__
-        if name in ("multiply", "divide") and _mask(node, k) is None:
-            other = self.expression(node.inputs[1 - k])
+        if (name == "multiply" or (name == "divide" and k == 0)) and _mask(node, k) is None:
+            other = ("1/" if name == "divide" else "") + self.expression(node.inputs[1 - k])
             constant = not isinstance(node.inputs[1 - k], Tensor)
             yield _slip(
                 "constant dropped" if constant else "factor missing",
