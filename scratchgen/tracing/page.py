@@ -20,7 +20,7 @@ from .trace import Trace, data_of, is_array, norm
 ENTRIES = 1024  # of an array on the page, at most
 BUDGET = 400_000  # entries of all arrays together, about: a few megabytes
 FEWEST = 16  # entries of an array, however many arrays there are
-PLANES = 8  # of an array with more than two axes, at most
+PLANES = 8  # of a large array with more than two axes, at most
 
 
 def page(trace: Trace) -> str:
@@ -187,7 +187,7 @@ def _described(x: Array, most: int) -> dict[str, Any]:
     shape = list(x.shape)
     height, width = ([1, 1, *shape])[-2:]
     count = math.prod(shape[:-2])
-    planes = min(count, PLANES)
+    planes = count if x.size <= most else min(count, PLANES)
     side = math.isqrt(max(1, most // max(1, planes)))
     rows = _picked(height, max(side, most // max(1, planes * width)))
     columns = _picked(width, most // max(1, planes * len(rows)))

@@ -329,7 +329,7 @@ def _aligned(rows: Sequence[Sequence[str]]) -> str:
         ]
         fits = _columns(numbers) <= room
         lines.append("  ".join([*fitted, numbers] if fits else fitted).rstrip())
-        if not fits:
+        if not fits and lines[1:]:  # the head goes without
             lines.append(f"{indent}= {numbers}")
     return "\n".join(lines)
 

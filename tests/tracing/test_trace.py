@@ -257,6 +257,14 @@ def test_the_table_shows_the_numbers_of_tiny_arrays():
     assert table.splitlines()[-1].endswith("[[0.667 −1.33]]")
 
 
+def test_numbers_without_room_have_a_line_of_their_own_and_the_head_has_none():
+    cost, model, _ = vae(n=4)
+    lines = str(sg.trace(cost, dict(model.named_parameters()))).splitlines()
+    assert lines[0].endswith("rms")
+    assert lines[1].endswith("0.25")
+    assert lines[2] == " " * lines[0].index("equation") + "= [0.25 0.25 0.25 0.25]"
+
+
 def test_long_names_leave_room_for_the_rest():
     x = sg.Tensor(np.ones((2, 2)))
     table = str(sg.trace(x.sum(), {"a very long name " * 10: x}))
