@@ -29,7 +29,7 @@ def pytest_addoption(parser):
 
 def pytest_collection_modifyitems(config, items):
     if not config.getoption("--slow"):
-        skip = pytest.mark.skip(reason="a full training, of minutes: run with --slow")
+        skip = pytest.mark.skip(reason="takes minutes: run with --slow")
         for item in items:
             if item.get_closest_marker("slow"):
                 item.add_marker(skip)

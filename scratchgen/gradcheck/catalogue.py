@@ -110,7 +110,7 @@ def of_shape(evidence: Evidence, k: int) -> Iterator[Mistake]:
 
 def of_numbers(evidence: Evidence, k: int) -> Iterator[Mistake]:
     """What one sees by laying the two arrays side by side."""
-    given, right, name = evidence.given[k], evidence.right[k], evidence.names[k]
+    given, right = evidence.given[k], evidence.right[k]
     where = entries(right, right)
     if not np.any(given):
         yield Mistake("zero", "it is zero throughout: left out, or never written", given, 0 * given)
@@ -139,6 +139,14 @@ def of_numbers(evidence: Evidence, k: int) -> Iterator[Mistake]:
                 f"agrees but for the block [{shown}], which was left at zero",
                 given,
                 np.where(blank, 0, right),
+            )
+    if right.size > 1:
+        for what, value in (("sum", right.sum()), ("mean", right.mean())):
+            yield Mistake(
+                "reduced to a scalar",
+                f"each entry is the {what} of all: reduced to one number and repeated",
+                given,
+                np.full(right.shape, value),
             )
     for axis in range(right.ndim):
         if right.shape[axis] < 2:
@@ -169,13 +177,6 @@ def of_numbers(evidence: Evidence, k: int) -> Iterator[Mistake]:
             given,
             np.flip(right, (-2, -1)),
         )
-        for what, value in (("sum", right.sum()), ("mean", right.mean())):
-            yield Mistake(
-                "reduced to a scalar",
-                f"each entry is the {what} of all: reduced to one number and repeated ({name})",
-                given,
-                np.full(right.shape, value),
-            )
 
 
 def of_experiments(evidence: Evidence, k: int) -> Iterator[Mistake]:
@@ -192,21 +193,30 @@ def of_experiments(evidence: Evidence, k: int) -> Iterator[Mistake]:
         )
     for n, _ in evidence.batches:
         for row, word in ((0, "first"), (n - 1, "last")):
-            alone = evidence.of_row(row, n, k)
-            if alone is None or alone.shape != right.shape:
-                continue
-            for share in (alone, alone / n):
-                yield Mistake(
-                    "one row only",
-                    f"right for the {word} row of the batch alone: the sum over the batch is "
-                    "missing",
-                    given,
-                    share,
-                    says_factor=True,
-                )
+            for alone in evidence.of_row(row, n, k):
+                for share in (alone, alone / n):
+                    yield Mistake(
+                        "one row only",
+                        f"right for the {word} row of the batch alone: the sum over the batch is "
+                        "missing",
+                        given,
+                        share,
+                        says_factor=True,
+                    )
     if subject.value is None or subject.delta is None:
         return
     value, delta = to_host(subject.value(subject.arrays)), to_host(subject.delta)
+    for j, x in enumerate(subject.arrays):
+        if j != k and np.ndim(x) == 2 and x.shape[0] == x.shape[1] > 1:
+            turned = [y.T if i == j else y for i, y in enumerate(subject.arrays)]
+            at_transpose = evidence.reference(turned, k)
+            if at_transpose is not None:
+                yield Mistake(
+                    "transposed operand",
+                    f"right if {evidence.names[j]} is transposed",
+                    given,
+                    at_transpose,
+                )
     if value.shape != right.shape:
         return
     yield Mistake(
@@ -214,7 +224,6 @@ def of_experiments(evidence: Evidence, k: int) -> Iterator[Mistake]:
         "δ is passed on as it came: the derivative of the operation is missing",
         given,
         delta,
-        says_factor=True,
     )
     at_value = evidence.reference(
         [evidence.like(value, x) if j == k else x for j, x in enumerate(subject.arrays)], k

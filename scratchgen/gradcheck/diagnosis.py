@@ -97,23 +97,30 @@ class Evidence:
             return None if isinstance(recording, str) else recording.gradient(k)
         return self._numerical(arrays, k, None)
 
-    def of_row(self, row: int, n: int, k: int) -> Array | None:
+    def of_row(self, row: int, n: int, k: int) -> Iterator[Array]:
         """∂C/∂(array k) of one row of the batch alone."""
+        shape = self.right[k].shape
         if self.subject.delta is not None:
             delta = self.subject.delta
-            if not delta.shape or delta.shape[0] != n:
-                return None
-            alone = np.zeros_like(delta)
-            alone[row] = delta[row]
-            return self._numerical(self.subject.arrays, k, alone)
-        arrays = [
-            x[row : row + 1] if j != k and np.ndim(x) and np.shape(x)[0] == n else x
-            for j, x in enumerate(self.subject.arrays)
-        ]
-        try:
-            return self.reference(arrays, k)
-        except Exception:
-            return None  # what has n rows was no batch
+            if delta.shape and delta.shape[0] == n:
+                alone = np.zeros_like(delta)
+                alone[row] = delta[row]
+                share = self._numerical(self.subject.arrays, k, alone)
+                if share is not None:
+                    yield share
+            return
+        rows = [j for j, x in enumerate(self.subject.arrays) if np.ndim(x) and len(x) == n]
+        data = [j for j in rows if j not in self.given]
+        for batch in (data, [j for j in rows if j != k]):
+            arrays = [
+                x[row : row + 1] if j in batch else x for j, x in enumerate(self.subject.arrays)
+            ]
+            try:
+                share = self.reference(arrays, k) if batch else None
+            except Exception:
+                continue  # what has n rows was no batch
+            if share is not None and share.shape == shape:
+                yield share
 
     def diagonal(self, k: int) -> Array | None:
         """∂valueᵢ/∂xᵢ alone, of an operation whose value has the shape of input k."""
@@ -161,7 +168,16 @@ class Evidence:
         # The more hypotheses there are, the closer one has to fit to be no coincidence.
         tolerance = 1e-4 if self.loose else 1e-6 if self.recording is None else 1e-8
         bound = tolerance * (np.abs(right) + 0.01 * np.abs(right).max())
-        return bool(np.all(np.abs(left - right) <= bound))
+        of_sums = 1e-14 * np.nansum(np.abs(self.right[k]))  # what is left where terms cancel
+        return bool(np.all(np.abs(left - right) <= bound + of_sums))
+
+    def explains_all(self, bend: Bend) -> bool:
+        """Whether all derivatives that were given follow from this one slip."""
+        assert self.recording is not None
+        follows = ((j, self.recording.gradient(j, bend)) for j in self.given)
+        return all(
+            g is not None and self.fits(j, Mistake("", "", self.given[j], g)) for j, g in follows
+        )
 
     def what_is_seen(self, k: int) -> str:
         """What can be said of the numbers where no mistake explains them."""
@@ -198,13 +214,24 @@ def diagnose(evidence: Evidence) -> dict[int, Finding]:
     for ways in (_alone, _with_factor, _on_top, _in_pairs):
         for k in sorted(evidence.wrong):
             if k not in findings:
-                found = next((m for m in ways(evidence, k) if evidence.fits(k, m)), None)
+                found = _best(evidence, k, ways(evidence, k))
                 if found is not None:
                     findings[k] = Finding(found.sentence, found.kind.split(" + "))
                     evidence.found += [] if found.bend is None else [found.bend]
     for k in evidence.wrong - findings.keys():
         findings[k] = Finding(evidence.what_is_seen(k) + NONE, [])
     return findings
+
+
+def _best(evidence: Evidence, k: int, mistakes: Iterator[Mistake]) -> Mistake | None:
+    """The first that fits; but of slips, one from which the other given derivatives follow too."""
+    first = None
+    for mistake in mistakes:
+        if evidence.fits(k, mistake):
+            if mistake.bend is None or evidence.explains_all(mistake.bend):
+                return mistake
+            first = first or mistake
+    return first
 
 
 def _alone(evidence: Evidence, k: int) -> Iterator[Mistake]:

@@ -132,6 +132,7 @@ class Recording:
         on_the_way = [node for node in reversed(self.steps) if id(node) in leads]
         for node in on_the_way:
             yield from self._known_functions(node)
+            yield from self._reparameterised(node)
         for node, k, x in steps:
             yield from self._masks(node, k)
             yield from self._left_out(node, k, x)
@@ -171,13 +172,13 @@ class Recording:
         of, where = f"{name}({self.expression(z)})", self.expression(z)
         if name in COUPLED:
             diagonal = COUPLED[name](node.data)
-            yield Bend(
+            yield _shortcut(
                 "coupling dropped",
                 f"only the diagonal of the Jacobian of {of}: its outputs are coupled by the sum, "
                 "and that was dropped",
                 node,
-                (z,),
-                (_times(diagonal),),
+                z,
+                diagonal,
             )
             return
         for kind, sentence, slope in (
@@ -197,42 +198,41 @@ class Recording:
                 SLOPES_OF_VALUE.get(name, SLOPES[name])(z.data),
             ),
         ):
-            yield Bend(kind, sentence, node, (z,), (_times(slope),))
+            yield _shortcut(kind, sentence, node, z, slope)
 
     def _segments(self, node: Tensor) -> Iterator[Bend]:
         """What is a function of one tensor over several steps, left out as a whole."""
         for z in _ancestors(node, 4):
-            noise = _reparameterised(node, z)
-            if noise is not None:
-                yield from self._reparameterisation(node, z, noise)
-            elif (
-                z.shape == node.shape
-                and all(x is not z for x in node.inputs)
-                and _element_wise(node, z)
-            ):
-                of, where = self.expression(node), self.expression(z)
-                yield Bend(
+            if z not in dict.fromkeys(node.inputs) and _element_wise(node, z):
+                yield _shortcut(
                     "derivative missing",
-                    f"the derivative of {of} by {where} was left out",
+                    f"the derivative of {self.expression(node)} by {self.expression(z)} was left "
+                    "out",
                     node,
-                    (z,),
-                    (lambda delta: delta,),
+                    z,
+                    None,
                 )
 
-    def _reparameterisation(self, node: Tensor, z: Tensor, noise: Array) -> Iterator[Bend]:
-        of, where = self.expression(node), self.expression(z)
-        for kind, sentence, factor in (
-            ("½σε missing", f"½σε, the derivative of {of} by {where}, is missing", None),
-            ("½σε missing", f"the term through σε is missing, ½σε as the derivative of {of}", 0.0),
-            ("½σε missing", f"½ is missing in ½σε, the derivative of {of}", node.data),
-            ("½σε missing", f"σ is missing in ½σε, the derivative of {of}", 0.5 * noise),
-            ("½σε missing", "ε is missing in ½σε", 0.5 * np.exp(z.data / 2)),
-            ("log σ² for σ", f"{where} is taken for σ: ε in place of ½σε", noise),
-            ("log σ² for σ", f"{where} is taken for σ in ½σε", 0.5 * z.data * noise),
-            ("log σ² for σ", f"σ² = e^{where} is taken for σ", np.exp(z.data) * noise),
-            ("log σ² for σ", f"σ² = e^{where} is taken for σ in ½σε", np.exp(z.data) * noise / 2),
-        ):
-            yield Bend(kind, sentence, node, (z,), (_times(factor),))
+    def _reparameterised(self, node: Tensor) -> Iterator[Bend]:
+        """h = μ + σ ε with σ = e^{½ log σ²}, whose derivative by log σ² is ½ σ ε."""
+        for z in _ancestors(node, 4):
+            noise = _noise_of(node, z)
+            if noise is None:
+                continue
+            of, where = self.expression(node), self.expression(z)
+            sigma = np.exp(z.data / 2)
+            for kind, sentence, factor in (
+                ("½σε missing", f"½σε, the derivative of {of} by {where}, is missing", None),
+                ("½σε missing", f"the term through σε = {of} is missing, ½σε", 0.0),
+                ("½σε missing", f"½ is missing in ½σε, the derivative of {of}", sigma * noise),
+                ("log σ² for σ", f"{where} is taken for σ, ε in place of ½σε", noise),
+                ("½σε missing", f"σ is missing in ½σε, the derivative of {of}", 0.5 * noise),
+                ("½σε missing", "ε is missing in ½σε", 0.5 * sigma),
+                ("log σ² for σ", f"{where} is taken for σ in ½σε", 0.5 * z.data * noise),
+                ("log σ² for σ", f"σ² = e^{where} is taken for σ", sigma**2 * noise),
+                ("log σ² for σ", f"σ² = e^{where} is taken for σ in ½σε", sigma**2 * noise / 2),
+            ):
+                yield _shortcut(kind, sentence, node, z, factor)
 
     def _masks(self, node: Tensor, k: int) -> Iterator[Bend]:
         """Dropout: the share of z = m a is δ m with the mask m of the forward pass."""
@@ -407,13 +407,13 @@ class Recording:
         if name in SLOPES and node.operation.__name__ != name:
             for what, other in pool:
                 if other.shape == z.shape and not np.array_equal(other, z.data):
-                    yield Bend(
+                    yield _shortcut(
                         "derivative elsewhere",
                         f"the derivative of {name}({self.expression(z)}) is taken at {what}, in "
                         f"place of {self.expression(z)}",
                         node,
-                        (z,),
-                        (_times(SLOPES[name](other)),),
+                        z,
+                        SLOPES[name](other),
                         local=False,
                     )
 
@@ -506,17 +506,17 @@ def _ancestors(node: Tensor, steps: int) -> dict[Tensor, None]:
 
 
 def _element_wise(node: Tensor, z: Tensor) -> bool:
-    """Whether every way from ``node`` back to ``z`` keeps the shape, that of z."""
+    """Whether ``node`` is a function of ``z`` alone, constants aside, and keeps its shape."""
     between = [node]
     while between:
         y = between.pop()
         if y is z:
             continue
-        if y.shape != z.shape:
+        inputs = [x for x in y.inputs if isinstance(x, Tensor)]
+        on_the_way = [x for x in inputs if x is z or z in _ancestors(x, 4)]
+        if y.shape != z.shape or (y is not node and len(on_the_way) < len(inputs)):
             return False
-        between += [
-            x for x in y.inputs if isinstance(x, Tensor) and (x is z or z in _ancestors(x, 4))
-        ]
+        between += on_the_way
     return True
 
 
@@ -539,7 +539,7 @@ def _mask(node: Tensor, k: int) -> Array | None:
     return mask if is_mask and (mask == 0).any() else None
 
 
-def _reparameterised(node: Tensor, z: Tensor) -> Array | None:
+def _noise_of(node: Tensor, z: Tensor) -> Array | None:
     """ε where ``node`` is e^{z/2} ε."""
     if node.operation is None or node.operation.__name__ != "multiply" or node.shape != z.shape:
         return None
@@ -551,6 +551,19 @@ def _reparameterised(node: Tensor, z: Tensor) -> Array | None:
                     array: Array = noise
                     return array
     return None
+
+
+def _shortcut(
+    kind: str, sentence: str, node: Tensor, z: Tensor, factor: Any, local: bool = True
+) -> Bend:
+    """From ``node`` straight to ``z`` by ``factor``; other ways back from it stay as they are."""
+    others = [
+        (x, equation)
+        for x, equation in zip(node.inputs, node.equations, strict=True)
+        if x is not z and not (isinstance(x, Tensor) and z in _ancestors(x, 6))
+    ]
+    inputs, equations = zip((z, _times(factor)), *others, strict=True)
+    return Bend(kind, sentence, node, inputs, equations, local)
 
 
 def _softmax(z: Array) -> Array:
