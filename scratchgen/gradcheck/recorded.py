@@ -289,12 +289,14 @@ class Recording:
                 wanted = np.concatenate([g.ravel() for g in given.values()]) - constant
                 found, *_ = np.linalg.lstsq(linear.T, wanted, rcond=1e-10)
                 seen = np.abs(linear).sum(axis=1) > 1e-12 * np.abs(linear).max()
+                if seen.sum() < 2:
+                    continue
                 size = np.abs(wanted).max() or 1.0
                 fits = np.abs(linear.T @ found - wanted).max() < 1e-6 * size
                 values = found[seen]
                 scale = mask.max()
                 is_mask = np.minimum(np.abs(values), np.abs(values - scale)).max() < 1e-4
-                if fits and is_mask and seen.sum() > 1 and (values > scale / 2).any():
+                if fits and is_mask and (values > scale / 2).any():
                     differ = int((np.abs(found - mask.ravel()) > scale / 2)[seen].sum())
                     return "mask not reused", (
                         f"the dropout mask of {self.expression(node)} was drawn anew on the way "
