@@ -203,7 +203,7 @@ class Recording:
     def _segments(self, node: Tensor) -> Iterator[Bend]:
         """What is a function of one tensor over several steps, left out as a whole."""
         for z in _ancestors(node, 4):
-            if z not in dict.fromkeys(node.inputs) and _element_wise(node, z):
+            if all(x is not z for x in node.inputs) and _element_wise(node, z):
                 yield _shortcut(
                     "derivative missing",
                     f"the derivative of {self.expression(node)} by {self.expression(z)} was left "
