@@ -8,35 +8,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array, to_host
-
-if TYPE_CHECKING:
-    from .diagnosis import Evidence
-
-
-class Mistake(NamedTuple):
-    """One hypothesis: ``left``, made of the given numbers, would equal ``right``."""
-
-    kind: str
-    sentence: str
-    left: Array
-    right: Array
-    says_factor: bool = False
-    """Whether it names a factor already, so that no other is looked for beside it."""
-    bend: Any = None
-    """The slip in the recorded equations that it is, where it is one."""
-
-
-def entries(array: Array, known: Array) -> str:
-    """In how many entries something was seen."""
-    seen, size = int(np.isfinite(known).sum()), array.size
-    if seen < size:
-        return f"in the {seen:,} of {size:,} entries tried"
-    return {1: "in its one entry", 2: "in both entries"}.get(size, f"in all {size:,} entries")
+from ..backend import to_host
+from .evidence import Evidence, Mistake, entries
 
 
 def factors(evidence: Evidence) -> Iterator[tuple[str, float, str]]:

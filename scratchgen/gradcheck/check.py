@@ -31,7 +31,8 @@ from ..backend import (
     to_host,
 )
 from ..nn import Network
-from .diagnosis import Evidence, diagnose
+from .diagnosis import diagnose
+from .evidence import Evidence
 from .numerical import (
     Derivative,
     by_complex_step,
@@ -229,8 +230,10 @@ class Subject:
     def roughness(self) -> float:
         """How far values of the cost are off, seen as all arrays are moved a little."""
         rng = np.random.default_rng(3)
-        steps = [
-            to_device(rng.standard_normal(x.shape) * _size(x), device_of(x)) if _is_real(x) else None
+        steps: list[Any] = [
+            to_device(_size(x) * rng.standard_normal(x.shape), device_of(x))
+            if _is_real(x)
+            else None
             for x in self.arrays
         ]
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array, to_host
-from .trace import Trace, data_of, is_array, norm
+from .arrays import data_of, is_array, norm
 
 ENTRIES = 1024  # of an array on the page, at most
 BUDGET = 400_000  # entries of all arrays together, about: a few megabytes
@@ -23,7 +23,7 @@ FEWEST = 16  # entries of an array, however many arrays there are
 PLANES = 8  # of a large array with more than two axes, at most
 
 
-def page(trace: Trace) -> str:
+def page(trace: Any) -> str:
     """The page, as text of HTML."""
     template = files(__package__).joinpath("page.html").read_text(encoding="utf-8")
     content = json.dumps(describe(trace), ensure_ascii=False, allow_nan=False)
@@ -32,7 +32,7 @@ def page(trace: Trace) -> str:
     return template.replace("{{trace}}", content)
 
 
-def describe(trace: Trace) -> dict[str, Any]:
+def describe(trace: Any) -> dict[str, Any]:
     """What the page shows, as JSON holds it.
 
     ``arrays``, ``nodes`` and ``lines`` refer to each other by their index. Nodes stand in the order

@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
 
-import numpy as np
-
 from ..autodiff import Tensor, backward_sweep
 from ..backend import Array, to_host
+from ..files import write_atomically
+from .arrays import data_of, is_array, norm
 from .equations import SUBSCRIPTS, Equations, equations_of
+from .page import page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -129,9 +130,6 @@ class Trace(Sequence[Line]):
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write one page, complete in itself, that steps forward and backward with the numbers."""
-        from ..files import write_atomically
-        from .page import page
-
         write_atomically(path, page(self).encode())
 
 
@@ -192,22 +190,6 @@ def trace(
     nodes = [Node(symbols[id(x)], layers[x], x, swept[x], stated.get(x)) for x in swept]
     gradients = {name if named else symbols[id(x)]: swept[x] for name, x in given.items()}
     return Trace(nodes, lines, gradients, symbols)
-
-
-def norm(x: Array) -> float:
-    """‖x‖ in float64; of an array of the device, the one number that comes to the host."""
-    wide = x.astype(np.float64)
-    return float(to_host(np.sqrt((wide * wide).sum())))
-
-
-def is_array(x: object) -> bool:
-    """Whether an input of an operation is an array or a tensor, not a number or nothing."""
-    return isinstance(x, Tensor) or (hasattr(x, "dtype") and not isinstance(x, np.generic))
-
-
-def data_of(x: Any) -> Array:
-    """The numbers of a tensor or of an array."""
-    return x.data if isinstance(x, Tensor) else x
 
 
 def _within(x: object, swept: Mapping[Tensor, Array]) -> bool:
