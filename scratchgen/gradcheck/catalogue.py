@@ -20,6 +20,9 @@ def factors(evidence: Evidence) -> Iterator[tuple[str, float, str]]:
     yield "sign", -1.0, "the sign is wrong"
     yield "factor 2", 2.0, "a factor 2 too many, or a ½ is missing"
     yield "factor 1/2", 0.5, "a factor 2 is missing"
+    for scale in evidence.recording.scales if evidence.recording else ():
+        what = f"the factor 1/(1 − p) = {scale:.4g} of the dropout mask is missing"
+        yield "mask not rescaled", 1 / scale, what
     for n, what in evidence.lengths:
         yield "factor n", float(n), f"a 1/{n} is missing, {n} being {what}: a sum, not the mean"
         yield "factor 1/n", 1 / n, f"a factor {n} is missing, {what}: a mean, not the sum"

@@ -388,13 +388,18 @@ def _given_twice(subject: Subject) -> tuple[dict[int, Any], dict[int, Any], list
 
 
 def nearby(arrays: Sequence[Any]) -> list[Any]:
-    """Another point, 5 % away in each entry, with all signs and zeros kept."""
+    """Another point, 5 % away in each entry, with all signs and zeros kept.
+
+    Arrays of integers stay as they are, unless all are that: they may be labels, or one-hot.
+    """
     rng = np.random.default_rng(1)
+    real = [k for k, x in enumerate(arrays) if _is_real(x)]
+    moved = [k for k in real if (to_host(arrays[k]) % 1 != 0).any()] or real
     return [
         x * to_device(1 + 0.05 * rng.standard_normal(np.shape(x)), device_of(x))
-        if _is_real(x)
+        if k in moved
         else x
-        for x in arrays
+        for k, x in enumerate(arrays)
     ]
 
 

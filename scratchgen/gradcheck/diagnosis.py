@@ -43,7 +43,8 @@ def diagnose(evidence: Evidence) -> dict[int, Finding]:
                 found = _best(evidence, k, ways(evidence, k))
                 if found is not None:
                     findings[k] = Finding(found.sentence, found.kind.split(" + "))
-                    evidence.found += [] if found.bend is None else [found.bend]
+                    slip = found.bend or found.half
+                    evidence.found += [] if slip is None else [slip]
     for k in evidence.wrong - findings.keys():
         findings[k] = Finding(evidence.what_is_seen(k) + NONE, [])
     return findings
@@ -102,6 +103,7 @@ def _with_factor(evidence: Evidence, k: int) -> Iterator[Mistake]:
                 f"two mistakes: {mistake.sentence}; and {factor:.4g} × that: {why}",
                 mistake.left,
                 factor * mistake.right,
+                half=mistake.bend,
             )
 
 
@@ -121,6 +123,7 @@ def _on_top(evidence: Evidence, k: int) -> Iterator[Mistake]:
                     kind=f"{bend.kind} + {mistake.kind}",
                     sentence=f"two mistakes: {bend.sentence}; and what follows from that "
                     f"{mistake.sentence}",
+                    half=bend,
                 )
 
 

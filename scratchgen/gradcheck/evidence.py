@@ -24,6 +24,8 @@ class Mistake(NamedTuple):
     """Whether it names a factor already, so that no other is looked for beside it."""
     bend: Any = None
     """The slip in the recorded equations that it is, where it is one."""
+    half: Any = None
+    """Of two mistakes the slip that is one of them."""
 
 
 class Evidence:

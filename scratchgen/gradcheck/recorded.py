@@ -9,6 +9,7 @@ beside those that were given. The sweep is the engine's own; what it is run on i
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple, cast
@@ -180,6 +181,13 @@ class Recording:
                 z,
                 diagonal,
             )
+            yield _shortcut(
+                "derivative missing",
+                f"the derivative of {of} by {where} was left out",
+                node,
+                z,
+                None,
+            )
             return
         for kind, sentence, slope in (
             (
@@ -305,6 +313,12 @@ class Recording:
                     )
         return None
 
+    @functools.cached_property
+    def scales(self) -> list[float]:
+        """1/(1 − p) of each dropout mask."""
+        masks = [_mask(node, k) for node in self.steps for k in range(len(node.inputs))]
+        return sorted({float(mask.max()) for mask in masks if mask is not None} - {1.0})
+
     def _left_out(self, node: Tensor, k: int, x: Tensor) -> Iterator[Bend]:
         name = node.operation.__name__
         if (name == "multiply" or (name == "divide" and k == 0)) and _mask(node, k) is None:
@@ -406,9 +420,22 @@ class Recording:
     ) -> Iterator[Bend]:
         """σ′ of a σ that was composed of several steps, at another z."""
         name, z = self.known.get(id(node), ("", node))
+        others = [(what, other) for what, other in pool if other.shape == z.shape]
+        if name in SLOPES_OF_VALUE:
+            for what, other in others:
+                if not np.array_equal(other, z.data) and not np.array_equal(other, node.data):
+                    yield _shortcut(
+                        "derivative elsewhere",
+                        f"the derivative of {name}({self.expression(z)}), written in terms of its "
+                        f"value, is taken at {what} in the place of that",
+                        node,
+                        z,
+                        SLOPES_OF_VALUE[name](other),
+                        local=False,
+                    )
         if name in SLOPES and node.operation.__name__ != name:
-            for what, other in pool:
-                if other.shape == z.shape and not np.array_equal(other, z.data):
+            for what, other in others:
+                if not np.array_equal(other, z.data):
                     yield _shortcut(
                         "derivative elsewhere",
                         f"the derivative of {name}({self.expression(z)}) is taken at {what}, in "
@@ -508,18 +535,22 @@ def _ancestors(node: Tensor, steps: int) -> dict[Tensor, None]:
 
 
 def _element_wise(node: Tensor, z: Tensor) -> bool:
-    """Whether ``node`` is a function of ``z`` alone, constants aside, and keeps its shape."""
-    between = [node]
+    """Whether ``node`` is a function of ``z`` alone, constants aside, and keeps its shape.
+
+    Not if it is plainly a sum: its derivative is a sign, which has a name of its own.
+    """
+    between, curved = [node], False
     while between:
         y = between.pop()
         if y is z:
             continue
+        curved |= y.operation.__name__ not in ("add", "subtract", "negative")
         inputs = [x for x in y.inputs if isinstance(x, Tensor)]
         on_the_way = [x for x in inputs if x is z or z in _ancestors(x, 4)]
         if y.shape != z.shape or (y is not node and len(on_the_way) < len(inputs)):
             return False
         between += on_the_way
-    return True
+    return curved
 
 
 def _mask(node: Tensor, k: int) -> Array | None:
