@@ -191,5 +191,5 @@ def _real(function: Function, t: float) -> float:
 def moved(x: Array, index: int, t: Any) -> Array:
     """A copy of ``x`` in which entry ``index``, counted through all axes, is moved by t."""
     copy = x.astype(np.result_type(x.dtype, type(t)))
-    copy.reshape(-1)[index] += t
+    copy[np.unravel_index(index, x.shape)] += t  # in place whatever the layout in memory
     return copy
