@@ -219,8 +219,10 @@ def _info(_: argparse.Namespace) -> None:
     build: Any = np.show_config(mode="dicts")
     blas = build["Build Dependencies"]["blas"]
     folder = os.environ.get("SCRATCHGEN_DATA", "not set: MNIST is fetched into the user's cache")
-    print(f"scratchgen    {__version__}, Python {platform.python_version()} on {platform.machine()}")
-    print(f"NumPy         {np.__version__}, {blas['name']} {blas['version']}, {os.cpu_count()} cores")
+    python = f"Python {platform.python_version()} on {platform.machine()}"
+    print(f"scratchgen    {__version__}, {python}")
+    cores = f"{os.cpu_count()} cores"
+    print(f"NumPy         {np.__version__}, {blas['name']} {blas['version']}, {cores}")
     for package in ("matplotlib", "safetensors", "tqdm", "pooch", "threadpoolctl"):
         print(f"{package:<13} {metadata.version(package)}")
     print(f"cuda          {describe_cuda()}")

@@ -103,6 +103,7 @@ def check_operation(operation: Any, *arrays: Any, **settings: Any) -> Report:
     True
     """
     rule = getattr(operation, "rule", operation)
+    arrays = (*arrays, *_left_out(rule, len(arrays)))
     names = _names(rule, rule, len(arrays))
     notes: list[str] = []
     lifted = [_lifted(x, name, False, notes) for x, name in zip(arrays, names, strict=True)]
@@ -345,6 +346,9 @@ def _problems(subject: Subject) -> Iterator[str]:
                 f"the cost writes into its input {name}: let it work on a copy, or every call "
                 "starts from another point"
             )
+    if to_host(value).dtype.kind not in "fiub":
+        yield f"the cost is one real number, got {type(value).__name__} {value!r:.40}"
+        return
     if getattr(value, "shape", ()) != ():
         yield f"the cost is one number, got shape {value.shape}: take its .mean() or .sum()"
         return
@@ -659,6 +663,13 @@ def _names(function: Callable[..., Any], other: Any, number_of_arrays: int) -> l
         if len(names) >= number_of_arrays:
             return names[:number_of_arrays]
     return [f"x{k}" for k in range(number_of_arrays)]
+
+
+def _left_out(rule: Callable[..., Any], number_of_arrays: int) -> list[Any]:
+    """The defaults of the arrays of a rule that were not given, as a bias may be."""
+    parameters = inspect.signature(rule).parameters.values()
+    arrays = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return [p.default for p in arrays[number_of_arrays:] if p.default is not p.empty]
 
 
 def _by_position(result: Any, names: list[str]) -> dict[int, Any]:

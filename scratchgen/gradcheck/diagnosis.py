@@ -17,7 +17,7 @@ from . import catalogue
 from .evidence import Evidence, Mistake
 
 NONE = "none of the known mistakes fits"
-MANY_SLIPS = 60
+MANY_SLIPS = 100
 
 
 class Finding(NamedTuple):

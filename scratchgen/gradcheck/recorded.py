@@ -88,7 +88,8 @@ class Recording:
     def expression(self, x: Any, depth: int = 4) -> str:
         """``x`` as a formula in the names of the arguments."""
         formula = self._formula(x, depth)
-        return formula[1:-1] if formula.startswith("(") else formula
+        infix = isinstance(x, Tensor) and x.operation is not None and formula.startswith("(")
+        return formula[1:-1] if infix and x.operation.__name__ in SIGNS else formula
 
     def _formula(self, x: Any, depth: int) -> str:
         if not isinstance(x, Tensor):
@@ -405,15 +406,19 @@ class Recording:
                 node,
                 k,
                 _scaled(equation, factor),
-                local=False,
+                local=factor == 0,
             )
 
     def _alone(self, x: Tensor) -> str | None:
-        """The name of the one argument that x is made of, where the cost has others."""
-        if len({id(y) for y in self.nodes} & self.names.keys()) < 2:
+        """The name of the one argument that x is made of, if the cost has a term like that."""
+        of = self._made_of(x)
+        terms = (y for y in self.steps if y.shape == () and self._made_of(y) == of)
+        if len(of) != 1 or self._made_of(self.cost) == of or next(terms, None) is None:
             return None
-        of = {id(y) for y in (x, *_ancestors(x, 10**6)) if id(y) in self.names}
-        return self.names[of.pop()] if len(of) == 1 else None
+        return self.names[next(iter(of))]
+
+    def _made_of(self, x: Tensor) -> set[int]:
+        return {id(y) for y in (x, *_ancestors(x, 10**6)) if id(y) in self.names}
 
     def _composed_elsewhere(
         self, node: Tensor, pool: Sequence[tuple[str, Array]]
