@@ -450,7 +450,9 @@ class _Sides:
 
     def random_direction(self, rng: np.random.Generator) -> Array:
         v = rng.standard_normal(self.right.shape)
-        v.reshape(-1)[self.kinks] = 0
+        if self.kinks:  # and what has the same value, often 0, is likely to have a kink as well
+            host = to_host(self.x)
+            v[np.isin(host, host.reshape(-1)[self.kinks])] = 0
         return v
 
     def along(self, v: Array) -> Callable[[Any], Any]:
@@ -559,23 +561,23 @@ def _large(
     agreeing = [sides.try_entry(i) for i in sorted(entries)]
     ok = all(agreeing)
     directions: list[tuple[Array, Derivative]] = []
-    kinks_left = 64
-    while len(directions) < DIRECTIONS:
+    tries_left = 64
+    while len(directions) < DIRECTIONS and tries_left:
         v = sides.random_direction(rng)
         found, agrees = sides.try_direction(v)
         if not agrees:
             i = sides.find_wrong(v)
-            if sides.try_entry(i) and i in sides.kinks and kinks_left:
-                kinks_left -= 1  # it is the kink that the direction disagrees about: leave it out
-                continue
             entries.add(i)
+            if sides.try_entry(i):
+                tries_left -= 1  # a kink on the way; at this entry, it is left out from now on
+                continue
             ok = False
         directions.append((v, found))
     if not ok:  # as evidence for the diagnosis
         for i in map(int, rng.choice(size.size, min(64, size.size), replace=False)):
             entries.add(i)
             sides.try_entry(i)
-    tried = f"{DIRECTIONS} random directions and {len(entries)} entries"
+    tried = f"{len(directions)} random directions and {len(entries)} entries"
     return ok, directions, tried
 
 

@@ -169,3 +169,38 @@ def test_the_single_wrong_entry_of_a_network_for_mnist_is_found():
     report = sg.check_gradient(cost, wrong, W)
     assert report.entries[0].worst_index == (63, 400)
     assert "agrees but for entry [63, 400]" in report.diagnosis[0]
+
+
+@given(seed=seeds)
+@hypothesis.settings(max_examples=hypothesis.settings().max_examples // 3)
+def test_kinks_close_to_a_large_array_are_no_mistake_and_hide_none(seed):
+    rng = np.random.default_rng(seed)
+    W, x, V = (rng.standard_normal(shape) for shape in [(30, 40), (6, 40), (3, 30)])
+    x[0] = 0  # kinks within the way, and at its very start
+
+    def cost(W):  # of real numbers alone
+        return float(np.linalg.norm(np.maximum(x @ W.T, 0) @ V.T)) ** 2 / 2
+
+    def gradient(W):
+        a = np.maximum(x @ W.T, 0)
+        return (a @ V.T @ V * (a > 0)).T @ x
+
+    assert sg.check_gradient(cost, gradient, W).ok
+    assert not sg.check_gradient(cost, lambda W: 1.001 * gradient(W), W).ok
+
+
+@given(seed=seeds)
+@hypothesis.settings(max_examples=hypothesis.settings().max_examples // 3)
+def test_a_wrong_entry_is_found_among_thousands_of_kinks(seed):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((100, 100)) * (rng.random((100, 100)) < 0.2)
+    place = tuple(rng.choice(np.argwhere(x)))
+
+    def wrong(x):
+        g = (x > 0) * 1.0
+        g[place] += 0.01
+        return g
+
+    cost = lambda x: np.maximum(x, 0).sum()
+    assert sg.check_gradient(cost, lambda x: (x > 0) * 1.0, x).ok
+    assert sg.check_gradient(cost, wrong, x).entries[0].worst_index == place
