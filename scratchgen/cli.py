@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NoReturn
@@ -29,11 +30,12 @@ from . import __version__, plotting, tracing
 from .backend import Generator, describe_cuda, generator, to_device, to_host
 from .files import sole_writer, write_atomically
 from .gradcheck import check_file, check_rules
-from .recipes import RECIPES, Data, Recipe
+from .recipes import RECIPES, Data
 from .storage import Checkpoint, load, to_bytes
 from .training import History, ProgressBar, train
 
-CONFIG, MODEL, HISTORY = "config.json", "model.safetensors", "history.csv"
+CONFIG, MODEL, HISTORY, EPOCHS = "config.json", "model.safetensors", "history.csv", "epochs.npz"
+SHOWN = {1, 2, 4, 10, 50, 100, 200, 400, 1000}  # the epochs of which samples are kept
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -78,7 +80,7 @@ def _train(asked: argparse.Namespace) -> None:
         state = state._replace(rng=rng)
         epochs = train(
             state.model,
-            data.train,
+            recipe.prepare(data),
             state.optimizers,
             epochs=settings["epochs"],
             batch_size=settings["batch_size"],
@@ -94,13 +96,18 @@ def _train(asked: argparse.Namespace) -> None:
         try:
             with ProgressBar(settings["epochs"], len(state.history)) as bar:
                 for epoch in epochs:
-                    epoch.report.update(recipe.score(state.model, data.test, noise()))
+                    epoch.report.update(recipe.score(state.model, data, noise()))
+                    ended = recipe.between_epochs(state, settings)
                     last = to_bytes(*state), [*state.history]
                     bar.show(epoch)
+                    if recipe.generative and epoch.number in SHOWN:
+                        _keep_samples(folder, epoch.number, recipe.samples(state.model, 5, noise()))
                     if time.monotonic() - written > 1:  # an epoch may be shorter than a flush
                         write_atomically(folder / MODEL, last[0])
                         written = time.monotonic()
-            _draw(folder, recipe, state, data, noise())
+                    if ended:
+                        break
+            _draw(folder, settings, state, data, noise())
         except KeyboardInterrupt:
             again = f"scratchgen train {settings['model']} --out {folder} --resume"
             what = f"; the last whole epoch is saved, go on with: {again}"
@@ -122,22 +129,39 @@ def _saved_or_built(folder: Path, settings: dict[str, Any], data: Data) -> Check
         print(f"{folder}: going on after epoch {len(state.history)}")
         return state
     rng = generator(settings["seed"], settings["device"])
-    model = RECIPES[settings["model"]].build(settings, data.shape, rng)
-    optimizers = model.default_optimizers()
-    for optimizer in optimizers:
-        optimizer.lr = settings["lr"]
-    return Checkpoint(model, optimizers, rng, History())
+    recipe = RECIPES[settings["model"]]
+    model = recipe.build(settings, data, rng)
+    return Checkpoint(model, recipe.optimizers(model, settings), rng, History())
 
 
-def _draw(folder: Path, recipe: Recipe, state: Checkpoint, data: Data, rng: Generator) -> None:
+def _keep_samples(folder: Path, epoch: int, samples: Any) -> None:
+    """Add the samples of an epoch to those of the epochs before."""
+    path = folder / EPOCHS
+    kept = dict(np.load(path)) if path.exists() else {}
+    file = io.BytesIO()
+    np.savez_compressed(file, **{**kept, f"{epoch}": to_host(samples)})
+    write_atomically(path, file.getvalue())
+
+
+def _draw(
+    folder: Path, settings: dict[str, Any], state: Checkpoint, data: Data, rng: Generator
+) -> None:
+    recipe, span = RECIPES[settings["model"]], data.value_range
     if state.history:
         ax = state.history.plot()
         ax.set_ylabel(recipe.unit)
         plotting.save(ax, folder / "curves.png")
-    for name, ax in recipe.draw(state.model, data, rng):
-        plotting.save(ax, folder / f"{name}.png")
     if not plotting.is_image(data.shape):
         print(f"no pictures of samples: those of shape {data.shape} are no images")
+    elif recipe.generative:
+        samples = to_host(recipe.samples(state.model, 64, rng)).reshape(-1, *data.shape)
+        plotting.save(plotting.image_grid(samples, value_range=span), folder / "samples.png")
+        if (folder / EPOCHS).exists():
+            kept = np.load(folder / EPOCHS)
+            rows = {f"epoch {e}": kept[e].reshape(-1, *data.shape) for e in kept}
+            plotting.save(plotting.image_table(rows, value_range=span), folder / "epochs.png")
+    for name, ax in recipe.draw(state.model, data, settings, state.history, rng):
+        plotting.save(ax, folder / f"{name}.png")
 
 
 def _sample(asked: argparse.Namespace) -> None:
@@ -147,8 +171,12 @@ def _sample(asked: argparse.Namespace) -> None:
     path = asked.out or asked.run / f"samples-seed-{asked.seed}.png"
     if path.suffix not in (".png", ".npy"):
         raise ValueError(f"--out ends with .png or .npy, got {path}")
+    recipe = RECIPES[settings["model"]]
+    if not recipe.generative:
+        raise ValueError(f"a {recipe.title} has no samples: ask scratchgen evaluate {asked.run}")
     rng = generator(asked.seed, settings["device"])
-    samples = to_host(checkpoint.model.sample(asked.n, rng)).reshape(-1, *settings["shape"])
+    samples = to_host(recipe.samples(checkpoint.model, asked.n, rng))
+    samples = samples.reshape(-1, *settings["shape"])
     if path.suffix == ".npy":
         file = io.BytesIO()
         np.save(file, samples)
@@ -168,9 +196,10 @@ def _evaluate(asked: argparse.Namespace) -> None:
             f"{asked.run} was trained on samples of shape {settings['shape']}, those in {name} are "
             f"of shape {[*data.shape]}"
         )
-    checkpoint.model.validate(to_device(data.test, asked.device))
-    rng = generator(asked.seed, settings["device"])
-    judged = RECIPES[settings["model"]].judge(checkpoint.model, data, rng)
+    recipe, rng = RECIPES[settings["model"]], generator(asked.seed, settings["device"])
+    held_out = recipe.prepare(replace(data, train=data.test, train_labels=data.test_labels))
+    checkpoint.model.validate(_on_device(held_out, rng))
+    judged = recipe.judge(checkpoint.model, data, settings, rng)
     print(f"{asked.run}: {settings['model']} after {len(checkpoint.history)} epochs")
     for name, value in judged.items():
         print(f"  {name:<{max(map(len, judged))}}  {value}")
@@ -228,6 +257,13 @@ def _info(_: argparse.Namespace) -> None:
     print(f"cuda          {describe_cuda()}")
     print(f"models        {', '.join(RECIPES)}")
     print(f"data          digits (bundled), mnist; SCRATCHGEN_DATA {folder}")
+
+
+def _on_device(data: Any, rng: Generator) -> Any:
+    """An array, or each of a tuple of arrays, where the generator draws."""
+    if isinstance(data, tuple):
+        return tuple(to_device(x, rng) for x in data)
+    return to_device(data, rng)
 
 
 def _new_or_resumed(asked: argparse.Namespace) -> tuple[Path, dict[str, Any]]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from statistics import NormalDist
@@ -143,6 +143,39 @@ def image_grid(
     return _draw(stack, ax, columns, value_range, padding)
 
 
+def image_table(
+    rows: Mapping[str, ArrayLike],
+    ax: Axes | None = None,
+    *,
+    columns: Sequence[str] = (),
+    value_range: tuple[float, float] = (0.0, 1.0),
+) -> Axes:
+    """One row of images for each name, as many in each; ``columns`` names the columns, if given.
+
+    Rows as in ``image_grid``: the samples of some epochs, the states of some chains over the steps.
+    """
+    if not rows:
+        raise ValueError("rows is empty: pass at least one name with its images")
+    stacks = [_images(f"row {name!r}", images, value_range) for name, images in rows.items()]
+    n = len(stacks[0])
+    for name, stack in zip(rows, stacks, strict=True):
+        if stack.shape != stacks[0].shape:
+            raise ValueError(
+                f"row {name!r} is {_size(stack)}, the first {_size(stacks[0])}: pass as many "
+                "images for each row, of the same size"
+            )
+    if len(columns) not in (0, n):
+        raise ValueError(f"columns: {len(columns)} names for {n} columns, expected one for each")
+    return _draw(
+        np.concatenate(stacks),
+        ax,
+        n,
+        value_range,
+        x_ticks={k + 0.5: name for k, name in enumerate(columns)},
+        y_ticks={k + 0.5: name for k, name in enumerate(rows)},
+    )
+
+
 def reconstructions(
     originals: ArrayLike,
     reconstructed: ArrayLike,
@@ -161,8 +194,8 @@ def reconstructions(
             f"originals are {_size(above)}, reconstructed are {_size(below)}: "
             "pass one reconstruction for each original, of the same size"
         )
-    names = {0.5: "original", 1.5: "reconstruction"}
-    return _draw(np.concatenate([above, below]), ax, len(above), value_range, y_ticks=names)
+    rows = {"original": originals, "reconstruction": reconstructed}
+    return image_table(rows, ax, value_range=value_range)
 
 
 def latent_scatter(h: ArrayLike, labels: ArrayLike | None = None, ax: Axes | None = None) -> Axes:

@@ -8,6 +8,7 @@ Training that goes on from a checkpoint has the same bits as training that never
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 import json
@@ -165,17 +166,23 @@ def _rebuild(
     blueprint = _Blueprint(sum(value.size for value in arrays.values()))
     model = _construct(described["model"], classes, blueprint)
     parameters = dict(model.named_parameters())
+    expected = {**parameters, **dict(model.named_buffers())}
     stored = {name[6:]: value for name, value in arrays.items() if name.startswith("model/")}
-    if stored.keys() != parameters.keys():
-        raise ValueError(f"it holds the parameters {sorted(stored)}, not {sorted(parameters)}")
-    for name, parameter in parameters.items():
+    if stored.keys() != expected.keys():
+        raise ValueError(f"it holds the parameters {sorted(stored)}, not {sorted(expected)}")
+    for name, own in expected.items():
         value = stored[name]
-        if value.shape != parameter.shape or value.dtype.kind != "f":
+        if value.shape != own.shape or value.dtype.kind != "f":
             raise ValueError(
                 f"{name} is {value.dtype} of shape {value.shape}, the architecture has floating "
-                f"numbers of shape {parameter.shape}"
+                f"numbers of shape {own.shape}"
             )
-        parameter.data = to_device(value, device)
+        value = to_device(value, device)
+        if name in parameters:
+            parameters[name].data = value
+        else:
+            *path, last = name.split(".")
+            setattr(functools.reduce(getattr, path, model), last, value)
     optimizers = []
     for k, entry in enumerate(described["optimizers"]):
         optimizer = _construct(entry, classes, [parameters[name] for name in entry["moves"]])
@@ -186,7 +193,10 @@ def _rebuild(
     state, rng = described["rng"], None
     if state and state["device"] == device:
         rng = generator_from_state(state, arrays.get("rng/state"))
-    history = History(Epoch(**{**e, "costs": tuple(e["costs"])}) for e in described["history"])
+    history = History(
+        Epoch(**{**e, "costs": tuple(e["costs"]), "players": tuple(e["players"])})
+        for e in described["history"]
+    )
     return Checkpoint(model, optimizers, rng, history)
 
 
@@ -198,7 +208,7 @@ class _Blueprint(np.random.Generator):
         self.left = numbers
 
     def random(self, size: Any = (), dtype: Any = np.float64, out: Any = None) -> Any:
-        self.left -= math.prod(size)
+        self.left -= math.prod(np.atleast_1d(np.asarray(size, int)).tolist())
         if self.left < 0:
             raise ValueError("its architecture has more parameters than it holds numbers")
         return np.zeros(size, dtype)

@@ -40,10 +40,14 @@ class Epoch:
     costs: tuple[float, ...]
     seconds: float
     report: dict[str, float] = field(default_factory=dict)
+    players: tuple[str, ...] = ()
+    """What the model calls its players, if it does: ``model.player_names``."""
 
     def values(self) -> dict[str, float]:
         """The costs and the reported quantities, by name."""
-        names = ["cost"] if len(self.costs) == 1 else [f"cost {k}" for k in range(len(self.costs))]
+        names = self.players or [f"cost {k}" for k in range(len(self.costs))]
+        if len(names) == 1:
+            names = ["cost"]
         return {**dict(zip(names, self.costs, strict=True)), **self.report}
 
     def __str__(self) -> str:
@@ -156,7 +160,8 @@ def _epochs(
             step = int(np.argmin(np.isfinite(to_host(np.stack(costs[player]))))) + 1
             raise NonFiniteCostError(_diagnosis(model, last[player], number, step, player))
         report = {name: _mean(values, sizes) for name, values in reports.items()}
-        epoch = Epoch(number, tuple(means), time.perf_counter() - began, report)
+        names = getattr(model, "player_names", ())
+        epoch = Epoch(number, tuple(means), time.perf_counter() - began, report, names)
         history.append(epoch)
         yield epoch
 

@@ -17,7 +17,8 @@ from tests import strict
 
 QUICK = ["train", "vae", "--epochs", "2", "--hidden", "16"]
 PICTURES = {
-    f"{n}.png" for n in ["curves", "samples", "reconstructions", "latents", "interpolation"]
+    f"{name}.png"
+    for name in ["curves", "samples", "reconstructions", "latents", "interpolation", "epochs"]
 }
 
 
@@ -44,7 +45,7 @@ def test_train_leaves_a_folder_with_model_history_config_and_pictures(elsewhere,
     assert cli.main(QUICK) == 0
     run = elsewhere / "runs" / "vae-digits"
     assert {p.name for p in run.iterdir()} == {
-        "config.json", "model.safetensors", "history.csv", "manifold.png", *PICTURES,
+        "config.json", "model.safetensors", "history.csv", "epochs.npz", "manifold.png", *PICTURES,
     }  # fmt: skip
     rows = list(csv.DictReader((run / "history.csv").read_text().splitlines()))
     assert [row["epoch"] for row in rows] == ["1", "2"]
@@ -53,6 +54,18 @@ def test_train_leaves_a_folder_with_model_history_config_and_pictures(elsewhere,
     printed = capsys.readouterr().out.splitlines()
     assert [line[:9] for line in printed[:2]] == ["epoch   1", "epoch   2"]
     assert "samples.png" in printed[-1]
+
+
+def test_samples_of_the_epochs_are_kept_through_a_resume(elsewhere):
+    whole = [*QUICK, "--out", "whole", "--epochs", "4"]
+    assert cli.main(whole) == 0
+    assert cli.main([*QUICK, "--out", "run", "--epochs", "2"]) == 0
+    assert cli.main([*QUICK, "--out", "run", "--epochs", "4", "--resume"]) == 0
+    kept, expected = np.load("run/epochs.npz"), np.load("whole/epochs.npz")
+    assert list(kept) == ["1", "2", "4"]
+    for epoch in kept:
+        assert kept[epoch].shape == (5, 64)
+        np.testing.assert_array_equal(kept[epoch], expected[epoch])
 
 
 def test_every_run_has_a_folder_of_its_own(elsewhere):

@@ -276,7 +276,32 @@ def test_settings_without_meaning_are_refused(settings, message):
         plotting.image_grid(np.zeros((2, 4, 4)), **settings)
 
 
-# reconstructions
+# image_table, reconstructions
+
+
+def test_row_and_column_of_an_image_table_are_those_of_its_names():
+    rows = {"one": random_images(3, 4, 4), "two": random_images(3, 4, 4, seed=1).reshape(3, 16)}
+    ax = plotting.image_table(rows, columns=["a", "b", "c"])
+    mosaic = shown(ax)
+    for r, images in enumerate(rows.values()):
+        for k, image in enumerate(images.reshape(3, 4, 4)):
+            np.testing.assert_array_equal(mosaic[5 * r : 5 * r + 4, 5 * k : 5 * k + 4], image)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["one", "two"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "message"),
+    [
+        ({}, (), "rows is empty"),
+        ({"a": np.zeros((2, 4, 4)), "b": np.zeros((3, 4, 4))}, (), "row 'b' is 3 of 4 × 4"),
+        ({"a": np.zeros((2, 5))}, (), "row 'a'"),
+        ({"a": np.zeros((2, 4, 4))}, ("x",), "1 names for 2 columns"),
+    ],
+)
+def test_an_image_table_that_is_none_is_refused(rows, columns, message):
+    with pytest.raises(ValueError, match=message):
+        plotting.image_table(rows, columns=columns)
 
 
 def test_originals_stand_above_their_reconstructions():
@@ -467,6 +492,7 @@ def every_picture(ax=None):
     decode, _ = recording()
     yield plotting.learning_curves({"a": [1.0, 2.0], "b": [2.0, 1.0]}, ax)
     yield plotting.image_grid(np.zeros((3, 4, 4)), ax)
+    yield plotting.image_table({"a": np.zeros((3, 4, 4))}, ax)
     yield plotting.reconstructions(np.zeros((3, 4, 4)), np.zeros((3, 4, 4)), ax)
     yield plotting.latent_scatter(np.eye(3), [0, 1, 2], ax)
     yield plotting.interpolation(decode, np.zeros(2), np.ones(2), ax)

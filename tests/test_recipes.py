@@ -43,7 +43,7 @@ def test_every_tenth_sample_of_a_file_is_held_out(tmp_path):
 
 def test_the_score_is_minus_the_elbo_of_the_held_out_data(trained):
     model, data = trained
-    score = recipe.score(model, data.test, sg.generator(1))["test cost"]
+    score = recipe.score(model, data, sg.generator(1))["test cost"]
     elbo = model.frozen().elbo(data.test, rng=sg.generator(1)).mean()
     assert score == pytest.approx(-elbo, rel=1e-6)
     assert 20 < score < 40
@@ -51,7 +51,7 @@ def test_the_score_is_minus_the_elbo_of_the_held_out_data(trained):
 
 def test_the_judgement_is_what_the_model_says(trained):
     model, data = trained
-    said = recipe.judge(model, data, sg.generator(0))
+    said = recipe.judge(model, data, {}, sg.generator(0))
     numbers = {name: text.split() for name, text in said.items()}
     frozen = model.frozen()
     kl = operations.gaussian_kl(*frozen.encode(data.test))
@@ -80,8 +80,8 @@ def test_what_an_epoch_reports_are_the_two_parts_of_its_cost(trained):
 
 def test_the_latents_that_are_drawn_are_those_of_the_held_out_data(trained):
     model, data = trained
-    pictures = dict(recipe.draw(model, data, sg.generator(0)))
-    assert set(pictures) == {"latents", "samples", "reconstructions", "interpolation", "manifold"}
+    pictures = dict(recipe.draw(model, data, {}, sg.History(), sg.generator(0)))
+    assert set(pictures) == {"latents", "reconstructions", "interpolation", "manifold"}
     drawn = np.concatenate([c.get_offsets() for c in pictures["latents"].collections])
     mu = model.frozen().encode(data.test)[0]
     np.testing.assert_allclose(np.sort(drawn, axis=0), np.sort(mu, axis=0), rtol=1e-6)

@@ -23,7 +23,12 @@ class Network(Constructed):
     in the order in which they were set: ``self.weight`` of ``self.hidden`` is ``"hidden.weight"``,
     as in PyTorch. A subclass sets its attributes in its constructor and has a
     ``__call__(x, rng=None)``: with ``rng`` it may be stochastic (dropout), without, it is not.
+
+    ``buffers`` names those of its attributes that are arrays to be kept with the parameters, though
+    no gradient moves them: the chains of a sampler, a moving average of the weights.
     """
+
+    buffers: tuple[str, ...] = ()
 
     def __call__(self, x: Any, rng: Generator | None = None) -> Any:
         """The output of the network for a batch x."""
@@ -38,6 +43,15 @@ class Network(Constructed):
             if isinstance(value, Network):
                 for inner, parameter in value.named_parameters():
                     yield f"{name}.{inner}", parameter
+
+    def named_buffers(self) -> Iterator[tuple[str, Array]]:
+        """Yield each buffer with its name: one's own, then those of each network within."""
+        for name in self.buffers:
+            yield name, getattr(self, name)
+        for name, value in vars(self).items():
+            if isinstance(value, Network):
+                for inner, buffer in value.named_buffers():
+                    yield f"{name}.{inner}", buffer
 
     def parameters(self) -> list[Tensor]:
         """The parameters, in order; one that has two names comes once."""
@@ -64,22 +78,26 @@ class Network(Constructed):
         super().__setattr__(name, value)
 
     def state_dict(self) -> dict[str, Array]:
-        """A copy of the value of each parameter, by name, in order."""
-        return {name: parameter.data.copy() for name, parameter in self.named_parameters()}
+        """A copy of the value of each parameter, by name, in order; then of each buffer."""
+        values = {name: parameter.data for name, parameter in self.named_parameters()}
+        values.update(self.named_buffers())
+        return {name: value.copy() for name, value in values.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Set each parameter to the value of its name, cast to its own dtype.
+        """Set each parameter, and each buffer, to the value of its name, cast to its own dtype.
 
         Raises ``ValueError``, before anything is set, where names or shapes do not fit.
         """
-        own = dict(self.named_parameters())
+        parameters = dict(self.named_parameters())
+        own = {name: parameter.data for name, parameter in parameters.items()}
+        own.update(self.named_buffers())
         missing, unknown = own.keys() - state.keys(), state.keys() - own.keys()
         if missing or unknown:
             raise ValueError(
                 f"the names of the state do not fit {type(self).__name__}: "
                 f"missing {sorted(missing)}, unknown {sorted(unknown)}"
             )
-        values = {name: to_device(state[name], device_of(own[name].data)) for name in own}
+        values = {name: to_device(state[name], device_of(own[name])) for name in own}
         for name, value in values.items():
             if value.shape != own[name].shape or value.dtype.kind not in "biuf":
                 raise ValueError(
@@ -87,15 +105,24 @@ class Network(Constructed):
                     f"{value.dtype} of shape {value.shape}"
                 )
         for name, value in values.items():
-            own[name].data[...] = value
-            own[name].changed()
+            own[name][...] = value
+        for parameter in parameters.values():
+            parameter.changed()
 
     def astype(self: N, dtype: npt.DTypeLike) -> N:
-        """Cast every parameter in place, and return the network."""
+        """Cast every parameter and buffer in place, and return the network."""
         for parameter in self.parameters():
             parameter.data = parameter.data.astype(dtype)
             parameter.changed()
+        self._cast_buffers(dtype)
         return self
+
+    def _cast_buffers(self, dtype: npt.DTypeLike) -> None:
+        for name in self.buffers:
+            setattr(self, name, getattr(self, name).astype(dtype))
+        for value in vars(self).values():
+            if isinstance(value, Network):
+                value._cast_buffers(dtype)
 
     def frozen(self: N) -> N:
         """The same network on plain arrays, which share memory with the parameters.

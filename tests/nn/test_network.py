@@ -441,3 +441,33 @@ def test_a_layer_that_is_used_twice_is_moved_once():
     network = nn.Sequential(layer, nn.ReLU(), layer)
     assert len(network.parameters()) == 2
     assert list(network.state_dict()) == ["0.weight", "0.bias", "2.weight", "2.bias"]
+
+
+class Averaged(nn.Network):
+    """A network that keeps an array beside its parameters."""
+
+    buffers = ("average",)
+
+    def __init__(self, *, rng):
+        self.weight = sg.Tensor(rng.random(3, dtype=np.float32))
+        self.average = np.zeros(3, np.float32)
+
+
+def test_a_buffer_is_kept_with_the_parameters_and_is_none_of_them(tmp_path):
+    network = nn.Sequential(nn.Tanh(), Averaged(rng=rng()))
+    average = network.layers[1].average
+    average += [1, 2, 3]
+    assert [name for name, _ in network.named_parameters()] == ["1.weight"]
+    state = network.state_dict()
+    assert list(state) == ["1.weight", "1.average"]
+    assert state["1.average"] is not average
+    other = nn.Sequential(nn.Tanh(), Averaged(rng=rng(1)))
+    other.load_state_dict(state)
+    np.testing.assert_array_equal(other.layers[1].average, [1, 2, 3])
+    sg.save(tmp_path / "model", network.astype(np.float64))
+    loaded = sg.load(tmp_path / "model", classes=[Averaged]).model
+    for kept in (network, loaded):
+        assert kept.layers[1].average.dtype == np.float64
+        np.testing.assert_array_equal(kept.layers[1].average, [1, 2, 3])
+    with pytest.raises(ValueError, match=r"missing \['1.average'\]"):
+        other.load_state_dict({"1.weight": state["1.weight"]})
