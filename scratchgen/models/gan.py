@@ -1,0 +1,267 @@
+r"""The generative adversarial network: a sampler, trained against a critic that learns beside it.
+
+A generator maps noise z of a simple distribution to samples G(z). It has no density to maximise.
+Instead a discriminator D(x), the probability that x is real, is trained beside it on a game of one
+value,
+
+    v(G, D) = E_data[log D(x)] + E_z[log(1 − D(G(z)))],    G* = argmin_G max_D v(G, D).
+
+For a fixed G, whose samples have the density p_g, the integrand p_r log D + p_g log(1 − D) is
+greatest at D* = p_r / (p_r + p_g), and there
+
+    v(G, D*) = 2 D_JS(p_r ‖ p_g) − 2 log 2:
+
+G minimises a Jensen–Shannon divergence, down to 0 where p_g = p_r and D answers ½ everywhere. That
+is where training should stop: from then on D has nothing to teach.
+
+With logits a, D = 1 / (1 + e⁻ᵃ), both logarithms are softplus functions, which do not overflow:
+−log D = softplus(−a) and −log(1 − D) = softplus(a).
+
+Sources: the notes, "Generative Adversarial Networks" to "Visualizing"; Goodfellow et al.,
+arXiv:1406.2661.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator as Yields
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from .. import nn, optim
+from .. import operations as ops
+from ..autodiff import Tensor
+from ..backend import Array, Generator, check_generator, to_host
+from ..training import Epoch
+
+
+def discriminator_cost(real: Any, fake: Any) -> Any:
+    """−log D(x) − log(1 − D(G(z))) from the logits of n real and n generated samples: (n,) nats.
+
+    Its mean estimates −v(G, D); it is 2 log 2 where D answers ½ everywhere.
+    """
+    return ops.softplus(-real) + ops.softplus(fake)
+
+
+def minimax(fake: Any) -> Any:
+    """log(1 − D(G(z))): what G takes down in the game as it is stated, (n,) nats.
+
+    Its slope in the logit is −D, which dies out where D is sure that a sample is generated.
+    """
+    return -ops.softplus(fake)
+
+
+def non_saturating(fake: Any) -> Any:
+    """−log D(G(z)): the same fixed points, and a gradient where D is sure, (n,) nats.
+
+    Its slope in the logit is −(1 − D), (1 − D)/D times that of ``minimax``. It is log 2 where D
+    answers ½. Source: Goodfellow et al. 2014, section 3.
+    """
+    return ops.softplus(-fake)
+
+
+GENERATOR_COSTS = {"non_saturating": non_saturating, "minimax": minimax}
+
+
+class GAN(nn.Network):
+    """x = G(z) with noise z of ``n_latent`` dimensions, and D(x), the probability that x is real.
+
+    ``generator`` maps (n, n_latent) to samples (n, …); its last layer decides their range, [−1, 1]
+    for a tanh. ``discriminator`` maps samples to one logit each, (n, 1) or (n,); real samples are
+    brought to the shape of the generated ones. ``noise`` is uniform on [−1, 1) or normal, N(0, I).
+    ``generator_cost`` names one of ``GENERATOR_COSTS``, and D moves ``d_steps`` times to each move
+    of G, each time against new samples of it.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Network,
+        discriminator: nn.Network,
+        n_latent: int,
+        noise: Literal["uniform", "normal"] = "uniform",
+        generator_cost: Literal["non_saturating", "minimax"] = "non_saturating",
+        d_steps: int = 1,
+    ) -> None:
+        if noise not in ("uniform", "normal"):
+            raise ValueError(f"noise is 'uniform' or 'normal', got {noise!r}")
+        if generator_cost not in GENERATOR_COSTS:
+            raise ValueError(f"generator_cost is of {[*GENERATOR_COSTS]}, got {generator_cost!r}")
+        if n_latent < 1 or d_steps < 1:
+            raise ValueError(f"n_latent and d_steps are at least 1, got {n_latent}, {d_steps}")
+        self.generator, self.discriminator = generator, discriminator
+        self.n_latent, self.noise = n_latent, noise
+        self.generator_cost, self.d_steps = generator_cost, d_steps
+
+    def sample_noise(self, n: int, rng: Generator) -> Array:
+        """z ~ U[−1, 1) or N(0, I), (n, n_latent)."""
+        check_generator(rng)
+        dtype: Any = self.generator.dtype
+        if self.noise == "normal":
+            return rng.standard_normal((n, self.n_latent), dtype=dtype)
+        z: Array = rng.random((n, self.n_latent), dtype=dtype)
+        z *= 2
+        z -= 1
+        return z
+
+    def generate(self, z: Any, labels: Any = None) -> Any:
+        """G(z), (n, …)."""
+        if labels is not None:
+            raise ValueError("this GAN was built without classes: leave labels out")
+        if z.ndim != 2 or z.shape[1] != self.n_latent:
+            raise ValueError(f"noise has the shape (n, {self.n_latent}), got {z.shape}")
+        return self.generator(z)
+
+    def discriminate(self, x: Any) -> Any:
+        """D(x) = P(x is real), (n,), without dropout."""
+        return ops.sigmoid(self.logits(x))
+
+    def logits(self, x: Any, rng: Generator | None = None) -> Any:
+        """log D(x)/(1 − D(x)), (n,); with ``rng``, dropout is on."""
+        out = self.discriminator(x, rng)
+        if out.shape not in ((len(x),), (len(x), 1)):
+            raise ValueError(
+                f"the discriminator gives {out.shape} for {len(x)} samples, expected ({len(x)}, 1):"
+                " one logit for each, without a sigmoid"
+            )
+        return out.reshape(len(x))
+
+    @property
+    def players(self) -> list[list[Tensor]]:
+        """The discriminator, as often as it moves, then the generator."""
+        return [self.discriminator.parameters()] * self.d_steps + [self.generator.parameters()]
+
+    @property
+    def player_names(self) -> tuple[str, ...]:
+        """D and G; where D moves more than once, "D" is its last move before that of G."""
+        return *(f"D, move {k}" for k in range(1, self.d_steps)), "D", "G"
+
+    def default_optimizers(self) -> list[optim.Optimizer]:
+        """Adam with a learning rate of 10⁻³ for either; all moves of D are by the same one."""
+        return self.adam(lr=1e-3)
+
+    def adam(self, lr: float, beta1: float = 0.9) -> list[optim.Optimizer]:
+        """An Adam for either, by move; with a small β₁, neither rushes past where the other was."""
+        betas = beta1, 0.999
+        D = optim.Adam(self.discriminator.parameters(), lr, betas)
+        return [*[D] * self.d_steps, optim.Adam(self.generator.parameters(), lr, betas)]
+
+    def losses(
+        self, x: Any, rng: Generator, z: Array | None = None
+    ) -> Yields[Tensor, None, dict[str, Array]]:
+        """The cost of D, for each of its moves, and that of G, built after D has moved.
+
+        The noise is ``z``, (d_steps + 1, n, n_latent), one for each move, or is drawn. Reported are
+        D(x) and D(G(z)), of an eighth of the batch before it moves anything, **without dropout**:
+        the notes log them with the dropout of the training, and of each epoch's last batch alone.
+        """
+        n = len(x)
+        if z is None:
+            z = self.sample_noise((self.d_steps + 1) * n, rng)
+        z = z.reshape(self.d_steps + 1, n, self.n_latent)
+        # G stands still until its own move: one pass makes what all moves of D take as data. To make
+        # the samples of G's move with it would send δ through these rows, too, on the way back.
+        fakes = _data(self.generator(z[:-1].reshape(-1, self.n_latent), rng))
+        x = _in_the_shape_of(fakes, x)
+        few = max(1, n // 8)
+        outputs = _data(self.discriminate(np.concatenate([_data(x)[:few], fakes[:few]])))
+        for k in range(self.d_steps):
+            # Dropout is independent from row to row: one pass for real and generated samples.
+            logits = self.logits(ops.concatenate([x, fakes[k * n : (k + 1) * n]]), rng)
+            yield discriminator_cost(logits[:n], logits[n:]).mean()
+        cost = GENERATOR_COSTS[self.generator_cost]
+        yield cost(self.logits(self.generator(z[-1], rng), rng)).mean()
+        return {"D(x)": outputs[:few].mean(), "D(G(z))": outputs[few:].mean()}
+
+    def sample(self, n: int, rng: Generator) -> Array:
+        """G(z) of n draws of the noise, in the range of the generator: [−1, 1] with a tanh."""
+        return self.frozen().generate(self.sample_noise(n, rng))
+
+    def validate(self, x: Any) -> None:
+        """Raise ``ValueError`` for data that G could not make, or that D does not take."""
+        if isinstance(x, tuple):
+            raise ValueError(
+                f"a GAN is trained on samples alone, got {len(x)} arrays: pass the first"
+            )
+        if x.dtype.kind != "f":
+            raise ValueError(
+                f"a GAN takes floating numbers, got {x.dtype}: for bytes, 2 (x / 255) − 1"
+            )
+        low, high = float(to_host(x.min())), float(to_host(x.max()))
+        layers = getattr(self.generator, "layers", ())
+        if layers and isinstance(layers[-1], nn.Tanh) and (low < -1 or high > 1):
+            raise ValueError(
+                f"a generator that ends in tanh makes samples in [−1, 1], got data from {low:g} to "
+                f"{high:g}: scale them to [0, 1] first if need be, and then by 2x − 1"
+            )
+        frozen = self.frozen()
+        z = np.zeros_like(x, shape=(1, self.n_latent))
+        try:
+            frozen.logits(_in_the_shape_of(frozen.generate(z), x[:1]))
+        except ValueError as error:
+            raise ValueError(f"this GAN takes no samples of shape {x.shape[1:]}: {error}") from None
+
+
+def dense(
+    n_visible: int, n_hidden: int, n_latent: int, rng: Generator, dropout: float = 0.5
+) -> GAN:
+    """G: ``n_latent``–H–D with tanh at its end; D: D–H–1, its first layer without bias.
+
+    LeakyReLU of slope 0.01 between the layers, and dropout before the last of D.
+    """
+    generator = nn.Sequential(
+        nn.Linear(n_latent, n_hidden, rng=rng),
+        nn.LeakyReLU(),
+        nn.Linear(n_hidden, n_visible, rng=rng),
+        nn.Tanh(),
+    )
+    discriminator = nn.Sequential(
+        nn.Linear(n_visible, n_hidden, bias=False, rng=rng),
+        nn.LeakyReLU(),
+        nn.Dropout(dropout),
+        nn.Linear(n_hidden, 1, rng=rng),
+    )
+    return GAN(generator, discriminator, n_latent)
+
+
+def lecture(rng: Generator) -> tuple[GAN, list[optim.Optimizer]]:
+    """The notes' model of MNIST, 20–100–784 against 784–100–1, for batches of 64 on [−1, 1]."""
+    model = dense(784, 100, 20, rng)
+    return model, model.default_optimizers()
+
+
+def at_equilibrium(history: Sequence[Epoch], tolerance: float = 0.05, epochs: int = 5) -> bool:
+    """Whether |D(x) − ½| and |D(G(z)) − ½| were within ``tolerance`` in each of the last epochs.
+
+    There D cannot tell the two apart, and G learns nothing more from it. Source: the notes,
+    "Progression in training".
+    """
+    if epochs < 1 or tolerance < 0:
+        raise ValueError(f"epochs ≥ 1 and tolerance ≥ 0, got {epochs} and {tolerance}")
+    last = history[-epochs:]
+    return len(last) == epochs and all(
+        abs(epoch.report[name] - 0.5) <= tolerance for epoch in last for name in ("D(x)", "D(G(z))")
+    )
+
+
+def log_line(epoch: Epoch) -> str:
+    """The line that the notes print after each epoch; D's outputs here are without dropout."""
+    at = epoch.values()
+    return (
+        f"Epoch {epoch.number:03d} | Avg Losses >> G/D {at['G']:.4f}/{at['D']:.4f} "
+        f"[D-Real: {at['D(x)']:.4f} D-Fake: {at['D(G(z))']:.4f}]"
+    )
+
+
+def _data(x: Any) -> Any:
+    """The numbers of a tensor, or of what is an array: what came before is not differentiated."""
+    return x.data if isinstance(x, Tensor) else x
+
+
+def _in_the_shape_of(fakes: Any, x: Any) -> Any:
+    if fakes.size // len(fakes) != x.size // len(x):
+        raise ValueError(
+            f"the generator makes samples of shape {fakes.shape[1:]}, the real ones are of shape "
+            f"{x.shape[1:]}: as many numbers each are expected"
+        )
+    return x.reshape(len(x), *fakes.shape[1:])
