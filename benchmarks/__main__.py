@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from scratchgen.parallel import describe_blas
 
 from .turns import compare, drift
 from .workloads import cases, library, names
@@ -63,14 +63,12 @@ def _machine(threads: int, peers: list[str], missing: list[str]) -> dict[str, st
     """The machine and the versions, without its name or any path."""
     cpuinfo = Path("/proc/cpuinfo")
     model = re.search(r"model name\s*: (.*)", cpuinfo.read_text() if cpuinfo.exists() else "")
-    config: Any = np.show_config(mode="dicts")
-    blas = config["Build Dependencies"]["blas"]
     return {
         "CPU": f"{model[1] if model else platform.machine()}, {os.cpu_count()} cores",
         "threads": str(threads),
         "load before": f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown",
         "Python": platform.python_version(),
-        "BLAS": f"{blas['name']} {blas['version']}",
+        "BLAS": describe_blas(),
         **{name: importlib.metadata.version(name) for name in ["scratchgen", "numpy", *peers]},
         **({"not installed and left out:": ", ".join(missing)} if missing else {}),
     }

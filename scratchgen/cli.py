@@ -30,6 +30,7 @@ from . import __version__, plotting, tracing
 from .backend import Generator, describe_cuda, generator, to_device, to_host
 from .files import sole_writer, write_atomically
 from .gradcheck import check_file, check_rules
+from .parallel import describe_blas
 from .recipes import RECIPES, Data
 from .storage import Checkpoint, load, to_bytes
 from .training import History, ProgressBar, train
@@ -245,13 +246,11 @@ def _trace(asked: argparse.Namespace) -> None:
 
 
 def _info(_: argparse.Namespace) -> None:
-    build: Any = np.show_config(mode="dicts")
-    blas = build["Build Dependencies"]["blas"]
     folder = os.environ.get("SCRATCHGEN_DATA", "not set: MNIST is fetched into the user's cache")
     python = f"Python {platform.python_version()} on {platform.machine()}"
     print(f"scratchgen    {__version__}, {python}")
-    cores = f"{os.cpu_count()} cores"
-    print(f"NumPy         {np.__version__}, {blas['name']} {blas['version']}, {cores}")
+    print(f"NumPy         {np.__version__}, {os.cpu_count()} cores")
+    print(f"BLAS          {describe_blas()}")
     for package in ("matplotlib", "safetensors", "tqdm", "pooch", "threadpoolctl"):
         print(f"{package:<13} {metadata.version(package)}")
     print(f"cuda          {describe_cuda()}")

@@ -76,6 +76,21 @@ def _map_in_order(
         yield in_flight.popleft().result()
 
 
+def describe_blas() -> str:
+    """The library beneath NumPy's products, its kernels and threads, and how it could be faster."""
+    config: Any = np.show_config(mode="dicts")
+    built = config["Build Dependencies"]["blas"]
+    said = f"{built['name']} {built['version']}"
+    for library in _blas().info()[:1]:
+        kernels = library.get("architecture", "unknown")
+        said += f", {kernels} kernels, threads: {library['num_threads']}"
+        wide = {"AVX512_SKX", "X86_V4"} & {*config["SIMD Extensions"]["found"]}
+        if kernels in ("Haswell", "Zen") and wide:
+            # OpenBLAS goes by a list of processors that it knows.
+            said += "; with AVX-512, try OPENBLAS_CORETYPE=SkylakeX in the environment"
+    return said
+
+
 @functools.cache
 def _blas() -> ThreadpoolController:
     # Looking for the libraries takes a hundred times as long as setting their limit.

@@ -115,7 +115,7 @@ def test_evaluate_says_the_same_each_time(capsys):
 def test_info_names_versions_devices_and_data(capsys):
     assert cli.main(["info"]) == 0
     printed = capsys.readouterr().out
-    for word in ("scratchgen", "NumPy", "cuda", "mnist"):
+    for word in ("scratchgen", "NumPy", "BLAS", "cuda", "mnist"):
         assert word in printed
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from scratchgen import parallel
 from scratchgen.parallel import Workspace, workers
 
 
@@ -95,3 +96,23 @@ def test_a_workspace_keeps_its_memory_and_gives_each_thread_its_own():
     other.start()
     other.join()
     assert not np.shares_memory(first, others[0])
+
+
+def test_the_description_names_the_library_its_threads_and_how_it_could_be_faster(monkeypatch):
+    with threadpool_limits(1, user_api="blas"):
+        assert "threads: 1" in parallel.describe_blas()
+
+    class OfAnUnknownProcessor:
+        def info(self):
+            return [{"architecture": "Haswell", "num_threads": 2}]
+
+    monkeypatch.setattr(parallel, "_blas", OfAnUnknownProcessor)
+    for found, hint in ((["X86_V3", "X86_V4"], True), (["X86_V3"], False)):
+        config = {
+            "Build Dependencies": {"blas": {"name": "openblas", "version": "0.3"}},
+            "SIMD Extensions": {"found": found},
+        }
+        monkeypatch.setattr(np, "show_config", lambda mode, config=config: config)
+        said = parallel.describe_blas()
+        assert said.startswith("openblas 0.3, Haswell kernels, threads: 2")
+        assert ("OPENBLAS_CORETYPE=SkylakeX" in said) == hint
