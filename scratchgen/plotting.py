@@ -302,6 +302,56 @@ def manifold(
     return _draw(stack, ax, n, value_range, 1, across, upwards, ("$h_1$", "$h_2$"))
 
 
+def confusion_matrix(
+    counts: ArrayLike, ax: Axes | None = None, *, classes: Sequence[str] = ()
+) -> Axes:
+    """How many samples of each class (rows) were taken for which (columns): ``counts``, (K, K).
+
+    The shade of a cell is the square root of its share of the row, so that a mistake of one in a
+    hundred is seen beside what is right. Up to 20 classes the counts are written in the cells; a
+    zero is left blank. ``classes`` names them, by default 0 … K − 1.
+    """
+    n = _numbers("counts", counts)
+    if n.ndim != 2 or n.shape[0] != n.shape[1] or n.min() < 0 or (n != np.floor(n)).any():
+        raise ValueError(
+            f"counts has shape {n.shape} and runs from {n.min():g} to {n.max():g}, expected whole "
+            "numbers (K, K), none below 0: a row for each class, a column for each answer"
+        )
+    names = list(classes) or [f"{k}" for k in range(len(n))]
+    if len(names) != len(n):
+        raise ValueError(f"classes: {len(names)} names for {len(n)} classes, expected one for each")
+    if ax is None:
+        side = float(np.clip(0.42 * len(n), 2.4, 8))
+        ax = _new_axes(side + 0.8, side + 0.8)
+    shade = np.sqrt(n / np.maximum(n.sum(axis=1, keepdims=True), 1))
+    ax.imshow(shade, cmap="Blues", vmin=0, vmax=1)
+    places = np.arange(0, len(n), math.ceil(len(n) / 20))
+    turned = sum(len(name) for name in names) > 40
+    ax.set_xticks(
+        places,
+        [names[k] for k in places],
+        rotation=45 if turned else 0,
+        ha="right" if turned else "center",
+    )
+    ax.set_yticks(places, [names[k] for k in places])
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    ax.set_xlabel("taken for")
+    ax.set_ylabel("class")
+    if len(n) <= 20:
+        for row, column in np.argwhere(n):
+            ax.text(
+                column,
+                row,
+                f"{n[row, column]:.0f}",
+                ha="center",
+                va="center",
+                fontsize=8 if n.max() < 1000 else 7,
+                color="white" if shade[row, column] > 0.6 else "black",
+            )
+    return ax
+
+
 def is_image(shape: tuple[int, ...]) -> bool:
     """Whether :func:`image_grid` takes samples of this shape."""
     if len(shape) == 1:

@@ -1,0 +1,345 @@
+"""Models as scikit-learn's users know them: settings in the constructor, ``fit``, ``predict``.
+
+An estimator keeps its settings as they were given, so that ``get_params`` gives them back and
+``set_params`` changes them: that is all that scikit-learn's ``clone``, ``Pipeline``,
+``GridSearchCV`` and ``cross_val_score`` ask for, and it is not imported here unless one of them
+does. What is learned has a name that ends with an underscore. Training goes through ``train`` as
+anywhere else; the body of its loop sets the learning rate, scores what is held out, and stops.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+import numpy as np
+
+from .. import nn, optim
+from ..autodiff import Tensor
+from ..backend import Array, Generator, generator, to_device, to_host
+from ..optim import Optimizer
+from ..optim.schedules import Schedule
+from ..training import Epoch, History, train
+from .feed_forward import FeedForward, dense
+
+E = TypeVar("E", bound="Estimator")
+
+
+def momentum(parameters: Sequence[Tensor], lr: float = 0.01) -> optim.SGD:
+    """Stochastic gradient descent with momentum 0.9."""
+    return optim.SGD(parameters, lr, momentum=0.9)
+
+
+OPTIMIZERS: Final[dict[str, Callable[..., Optimizer]]] = {
+    "sgd": optim.SGD,
+    "momentum": momentum,
+    "adagrad": optim.AdaGrad,
+    "rmsprop": optim.RMSprop,
+    "adam": optim.Adam,
+    "adamw": optim.AdamW,
+    "lbfgs": optim.LBFGS,
+}
+"""The optimizers, by name."""
+
+
+def build_optimizer(
+    optimizer: str | Callable[..., Optimizer], parameters: Sequence[Tensor], lr: float | None
+) -> Optimizer:
+    """The optimizer of that name, or what the function ``optimizer(parameters)`` returns.
+
+    Its learning rate is ``lr``, or where that is ``None`` its own default, of which SGD has none.
+    """
+    if isinstance(optimizer, str) and optimizer not in OPTIMIZERS:
+        raise ValueError(
+            f"optimizer is one of {', '.join(OPTIMIZERS)}, or a function of the parameters, got "
+            f"{optimizer!r}"
+        )
+    if optimizer == "sgd" and lr is None:
+        raise ValueError("sgd has no learning rate of its own: give lr, such as 0.1")
+    build = OPTIMIZERS[optimizer] if isinstance(optimizer, str) else optimizer
+    if isinstance(optimizer, str):
+        return build(parameters) if lr is None else build(parameters, lr=lr)
+    built = build(parameters)
+    if lr is not None:
+        built.lr = lr
+    return built
+
+
+class Patience:
+    """Early stopping: the weights where a cost was lowest, and whether it fell since.
+
+    Source: Prechelt 1998; Goodfellow, Bengio, Courville 2016, algorithm 7.1.
+    """
+
+    def __init__(self, epochs: float) -> None:
+        self.epochs, self.lowest, self.best_epoch = epochs, math.inf, 0
+        self.best: dict[str, Array] = {}
+
+    def is_over(self, model: nn.Network, cost: float, epoch: int) -> bool:
+        """Note the weights if the cost is the lowest so far; whether that is ``epochs`` ago."""
+        if cost < self.lowest:
+            self.lowest, self.best_epoch, self.best = cost, epoch, model.state_dict()
+        return epoch - self.best_epoch >= self.epochs
+
+    def restore(self, model: nn.Network) -> None:
+        """Put the best weights back."""
+        model.load_state_dict(self.best)
+
+
+class Estimator:
+    """A feed-forward network with ``fit(X, y)``, ``predict(X)``, ``score(X, y)``.
+
+    ``X``: (n, …) numbers, ``y``: one target per sample. The settings:
+
+    - ``hidden``, ``activation``: the layers of ``models.feed_forward.dense``, and the name of their
+      activation function, or one name for each; or ``network``, a function of the shape of a
+      sample, the number of outputs and ``rng`` that builds another, such as
+      ``models.feed_forward.convolutional``.
+    - ``optimizer``: a name of ``OPTIMIZERS``, or a function of the parameters; ``lr``: its learning
+      rate, by default its own; ``schedule``: what that is multiplied by after t epochs, a function
+      of t (``optim.schedules``).
+    - ``l1``, ``l2``: the cost has l1 Σ |W| + ½ l2 Σ W² beside the mean of −log p(y|x).
+    - ``epochs``, ``batch_size``: by default batches of 64, or all samples at once for L-BFGS.
+    - ``early_stopping``: hold out ``validation_fraction`` of the samples, spread evenly over the
+      targets; stop when their cost has not fallen for ``patience`` epochs; keep the weights where
+      it was lowest.
+    - ``seed`` of weights, order and noise, ``device``: as for ``scratchgen.generator``.
+
+    After ``fit``: ``model_``, ``history_`` (with the validation's cost and score of each epoch, if
+    there is one), ``best_epoch_``, ``n_features_in_``.
+    """
+
+    kind: str
+    monitored: str
+    model_: Any
+    history_: History
+
+    def __init__(
+        self,
+        hidden: Sequence[int] = (100,),
+        activation: str | Sequence[str] = "relu",
+        *,
+        network: Callable[[tuple[int, ...], int, Generator], nn.Network] | None = None,
+        optimizer: str | Callable[..., Optimizer] = "adam",
+        lr: float | None = None,
+        schedule: Schedule | None = None,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        epochs: int = 100,
+        batch_size: int | None = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        patience: int = 10,
+        seed: int | None = 0,
+        device: str = "cpu",
+    ) -> None:
+        self.hidden, self.activation, self.network = hidden, activation, network
+        self.optimizer, self.lr, self.schedule = optimizer, lr, schedule
+        self.l1, self.l2 = l1, l2
+        self.epochs, self.batch_size = epochs, batch_size
+        self.early_stopping, self.validation_fraction = early_stopping, validation_fraction
+        self.patience, self.seed, self.device = patience, seed, device
+
+    # What differs between a classifier and a regressor
+
+    def _learn_targets(self, y: Any) -> tuple[Array, int]:
+        """The targets as the model takes them, and how many outputs that needs."""
+        raise NotImplementedError
+
+    def _targets(self, y: Any) -> Array:
+        """More targets, of the kind that was learned."""
+        raise NotImplementedError
+
+    def _model(self, network: nn.Network) -> FeedForward:
+        raise NotImplementedError
+
+    def _score_of(self, x: Array, y: Array) -> float:
+        """The score of the fitted model, 1 at best."""
+        raise NotImplementedError
+
+    # Training
+
+    def fit(self: E, X: Any, y: Any, validation: tuple[Any, Any] | None = None) -> E:
+        """Train on samples X and targets y, scoring ``validation``, another (X, y), as it goes.
+
+        Raises ``ValueError`` for settings, samples or targets that cannot be trained on.
+        """
+        x = _samples(X)
+        targets, n_out = self._learn_targets(y)
+        if len(x) != len(targets):
+            raise ValueError(f"{len(x)} samples X, but {len(targets)} targets y: one for each")
+        self.n_features_in_ = math.prod(x.shape[1:])
+        self._shape = x.shape[1:]
+        rng = generator(self.seed, self.device)
+        held_out = None
+        if validation is not None:
+            held_out = self._samples_as_fitted(validation[0]), self._targets(validation[1])
+        elif self.early_stopping:
+            chosen = self._held_out(targets, rng)
+            held_out = x[chosen], targets[chosen]
+            x, targets = x[~chosen], targets[~chosen]
+        build = self.network or self._dense
+        self.model_ = self._model(build(x.shape[1:], n_out, rng))
+        optimizer = build_optimizer(self.optimizer, self.model_.parameters(), self.lr)
+        self.history_ = self._train(x, targets, held_out, optimizer, rng)
+        return self
+
+    def _dense(self, shape: tuple[int, ...], n_out: int, rng: Generator) -> nn.Network:
+        return dense(shape, n_out, rng, self.hidden, self.activation)
+
+    def _train(
+        self,
+        x: Array,
+        y: Array,
+        held_out: tuple[Array, Array] | None,
+        optimizer: Optimizer,
+        rng: Generator,
+    ) -> History:
+        if held_out:
+            held_out = to_device(held_out[0], rng), to_device(held_out[1], rng)
+        patience = Patience(self.patience if self.early_stopping else math.inf)
+        history, lr = History(), optimizer.lr
+        if self.schedule:
+            optimizer.lr = lr * self.schedule(0)
+        for epoch in train(
+            self.model_,
+            (x, y),
+            optimizer,
+            epochs=self.epochs,
+            batch_size=self._batch_size(optimizer, len(x)),
+            rng=rng,
+            history=history,
+        ):
+            if self.schedule:
+                optimizer.lr = lr * self.schedule(epoch.number)
+            if held_out and self._ends(epoch, held_out, patience):
+                break
+        self.best_epoch_ = len(history)
+        if self.early_stopping and patience.best:
+            patience.restore(self.model_)
+            self.best_epoch_ = patience.best_epoch
+        return history
+
+    def _ends(self, epoch: Epoch, held_out: tuple[Array, Array], patience: Patience) -> bool:
+        cost = float(to_host(self.model_.data_cost(*held_out)))
+        epoch.report["validation cost"] = cost
+        epoch.report[f"validation {self.monitored}"] = self._score_of(*held_out)
+        return patience.is_over(self.model_, cost, epoch.number)
+
+    def _batch_size(self, optimizer: Optimizer, n: int) -> int:
+        full = isinstance(optimizer, optim.LBFGS)
+        if full and self.batch_size is not None and self.batch_size < n:
+            raise ValueError(
+                f"L-BFGS compares gradients of all {n} samples: leave batch_size out, got "
+                f"{self.batch_size}"
+            )
+        return n if full else self.batch_size or 64
+
+    def _held_out(self, y: Array, rng: Generator) -> Array:
+        """Which samples are held out, drawn at random so that they spread evenly over y."""
+        n = round(self.validation_fraction * len(y))
+        if not 0 < n < len(y):
+            raise ValueError(
+                f"validation_fraction {self.validation_fraction} of {len(y)} samples is {n}, "
+                "expected at least 1, with some left to train on"
+            )
+        order = np.argsort(to_host(rng.random(len(y))))
+        first = y[order] if y.ndim == 1 else y[order, 0]
+        order = order[np.argsort(first, kind="stable")]
+        chosen = np.zeros(len(y), dtype=bool)
+        chosen[order[((np.arange(n) + 0.5) * len(y) / n).astype(int)]] = True
+        return chosen
+
+    # Use
+
+    def predict(self, X: Any) -> Array:
+        """The prediction for each sample, on the host."""
+        raise NotImplementedError
+
+    def score(self, X: Any, y: Any) -> float:
+        """How good the predictions for X are, held against y: 1 at best."""
+        x, targets = self._samples_as_fitted(X), self._targets(y)
+        if len(x) != len(targets):
+            raise ValueError(f"{len(x)} samples X, but {len(targets)} targets y: one for each")
+        return self._score_of(to_device(x, self.device), to_device(targets, self.device))
+
+    def _samples_as_fitted(self, X: Any) -> Array:
+        """Samples of the shape that was trained on."""
+        if not hasattr(self, "_shape"):
+            raise _not_fitted(f"this {type(self).__name__} is not fitted: call fit(X, y) first")
+        x = _samples(X)
+        if x.shape[1:] != self._shape:
+            raise ValueError(
+                f"X has {math.prod(x.shape[1:])} features, of shape {x.shape[1:]}, but "
+                f"{type(self).__name__} is expecting {self.n_features_in_} features as input, of "
+                f"shape {self._shape}"
+            )
+        return x
+
+    # What scikit-learn asks for
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The settings by name, as they were given; ``deep`` changes nothing, none has its own."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    def set_params(self: E, **settings: Any) -> E:
+        """Change settings; they hold from the next ``fit``. ``ValueError`` for unknown names."""
+        known = self.get_params()
+        unknown = settings.keys() - known.keys()
+        if unknown:
+            raise ValueError(
+                f"{type(self).__name__} has no setting {', '.join(sorted(unknown))}: it has "
+                f"{', '.join(known)}"
+            )
+        for name, value in settings.items():
+            setattr(self, name, value)
+        return self
+
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn, which alone asks, wants to know: what kind of estimator this is."""
+        from sklearn.utils import ClassifierTags, InputTags, RegressorTags, Tags, TargetTags
+
+        return Tags(
+            estimator_type=self.kind,
+            target_tags=TargetTags(required=True),
+            classifier_tags=ClassifierTags() if self.kind == "classifier" else None,
+            regressor_tags=RegressorTags() if self.kind == "regressor" else None,
+            input_tags=InputTags(two_d_array=True, three_d_array=True),
+        )
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether ``fit`` has come to its end."""
+        return hasattr(self, "history_")
+
+    def __repr__(self) -> str:
+        defaults = inspect.signature(type(self)).parameters
+        changed = {k: v for k, v in self.get_params().items() if v is not defaults[k].default}
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in changed.items())})"
+
+
+def _samples(X: Any) -> Array:
+    """Samples as float32, (n, …)."""
+    x = to_host(X)
+    if x.dtype.kind not in "biuf" or x.ndim < 2:
+        raise ValueError(
+            f"X is real numbers of shape (n, features), or (n, …), got {x.dtype} of shape "
+            f"{x.shape}. Reshape your data: X.reshape(-1, 1) makes samples of one feature each"
+        )
+    with np.errstate(over="ignore"):
+        x = x.astype(np.float32, copy=False)
+    if not np.isfinite(x).all():
+        raise ValueError(
+            f"X contains {np.count_nonzero(~np.isfinite(x))} numbers that are NaN or infinity as "
+            "float32: remove, replace or scale them"
+        )
+    return x
+
+
+def _not_fitted(message: str) -> Exception:
+    """scikit-learn's own error where it is at work, which is a ValueError too."""
+    import sys
+
+    exceptions = sys.modules.get("sklearn.exceptions")
+    return ValueError(message) if exceptions is None else exceptions.NotFittedError(message)
