@@ -1,22 +1,29 @@
 """Models, from classifiers to generative ones: each file reads like its section of the notes."""
 
-from . import classifier, estimator, feed_forward, gan, regressor, vae
+from . import classifier, ddpm, estimator, feed_forward, gan, regressor, unet, vae
 from .classifier import Classifier, FeedForwardClassifier
+from .ddpm import DDPM
 from .gan import GAN
 from .regressor import FeedForwardRegressor, Regressor
+from .unet import PlainDenoiser, UNet
 from .vae import VAE
 
 __all__ = [
+    "DDPM",
     "GAN",
     "VAE",
     "Classifier",
     "FeedForwardClassifier",
     "FeedForwardRegressor",
+    "PlainDenoiser",
     "Regressor",
+    "UNet",
     "classifier",
+    "ddpm",
     "estimator",
     "feed_forward",
     "gan",
     "regressor",
+    "unet",
     "vae",
 ]

@@ -1,0 +1,130 @@
+r"""Networks ε̂(x, t/T) that predict the noise in an image, for the diffusion models.
+
+What is asked of them: an image x: (n, channels, height, width) and times t/T: (n,) come in, as many
+numbers as x come out. At great noise the answer is x itself, in all its entries: information about
+the whole image has to pass, at its full size, beside what is found out about its parts. The notes'
+network never leaves that size. A U-Net halves it twice, so that a 3×3 kernel sees four times as
+far, and hands what it had at each size across to where that size is reached again.
+
+Sources: the notes, "Model definition" (whose title promises a U-Net, erratum E14: it has no other
+sizes and no skips); Ronneberger, Fischer and Brox 2015, figure 1; Ho, Jain and Abbeel 2020,
+appendix B.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .. import nn
+from .. import operations as ops
+from ..backend import Array, Generator, device_of, to_device
+
+
+class PlainDenoiser(nn.Network):
+    """3×3 convolutions c–64–128, transposed ones 128–64–c, at the size of the image: the notes'.
+
+    With t/T as it stands, e(t) = W₂ ReLU(w₁ t/T + b₁) + b₂ is added to each of the 128 channels.
+    The names of the parameters are those of the notes' module.
+    """
+
+    def __init__(self, channels: int = 1, *, rng: Generator) -> None:
+        self.enc1 = nn.Conv2d(channels, 64, 3, padding=1, rng=rng)
+        self.enc2 = nn.Conv2d(64, 128, 3, padding=1, rng=rng)
+        self.dec1 = nn.ConvTranspose2d(128, 64, 3, padding=1, rng=rng)
+        self.dec2 = nn.ConvTranspose2d(64, channels, 3, padding=1, rng=rng)
+        self.time_mlp = nn.Sequential(
+            nn.Linear(1, 128, rng=rng), nn.ReLU(), nn.Linear(128, 128, rng=rng)
+        )
+
+    def __call__(self, x: Any, time: Any, rng: Generator | None = None) -> Any:  # type: ignore[override]
+        """The noise in images x at times t/T: (n,)."""
+        h = ops.relu(self.enc1(x))
+        h = ops.relu(self.enc2(h))
+        h = h + self.time_mlp(time[:, None]).reshape(-1, 128, 1, 1)
+        h = ops.relu(self.dec1(h))
+        return self.dec2(h)
+
+
+class UNet(nn.Network):
+    """A U-Net of three sizes, image, half and quarter, with c, 2c and 2c channels.
+
+    Down: a convolution at the full size, means over 2×2 pixels, a residual block at half the size,
+    means, a block at a quarter. Up: each pixel as 2×2 pixels, beside them what was there at that
+    size on the way down, then a residual block; at the full size too, where most of the work is.
+    Each block knows the time, from a sinusoidal embedding. ``groups`` are those of the group norms.
+
+    Raises ``ValueError`` for images whose height or width is no multiple of 4.
+    """
+
+    def __init__(
+        self, channels: int = 1, width: int = 32, groups: int = 8, *, rng: Generator
+    ) -> None:
+        self.width = width
+        wide, times = 2 * width, 4 * width
+        self.time = nn.Sequential(
+            nn.Linear(width, times, rng=rng), nn.SiLU(), nn.Linear(times, times, rng=rng), nn.SiLU()
+        )
+        self.into = nn.Conv2d(channels, width, 3, padding=1, rng=rng)
+        self.down = ResidualBlock(width, wide, times, groups, rng=rng)
+        self.middle = ResidualBlock(wide, wide, times, groups, rng=rng)
+        self.up = ResidualBlock(2 * wide, width, times, groups, rng=rng)
+        self.last = ResidualBlock(2 * width, width, times, groups, rng=rng)
+        self.norm = nn.GroupNorm(groups, width, rng=rng)
+        self.out = nn.Conv2d(width, channels, 1, rng=rng)
+
+    def __call__(self, x: Any, time: Any, rng: Generator | None = None) -> Any:  # type: ignore[override]
+        """The noise in images x at times t/T: (n,)."""
+        if x.ndim != 4 or x.shape[2] % 4 or x.shape[3] % 4:
+            raise ValueError(
+                "a U-Net of three sizes takes images (n, channels, height, width) with height and "
+                f"width multiples of 4, got {x.shape}: pad them"
+            )
+        t = self.time(sinusoidal(time, self.width))
+        whole = self.into(x)
+        half = self.down(ops.avg_pool2d(whole, kernel_size=2), t)
+        quarter = self.middle(ops.avg_pool2d(half, kernel_size=2), t)
+        half = self.up(_beside(quarter, half), t)
+        whole = self.last(_beside(half, whole), t)
+        return self.out(ops.silu(self.norm(whole)))
+
+
+class ResidualBlock(nn.Network):
+    """y = W x + F(x, t),  F = conv₂(silu(norm₂(conv₁(silu(norm₁(x))) + V e(t)))).
+
+    W is the identity, or a 1×1 convolution where the number of channels changes; e(t) is the
+    activated embedding of the time.
+    """
+
+    def __init__(self, c_in: int, c_out: int, n_times: int, groups: int, *, rng: Generator) -> None:
+        self.norm1 = nn.GroupNorm(groups, c_in, rng=rng)
+        self.conv1 = nn.Conv2d(c_in, c_out, 3, padding=1, rng=rng)
+        self.time = nn.Linear(n_times, c_out, rng=rng)
+        self.norm2 = nn.GroupNorm(groups, c_out, rng=rng)
+        self.conv2 = nn.Conv2d(c_out, c_out, 3, padding=1, rng=rng)
+        self.across = nn.Conv2d(c_in, c_out, 1, rng=rng) if c_in != c_out else None
+
+    def __call__(self, x: Any, t: Any, rng: Generator | None = None) -> Any:  # type: ignore[override]
+        """The block at images x, with embedded times t: (n, n_times)."""
+        h = self.conv1(ops.silu(self.norm1(x)))
+        h = h + self.time(t).reshape(*h.shape[:2], 1, 1)
+        h = self.conv2(ops.silu(self.norm2(h)))
+        return h + (x if self.across is None else self.across(x))
+
+
+def sinusoidal(time: Array, n: int) -> Array:
+    """(sin ωₖ τ, cos ωₖ τ) for k < n/2, with τ = 1000 t/T and ωₖ from 1 down to 10⁻⁴: (len, n).
+
+    Source: Vaswani et al. 2017, section 3.5; τ as Ho et al. 2020 count time, whatever T is.
+    """
+    half = n // 2
+    omega = np.exp(-math.log(1e4) / max(half - 1, 1) * np.arange(half))
+    angle = 1000 * time[:, None] * to_device(omega.astype(time.dtype), device_of(time))
+    return np.concatenate([np.sin(angle), np.cos(angle)], axis=1)
+
+
+def _beside(below: Any, across: Any) -> Any:
+    """Channels from the smaller size, made larger, beside those that come across."""
+    return ops.concatenate([ops.upsample_nearest2d(below, scale_factor=2), across], axis=1)
