@@ -4,7 +4,7 @@ Read it from the ground up: ``backend``, ``autodiff``, ``operations``, ``nn``, `
 ``training``, ``models``. Each file is a chapter.
 """
 
-from . import datasets, gradcheck, models, nn, operations, optim, plotting
+from . import datasets, gradcheck, metrics, models, nn, operations, optim, plotting
 from .autodiff import Tensor, backward_sweep, differentiable, grad, gradient, value_and_grad
 from .backend import generator, to_device, to_host
 from .gradcheck import assert_gradient, check_gradient, check_network, check_operation
@@ -35,6 +35,7 @@ __all__ = [
     "gradcheck",
     "gradient",
     "load",
+    "metrics",
     "models",
     "nn",
     "operations",

@@ -159,8 +159,8 @@ class GAN(nn.Network):
         if z is None:
             z = self.sample_noise((self.d_steps + 1) * n, rng)
         z = z.reshape(self.d_steps + 1, n, self.n_latent)
-        # G stands still until its own move: one pass makes what all moves of D take as data. To make
-        # the samples of G's move with it would send δ through these rows, too, on the way back.
+        # G stands still until its own move: one pass makes what all moves of D take as data. Made
+        # with them, the samples of G's own move would lead δ back through these rows, too.
         fakes = _data(self.generator(z[:-1].reshape(-1, self.n_latent), rng))
         x = _in_the_shape_of(fakes, x)
         few = max(1, n // 8)
