@@ -203,25 +203,31 @@ class GAN(nn.Network):
 
 
 def dense(
-    n_visible: int, n_hidden: int, n_latent: int, rng: Generator, dropout: float = 0.5
+    n_visible: int,
+    n_hidden: int,
+    n_latent: int,
+    rng: Generator,
+    dropout: float = 0.5,
+    n_layers: int = 1,
 ) -> GAN:
-    """G: ``n_latent``–H–D with tanh at its end; D: D–H–1, its first layer without bias.
+    """G: ``n_latent``–H–…–H–D, tanh at its end; D: D–H–…–H–1, its hidden layers without bias.
 
-    LeakyReLU of slope 0.01 between the layers, and dropout before the last of D.
+    LeakyReLU of slope 0.01 after each of the ``n_layers`` hidden layers, and in D a dropout of its
+    own after that: in the notes' code those of several layers bear one name, and all but the first
+    are lost.
     """
-    generator = nn.Sequential(
-        nn.Linear(n_latent, n_hidden, rng=rng),
-        nn.LeakyReLU(),
-        nn.Linear(n_hidden, n_visible, rng=rng),
-        nn.Tanh(),
-    )
-    discriminator = nn.Sequential(
-        nn.Linear(n_visible, n_hidden, bias=False, rng=rng),
-        nn.LeakyReLU(),
-        nn.Dropout(dropout),
-        nn.Linear(n_hidden, 1, rng=rng),
-    )
-    return GAN(generator, discriminator, n_latent)
+    if n_layers < 1:
+        raise ValueError(f"n_layers is at least 1, got {n_layers}")
+    of_G: list[nn.Network] = []
+    of_D: list[nn.Network] = []
+    for k in range(n_layers):
+        of_G += [nn.Linear(n_hidden if k else n_latent, n_hidden, rng=rng), nn.LeakyReLU()]
+    of_G += [nn.Linear(n_hidden, n_visible, rng=rng), nn.Tanh()]
+    for k in range(n_layers):
+        of_D += [nn.Linear(n_hidden if k else n_visible, n_hidden, bias=False, rng=rng)]
+        of_D += [nn.LeakyReLU(), nn.Dropout(dropout)]
+    of_D += [nn.Linear(n_hidden, 1, rng=rng)]
+    return GAN(nn.Sequential(*of_G), nn.Sequential(*of_D), n_latent)
 
 
 def lecture(rng: Generator) -> tuple[GAN, list[optim.Optimizer]]:

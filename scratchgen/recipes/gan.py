@@ -31,7 +31,8 @@ class GANRecipe(Recipe):
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         """Sizes, the game, and when it ends."""
         add = parser.add_argument
-        add("--hidden", type=int, help="units of the hidden layer of either network")
+        add("--hidden", type=int, help="units of each hidden layer of either network")
+        add("--layers", type=int, help="hidden layers of either network")
         add("--latent", type=int, help="dimensions of the noise")
         add("--noise", choices=["uniform", "normal"])
         add("--dropout", type=float, help="share of D's hidden units that are dropped")
@@ -49,6 +50,7 @@ class GANRecipe(Recipe):
         """Those of the notes; on the small digits, more units and more epochs."""
         notes = {
             "hidden": 100,
+            "layers": 1,
             "latent": 20,
             "noise": "uniform",
             "dropout": 0.5,
@@ -73,7 +75,12 @@ class GANRecipe(Recipe):
                 f"a GAN on the command line takes data in [0, 1], got {low:g} to {high:g}"
             )
         networks = gan.dense(
-            math.prod(data.shape), settings["hidden"], settings["latent"], rng, settings["dropout"]
+            math.prod(data.shape),
+            settings["hidden"],
+            settings["latent"],
+            rng,
+            settings["dropout"],
+            settings["layers"],
         )
         return gan.GAN(
             networks.generator,

@@ -563,6 +563,22 @@ def test_the_lectures_model_is_that_of_the_notes():
         assert adam.parameters == player == network.parameters()
 
 
+def test_of_several_hidden_layers_each_has_its_own_dropout():
+    # The notes' loop gives all of them one name, under which one is kept (erratum E16).
+    model = gan.dense(6, 5, 2, rng(), dropout=0.3, n_layers=3)
+    layers = model.discriminator.layers
+    assert [layer.p for layer in layers if isinstance(layer, nn.Dropout)] == [0.3] * 3
+    assert [p.shape for p in model.discriminator.parameters()] == [
+        (5, 6), (5, 5), (5, 5), (1, 5), (1,),
+    ]  # fmt: skip
+    assert [p.shape for p in model.generator.parameters()] == [
+        (5, 2), (5,), (5, 5), (5,), (5, 5), (5,), (6, 5), (6,),
+    ]  # fmt: skip
+    model.validate(data(4, 6, np.float32))
+    with pytest.raises(ValueError, match="n_layers is at least 1, got 0"):
+        gan.dense(6, 5, 2, rng(), n_layers=0)
+
+
 def lecture_without_dropout(dtype=np.float64):
     model = gan.dense(784, 100, 20, rng(), dropout=0.0).astype(dtype)
     return model, model.default_optimizers()
