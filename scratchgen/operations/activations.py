@@ -28,30 +28,52 @@ def _logistic(z: Array) -> Array:
 def sigmoid(z: Array) -> Rule:
     """a = 1 / (1 + e⁻ᶻ):  σ′ = a (1 − a)."""
     a = logistic(z)
-    return a, (lambda delta: delta * a * (1 - a),)
+    return a, (lambda delta: _through_sigmoid(delta, a),)
+
+
+@fused
+def _through_sigmoid(delta: Array, a: Array) -> Array:
+    return delta * a * (1 - a)
 
 
 @differentiable
 def tanh(z: Array) -> Rule:
     """a = tanh z:  σ′ = 1 − a²."""
     a = np.tanh(z)
-    return a, (lambda delta: delta * (1 - a * a),)
+    return a, (lambda delta: _through_tanh(delta, a),)
+
+
+@fused
+def _through_tanh(delta: Array, a: Array) -> Array:
+    return delta * (1 - a * a)
 
 
 @differentiable
 def relu(z: Array) -> Rule:
     """a = max(z, 0):  σ′ = 1 where z > 0, else 0."""
     a = np.maximum(z, 0)
-    return a, (lambda delta: delta * (a > 0),)
+    return a, (lambda delta: _through_relu(delta, a),)
+
+
+@fused
+def _through_relu(delta: Array, a: Array) -> Array:
+    return delta * (a > 0)
 
 
 @differentiable
 def leaky_relu(z: Array, *, slope: float = 0.01) -> Rule:
     """a = z where z > 0, else ``slope`` z:  σ′ = 1 where z > 0, else ``slope``."""
+    return _leaky_relu(z, slope), (lambda delta: _through_leaky_relu(delta, z, slope),)
 
-    return np.maximum(z, 0) + slope * np.minimum(z, 0), (
-        lambda delta: delta * (z > 0) + delta * (z <= 0) * slope,
-    )
+
+@fused
+def _leaky_relu(z: Array, slope: float) -> Array:
+    return np.maximum(z, 0) + slope * np.minimum(z, 0)
+
+
+@fused
+def _through_leaky_relu(delta: Array, z: Array, slope: float) -> Array:
+    return delta * (z > 0) + delta * (z <= 0) * slope
 
 
 @differentiable
@@ -60,25 +82,47 @@ def elu(z: Array, *, alpha: float = 1.0) -> Rule:
 
     Clevert, Unterthiner, Hochreiter 2015, eq. 16.
     """
-    below = np.minimum(z, 0)
-    return np.maximum(z, 0) + alpha * np.expm1(below), (
-        lambda delta: delta * (z > 0) + delta * (z <= 0) * (alpha * np.exp(below)),
-    )
+    return _elu(z, alpha), (lambda delta: _through_elu(delta, z, alpha),)
+
+
+@fused
+def _elu(z: Array, alpha: float) -> Array:
+    return np.maximum(z, 0) + alpha * np.expm1(np.minimum(z, 0))
+
+
+@fused
+def _through_elu(delta: Array, z: Array, alpha: float) -> Array:
+    return delta * (z > 0) + delta * (z <= 0) * (alpha * np.exp(np.minimum(z, 0)))
 
 
 @differentiable
 def softplus(z: Array) -> Rule:
     """a = log(1 + eᶻ), as max(z, 0) + log(1 + e⁻|ᶻ|) to avoid overflow:  σ′ = 1 / (1 + e⁻ᶻ)."""
-    return np.maximum(z, 0) + np.log1p(np.exp(-np.absolute(z))), (
-        lambda delta: delta * logistic(z),
-    )
+    return _softplus(z), (lambda delta: delta * logistic(z),)
+
+
+@fused
+def _softplus(z: Array) -> Array:
+    return np.maximum(z, 0) + np.log1p(np.exp(-np.absolute(z)))
 
 
 @differentiable
 def silu(z: Array) -> Rule:
     """a = z s with s = 1 / (1 + e⁻ᶻ):  σ′ = s (1 + z (1 − s))."""
-    s = logistic(z)
-    return z * s, (lambda delta: delta * (s * (1 + z * (1 - s))),)
+    with np.errstate(over="ignore"):
+        a, s = _silu(z)
+    return a, (lambda delta: _through_silu(delta, z, s),)
+
+
+@fused
+def _silu(z: Array) -> tuple[Array, Array]:
+    s = 1 / (1 + np.exp(-z))
+    return z * s, s
+
+
+@fused
+def _through_silu(delta: Array, z: Array, s: Array) -> Array:
+    return delta * (s * (1 + z * (1 - s)))
 
 
 # Chebyshev series, truncated where float32 and float64 end: the coefficients of t⁰, t¹, …
@@ -131,7 +175,12 @@ def gelu(z: Array) -> Rule:
     The exact form, without the approximation by tanh. Source: Hendrycks and Gimpel 2016, section 2.
     """
     Phi, bell = _normal(z)
-    return z * Phi, (lambda delta: delta * (Phi + z * bell * (1 / math.sqrt(2 * math.pi))),)
+    return z * Phi, (lambda delta: _through_gelu(delta, z, Phi, bell),)
+
+
+@fused
+def _through_gelu(delta: Array, z: Array, Phi: Array, bell: Array) -> Array:
+    return delta * (Phi + z * bell * (1 / math.sqrt(2 * math.pi)))
 
 
 @differentiable
