@@ -128,6 +128,42 @@ def test_what_is_no_norm_is_refused(norms, message):
         plotting.delta_norms(norms)
 
 
+# confusion_matrix
+
+
+def test_the_confusion_matrix_shades_shares_of_a_row_and_writes_counts():
+    counts = np.array([[90, 10, 0], [0, 4, 0], [1, 2, 997]])
+    ax = plotting.confusion_matrix(counts, classes=["a", "b", "c"])
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(shown(ax), np.sqrt(shares))
+    written = {tuple(map(int, t.get_position()))[::-1]: t.get_text() for t in ax.texts}
+    assert written == {tuple(map(int, k)): f"{counts[tuple(k)]}" for k in np.argwhere(counts)}
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["a", "b", "c"]
+    assert (ax.get_ylabel(), ax.get_xlabel()) == ("class", "taken for")
+
+
+def test_a_class_without_samples_is_a_blank_row():
+    assert not shown(plotting.confusion_matrix([[3, 1], [0, 0]]))[1].any()
+
+
+def test_the_counts_of_many_classes_are_shaded_but_not_written():
+    assert not plotting.confusion_matrix(np.eye(21, dtype=int)).texts
+
+
+@pytest.mark.parametrize(
+    ("counts", "classes", "message"),
+    [
+        (np.ones((2, 3)), (), "a row for each class"),
+        ([[1, -1], [0, 2]], (), "none below 0"),
+        ([[0.5, 0.5], [0, 1]], (), "whole numbers"),
+        (np.eye(2), ("a",), "1 names for 2 classes"),
+    ],
+)
+def test_what_is_no_confusion_matrix_is_refused(counts, classes, message):
+    with pytest.raises(ValueError, match=message):
+        plotting.confusion_matrix(counts, classes=classes)
+
+
 # image_grid
 
 

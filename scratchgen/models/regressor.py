@@ -38,10 +38,15 @@ class Regressor(FeedForward):
         return self.outputs(x)
 
     def r_squared(self, x: Array, y: Array) -> Array:
-        """R² = 1 − Σ (μ − y)² / Σ (y − ȳ)² over all samples and targets: 1 at best, 0 for ȳ."""
+        """R² = 1 − Σ (μ − y)² / Σ (y − ȳ)² of each target, averaged over the targets.
+
+        1 at best, 0 for the mean ȳ. For a target that does not vary, 1 if it is met and else 0.
+        """
         y = y.reshape(len(y), -1)
-        error, spread = self.predict(x) - y, y - y.mean(axis=0)
-        return 1 - (error * error).sum() / (spread * spread).sum()
+        error = ((self.predict(x) - y) ** 2).sum(axis=0)
+        spread = ((y - y.mean(axis=0)) ** 2).sum(axis=0)
+        varies = y.max(axis=0) > y.min(axis=0)  # the spread of equal numbers may be rounding
+        return (1 - np.where(varies, error / np.where(varies, spread, 1), error > 0)).mean()
 
     def check_targets(self, outputs: Array, y: Array) -> None:
         """Raise ``ValueError`` unless y is as many real numbers as the network gives."""

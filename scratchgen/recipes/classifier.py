@@ -156,11 +156,16 @@ class ClassifierRecipe(Recipe):
         history: History,
         rng: Generator,
     ) -> Iterator[tuple[str, Axes]]:
-        """Accuracy over the epochs, the confusion matrix, the mistakes that it is surest of."""
-        curves = {name: y for name, y in history.curves().items() if "accuracy" in name}
-        if curves:
-            first = history[0].number
-            yield "accuracy", plotting.learning_curves(curves, ylabel="share", first_epoch=first)
+        """Costs and accuracy over the epochs, who is taken for whom, the surest mistakes."""
+        for name, unit in (("curves", self.unit), ("accuracy", "share of samples")):
+            curves = {
+                curve: values
+                for curve, values in history.curves().items()
+                if ("accuracy" in curve) == (name == "accuracy")
+            }
+            if curves:
+                first = history[0].number
+                yield name, plotting.learning_curves(curves, ylabel=unit, first_epoch=first)
         _, p, y = _predicted(model, data, rng)
         predicted = p.argmax(axis=1)
         yield "confusion", plotting.confusion_matrix(confusion_matrix(y, predicted, p.shape[1]))
@@ -194,8 +199,9 @@ class FFNNRecipe(ClassifierRecipe):
         shared = {**super().settings(data, lecture), "hidden": [100], "batch_size": 64}
         if lecture:
             return {**shared, "activation": "sigmoid", "schedule": "constant", "epochs": 20}
-        epochs = 60 if data == "digits" else 15
-        return {**shared, "activation": "relu", "schedule": f"cosine:{epochs}", "epochs": epochs}
+        epochs, lr = (60, 3e-3) if data == "digits" else (15, 1e-3)
+        schedule = {"lr": lr, "schedule": f"cosine:{epochs}", "epochs": epochs}
+        return {**shared, **schedule, "activation": "relu"}
 
     def network(
         self, settings: Mapping[str, Any], shape: tuple[int, ...], n_out: int, rng: Generator

@@ -1,0 +1,316 @@
+"""The estimators: what scikit-learn asks of them, worked cases, early stopping, schedules."""
+
+import functools
+import importlib
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import scratchgen as sg
+from scratchgen import optim
+from scratchgen.models import FeedForwardClassifier, FeedForwardRegressor
+from scratchgen.models.estimator import OPTIMIZERS, Patience
+from scratchgen.models.feed_forward import convolutional
+from scratchgen.optim.schedules import Cosine, Exponential
+
+
+@pytest.fixture
+def sklearn():
+    sklearn = pytest.importorskip(
+        "sklearn", reason="scikit-learn takes the estimators: pip install '.[test]'"
+    )
+    for part in ("datasets", "model_selection", "pipeline", "preprocessing"):
+        importlib.import_module(f"sklearn.{part}")
+    return sklearn
+
+
+def rng(seed=0):
+    return sg.generator(seed)
+
+
+def blobs(n=120, classes=3, seed=1):
+    labels = np.arange(n) % classes
+    return 3 * np.eye(classes)[labels] + rng(seed).standard_normal((n, classes)), labels
+
+
+XOR = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+
+
+# Worked cases
+
+
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "relu"])
+def test_xor_is_learned(activation):
+    xor = FeedForwardClassifier((16,), activation, lr=0.05, epochs=400).fit(XOR, [0, 1, 1, 0])
+    assert xor.predict(XOR).tolist() == [0, 1, 1, 0]
+    assert xor.predict_proba(XOR).max(axis=1).min() > 0.9
+
+
+def test_without_a_hidden_layer_xor_is_not_learned():
+    line = FeedForwardClassifier((), lr=0.05, epochs=400).fit(XOR, [0, 1, 1, 0])
+    assert line.score(XOR, [0, 1, 1, 0]) <= 0.75
+
+
+def test_breast_cancer_is_recognised(sklearn):
+    X, y = sklearn.datasets.load_breast_cancer(return_X_y=True)
+    train, test, y_train, y_test = sklearn.model_selection.train_test_split(
+        X, y, test_size=0.3, random_state=0, stratify=y
+    )
+    pipeline = sklearn.pipeline.make_pipeline(
+        sklearn.preprocessing.StandardScaler(),
+        FeedForwardClassifier((30,), l2=1e-3, epochs=60),
+    )
+    assert pipeline.fit(train, y_train).score(test, y_test) >= 0.95
+
+
+def test_digits_are_recognised():
+    X, y = sg.datasets.digits("train")
+    network = FeedForwardClassifier((100,), lr=3e-3, schedule=Cosine(60), epochs=60).fit(X, y)
+    assert network.score(*sg.datasets.digits("test")) >= 0.96
+
+
+def test_digits_are_recognised_by_convolutions_from_images_and_from_rows():
+    X, y = sg.datasets.digits("train")
+    test, expected = sg.datasets.digits("test")
+    small = functools.partial(convolutional, channels=(8, 16), hidden=32, dropout=0.0)
+    settings = {"network": small, "lr": 3e-3, "epochs": 15, "batch_size": 32}
+    images = FeedForwardClassifier(**settings).fit(X, y)
+    rows = FeedForwardClassifier(**settings).fit(X.reshape(-1, 64), y)
+    assert images.score(test, expected) >= 0.95
+    np.testing.assert_allclose(
+        rows.predict_proba(test.reshape(-1, 64)), images.predict_proba(test), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_lowers_the_cost(name):
+    X, y = blobs()
+    lr = {"sgd": 0.1, "momentum": 0.05}.get(name)
+    history = FeedForwardClassifier((8,), "tanh", optimizer=name, lr=lr, epochs=30).fit(X, y)
+    costs = history.history_.curves()["cost"]
+    assert costs[-1] < 0.8 * costs[0]
+
+
+def test_l_bfgs_takes_all_samples_at_once_and_refuses_parts():
+    X, y = blobs()
+    FeedForwardClassifier((4,), "tanh", optimizer="lbfgs", epochs=2, batch_size=120).fit(X, y)
+    with pytest.raises(ValueError, match="all 120 samples"):
+        FeedForwardClassifier((4,), optimizer="lbfgs", batch_size=50).fit(X, y)
+
+
+# scikit-learn
+
+
+def test_the_library_imports_without_scikit_learn():
+    code = "import sys, scratchgen; sys.exit('sklearn' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("kind", [FeedForwardClassifier, FeedForwardRegressor])
+def test_settings_come_back_as_they_were_given(kind):
+    hidden, schedule = [4, 5], Cosine(3)
+    estimator = kind(hidden, schedule=schedule, lr=0.1)
+    settings = estimator.get_params()
+    assert settings["hidden"] is hidden
+    assert settings["schedule"] is schedule
+    assert kind(**settings).get_params() == settings
+    assert estimator.set_params(lr=0.2, epochs=7) is estimator
+    assert (estimator.lr, estimator.epochs) == (0.2, 7)
+    assert repr(kind((5,), lr=0.1)) == f"{kind.__name__}(hidden=(5,), lr=0.1)"
+    with pytest.raises(ValueError, match=r"no setting depth: it has hidden, activation"):
+        estimator.set_params(depth=3)
+
+
+@pytest.mark.parametrize("kind", [FeedForwardClassifier, FeedForwardRegressor])
+def test_a_clone_has_the_settings_and_nothing_learned(sklearn, kind):
+    X, y = blobs()
+    fitted = kind((4,), epochs=2, schedule=Cosine(2)).fit(X, y)
+    twin = sklearn.base.clone(fitted)
+    assert twin.get_params() == fitted.get_params()
+    assert not hasattr(twin, "model_")
+    with pytest.raises(sklearn.exceptions.NotFittedError):
+        twin.predict(X)
+
+
+def test_a_pipeline_a_grid_and_cross_validation_take_the_classifier(sklearn):
+    X, y = blobs()
+    names = np.array(["red", "green", "blue"])[y]
+    pipeline = sklearn.pipeline.Pipeline(
+        [
+            ("scale", sklearn.preprocessing.StandardScaler()),
+            ("net", FeedForwardClassifier((8,), lr=1e-2, epochs=15)),
+        ]
+    )
+    assert sklearn.model_selection.cross_val_score(pipeline, X, names, cv=3).min() > 0.8
+    grid = sklearn.model_selection.GridSearchCV(
+        pipeline, {"net__hidden": [(), (8,)], "net__lr": [1e-4, 1e-2]}, cv=3
+    ).fit(X, names)
+    assert grid.best_params_["net__lr"] == 1e-2
+    assert list(grid.classes_) == ["blue", "green", "red"]
+    scores = sklearn.model_selection.cross_val_score(
+        pipeline, X, names, cv=3, scoring="neg_log_loss"
+    )
+    assert scores.min() > -1
+
+
+def test_a_grid_takes_the_regressor(sklearn):
+    X = rng(1).standard_normal((60, 2))
+    grid = sklearn.model_selection.GridSearchCV(
+        FeedForwardRegressor((8,), "tanh", optimizer="lbfgs", epochs=40), {"l2": [1e-4, 10.0]}, cv=3
+    ).fit(X, X[:, 0] - X[:, 1])
+    assert grid.best_params_ == {"l2": 1e-4}
+    assert grid.best_score_ > 0.9
+
+
+def test_scikit_learn_knows_which_is_which(sklearn):
+    assert sklearn.base.is_classifier(FeedForwardClassifier())
+    assert sklearn.base.is_regressor(FeedForwardRegressor())
+
+
+def test_scores_are_those_of_scikit_learn(sklearn):
+    from sklearn.metrics import accuracy_score, confusion_matrix, r2_score
+
+    X, y = blobs()
+    net = FeedForwardClassifier((4,), epochs=2).fit(X, y)
+    assert net.score(X, y) == pytest.approx(accuracy_score(y, net.predict(X)))
+    counts = sg.models.classifier.confusion_matrix(y, net.predict(X), 3)
+    np.testing.assert_array_equal(counts, confusion_matrix(y, net.predict(X)))
+    line = FeedForwardRegressor((4,), epochs=2).fit(X, X[:, 0])
+    assert line.score(X, X[:, 0]) == pytest.approx(r2_score(X[:, 0], line.predict(X)), rel=1e-4)
+    both = FeedForwardRegressor((4,), epochs=2).fit(X, X * [1, 5, 9])
+    expected = r2_score(X * [1, 5, 9], both.predict(X))
+    assert both.score(X, X * [1, 5, 9]) == pytest.approx(expected, rel=1e-4)
+
+
+# Labels, samples, settings
+
+
+@pytest.mark.parametrize(
+    "labels", [["b", "a", "c"], [10, -3, 7], [2.0, 1.0, 3.0]], ids=["str", "int", "float"]
+)
+def test_labels_of_any_kind_come_back(labels):
+    X, y = blobs()
+    names = np.array(labels)[y]
+    net = FeedForwardClassifier((8,), lr=1e-2, epochs=20).fit(X, names)
+    assert list(net.classes_) == sorted(labels)
+    assert net.score(X, names) > 0.9
+    np.testing.assert_array_equal(net.predict(X), net.classes_[net.predict_proba(X).argmax(axis=1)])
+
+
+def test_two_classes_have_one_logit():
+    X, y = blobs(classes=2)
+    net = FeedForwardClassifier((8,), lr=1e-2, epochs=20).fit(X, np.array([True, False])[y])
+    assert net.model_.parameters()[-1].shape == (1,)
+    assert net.predict_proba(X).shape == (120, 2)
+    assert net.score(X, np.array([True, False])[y]) > 0.9
+
+
+def test_the_same_seed_gives_the_same_network_and_another_one_another():
+    X, y = blobs()
+    a, b, c = (FeedForwardClassifier((4,), epochs=3, seed=s).fit(X, y) for s in (0, 0, 1))
+    np.testing.assert_array_equal(a.predict_proba(X), b.predict_proba(X))
+    assert np.abs(a.predict_proba(X) - c.predict_proba(X)).max() > 1e-3
+
+
+def test_a_pickled_estimator_predicts_the_same():
+    X, y = blobs()
+    net = FeedForwardClassifier((4,), epochs=3, schedule=Cosine(3)).fit(X, y)
+    again = pickle.loads(pickle.dumps(net))
+    np.testing.assert_array_equal(again.predict_proba(X), net.predict_proba(X))
+
+
+def test_an_estimator_on_the_device_predicts_on_the_host(device):
+    X, y = blobs()
+    early = {"early_stopping": True, "validation_fraction": 0.2}
+    net = FeedForwardClassifier((4,), epochs=2, device=device, **early).fit(X, y)
+    assert type(net.predict(X)) is type(net.predict_proba(X)) is np.ndarray
+    assert 0 <= net.score(X, y) <= 1
+
+
+@pytest.mark.parametrize(
+    ("fit", "message"),
+    [
+        (lambda X, y: FeedForwardClassifier().fit(X[:, 0], y), "Reshape your data"),
+        (lambda X, y: FeedForwardClassifier().fit(X, y[:-1]), "120 samples X, but 119 targets"),
+        (lambda X, y: FeedForwardClassifier().fit(X, y[:, None]), "one label for each sample"),
+        (lambda X, y: FeedForwardClassifier().fit(X, 0 * y), "holds one class"),
+        (lambda X, y: FeedForwardClassifier().fit(X, y + 0.5), "Unknown label type"),
+        (lambda X, y: FeedForwardClassifier().fit(X * np.nan, y), "NaN or infinity"),
+        (lambda X, y: FeedForwardClassifier(activation="relux").fit(X, y), "sigmoid, tanh, relu"),
+        (lambda X, y: FeedForwardClassifier(optimizer="adamm").fit(X, y), "sgd, momentum, adagrad"),
+        (lambda X, y: FeedForwardClassifier(optimizer="sgd").fit(X, y), "give lr"),
+        (lambda X, y: FeedForwardClassifier(l2=-1).fit(X, y), "l2"),
+        (lambda X, y: FeedForwardClassifier().predict(X), "is not fitted"),
+        (lambda X, y: FeedForwardClassifier((2,), epochs=1).fit(X, y).predict(X[:, :2]),
+         "is expecting 3 features"),
+        (lambda X, y: FeedForwardClassifier((2,), epochs=1).fit(X, y).score(X, y + 1),
+         "were not met in fit"),
+        (lambda X, y: FeedForwardClassifier(early_stopping=True, validation_fraction=0).fit(X, y),
+         "validation_fraction"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_learned_is_refused_with_what_to_do(fit, message):
+    with pytest.raises(ValueError, match=message):
+        fit(*blobs())
+
+
+# Schedules and early stopping
+
+
+def test_the_schedule_sets_the_rate_of_every_epoch():
+    rates = []
+
+    class Recorded(optim.SGD):
+        def apply(self, gradients):
+            rates.append(self.lr)
+            super().apply(gradients)
+
+    X, y = blobs()
+    FeedForwardClassifier(
+        (4,), optimizer=functools.partial(Recorded, lr=1.0), lr=0.5,
+        schedule=Exponential(0.5), epochs=4, batch_size=120,
+    ).fit(X, y)  # fmt: skip
+    assert rates == pytest.approx([0.5, 0.25, 0.125, 0.0625])
+
+
+def test_the_validation_is_scored_after_each_epoch():
+    X, y = blobs()
+    held_out = blobs(seed=5)
+    net = FeedForwardClassifier((8,), epochs=5).fit(X, y, validation=held_out)
+    curves = net.history_.curves()
+    assert len(curves["validation cost"]) == len(curves["validation accuracy"]) == 5
+    assert curves["validation accuracy"][-1] == pytest.approx(net.score(*held_out))
+    assert net.best_epoch_ == 5
+
+
+def test_early_stopping_ends_after_its_patience_and_restores_the_best_weights():
+    X = rng(1).standard_normal((60, 5))
+    y = rng(2).integers(0, 2, 60)  # nothing but noise: what is held out gets worse
+    held_out = rng(3).standard_normal((200, 5)), rng(4).integers(0, 2, 200)
+    net = FeedForwardClassifier((50,), lr=1e-2, epochs=500, early_stopping=True, patience=4)
+    net.fit(X, y, validation=held_out)
+    costs = net.history_.curves()["validation cost"]
+    assert net.best_epoch_ == int(np.argmin(costs)) + 1
+    assert len(costs) == net.best_epoch_ + 4 < 500
+    restored = net.model_.data_cost(held_out[0].astype(np.float32), held_out[1])
+    assert restored == pytest.approx(min(costs), rel=1e-6)
+
+
+def test_what_is_held_out_is_spread_over_the_classes_and_not_trained_on():
+    y = np.repeat([0, 1, 2], [100, 40, 20])
+    net = FeedForwardClassifier(validation_fraction=0.25)
+    chosen = net._held_out(y, rng())
+    np.testing.assert_array_equal(np.bincount(y[chosen]), [25, 10, 5])
+    assert (net._held_out(y, rng(1)) != chosen).any()
+
+
+def test_patience_counts_from_the_lowest_cost():
+    model = FeedForwardClassifier((2,), epochs=1).fit(*blobs()).model_
+    patience = Patience(2)
+    costs = [3.0, 2.0, 2.5, 1.0, 1.0, 1.5]
+    over = [patience.is_over(model, cost, epoch) for epoch, cost in enumerate(costs, 1)]
+    assert over == [False, False, False, False, False, True]
+    assert (patience.lowest, patience.best_epoch) == (1.0, 4)
