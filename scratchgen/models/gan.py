@@ -209,23 +209,23 @@ def dense(
     rng: Generator,
     dropout: float = 0.5,
     n_layers: int = 1,
+    slope: float = 0.01,
 ) -> GAN:
     """G: ``n_latent``–H–…–H–D, tanh at its end; D: D–H–…–H–1, its hidden layers without bias.
 
-    LeakyReLU of slope 0.01 after each of the ``n_layers`` hidden layers, and in D a dropout of its
-    own after that: in the notes' code those of several layers bear one name, and all but the first
-    are lost.
+    LeakyReLU after each of the ``n_layers`` hidden layers, and in D a dropout of its own after it: in
+    the notes' code those of several layers bear one name, and all but the first are lost.
     """
     if n_layers < 1:
         raise ValueError(f"n_layers is at least 1, got {n_layers}")
     of_G: list[nn.Network] = []
     of_D: list[nn.Network] = []
     for k in range(n_layers):
-        of_G += [nn.Linear(n_hidden if k else n_latent, n_hidden, rng=rng), nn.LeakyReLU()]
+        of_G += [nn.Linear(n_hidden if k else n_latent, n_hidden, rng=rng), nn.LeakyReLU(slope)]
     of_G += [nn.Linear(n_hidden, n_visible, rng=rng), nn.Tanh()]
     for k in range(n_layers):
         of_D += [nn.Linear(n_hidden if k else n_visible, n_hidden, bias=False, rng=rng)]
-        of_D += [nn.LeakyReLU(), nn.Dropout(dropout)]
+        of_D += [nn.LeakyReLU(slope), nn.Dropout(dropout)]
     of_D += [nn.Linear(n_hidden, 1, rng=rng)]
     return GAN(nn.Sequential(*of_G), nn.Sequential(*of_D), n_latent)
 

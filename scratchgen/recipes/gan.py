@@ -33,6 +33,7 @@ class GANRecipe(Recipe):
         add = parser.add_argument
         add("--hidden", type=int, help="units of each hidden layer of either network")
         add("--layers", type=int, help="hidden layers of either network")
+        add("--slope", type=float, help="of their LeakyReLU, below 0")
         add("--latent", type=int, help="dimensions of the noise")
         add("--noise", choices=["uniform", "normal"])
         add("--dropout", type=float, help="share of D's hidden units that are dropped")
@@ -47,10 +48,11 @@ class GANRecipe(Recipe):
         )
 
     def settings(self, data: str, lecture: bool) -> dict[str, Any]:
-        """Those of the notes; on the small digits, more units and more epochs."""
+        """Those of the notes; on the small digits, larger networks and more epochs."""
         notes = {
             "hidden": 100,
             "layers": 1,
+            "slope": 0.01,
             "latent": 20,
             "noise": "uniform",
             "dropout": 0.5,
@@ -64,7 +66,18 @@ class GANRecipe(Recipe):
         }
         if lecture or data != "digits":
             return notes
-        return {**notes, "hidden": 256, "beta1": 0.5, "epochs": 600, "lr": 5e-4}
+        return {
+            **notes,
+            "hidden": 256,
+            "layers": 2,
+            "slope": 0.2,  # and β₁ = ½: Radford et al. 2016, section 3
+            "noise": "normal",
+            "dropout": 0.4,
+            "beta1": 0.5,
+            "epochs": 600,
+            "batch_size": 32,
+            "lr": 2e-4,
+        }
 
     def build(self, settings: Mapping[str, Any], data: Data, rng: Generator) -> gan.GAN:
         """The model, for as many numbers as a sample has."""
@@ -81,6 +94,7 @@ class GANRecipe(Recipe):
             rng,
             settings["dropout"],
             settings["layers"],
+            settings["slope"],
         )
         return gan.GAN(
             networks.generator,
