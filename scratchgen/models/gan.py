@@ -213,7 +213,7 @@ def dense(
 ) -> GAN:
     """G: ``n_latent``–H–…–H–D, tanh at its end; D: D–H–…–H–1, its hidden layers without bias.
 
-    LeakyReLU after each of the ``n_layers`` hidden layers, and in D a dropout of its own after it: in
+    After each of the ``n_layers`` hidden layers stands a LeakyReLU, and in D a dropout of its own: in
     the notes' code those of several layers bear one name, and all but the first are lost.
     """
     if n_layers < 1:
