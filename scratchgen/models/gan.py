@@ -213,8 +213,8 @@ def dense(
 ) -> GAN:
     """G: ``n_latent``–H–…–H–D, tanh at its end; D: D–H–…–H–1, its hidden layers without bias.
 
-    After each of the ``n_layers`` hidden layers stands a LeakyReLU, and in D a dropout of its own: in
-    the notes' code those of several layers bear one name, and all but the first are lost.
+    After each of the ``n_layers`` hidden layers stands a LeakyReLU, and in D a dropout of its own;
+    in the notes' code those of several layers bear one name, and all but the first are lost.
     """
     if n_layers < 1:
         raise ValueError(f"n_layers is at least 1, got {n_layers}")
