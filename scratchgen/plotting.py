@@ -124,6 +124,35 @@ def delta_norms(norms: Mapping[str, float], ax: Axes | None = None) -> Axes:
     return ax
 
 
+def noise_schedule(beta: ArrayLike, ax: Axes | None = None) -> Axes:
+    """β_t, ᾱ_t = ∏ (1 − β) up to t, and ᾱ_t/(1 − ᾱ_t), signal to noise, on a logarithmic axis.
+
+    ``beta``: (T,) between 0 and 1. What is left at the end stands in the legend: with it sampling
+    begins, as if it were nothing.
+    """
+    y = _numbers("beta", beta)
+    if y.ndim != 1 or y.min() <= 0 or y.max() >= 1:
+        raise ValueError(
+            f"beta is of shape {y.shape}, from {y.min():g} to {y.max():g}, expected (T,) with "
+            "0 < β < 1: pass the variances of the steps"
+        )
+    alpha_bar = np.cumprod(1 - y)
+    if ax is None:
+        ax = _new_axes(5.6, 3.5)
+    marker = "o" if len(y) <= 20 else ""
+    for values, name in (
+        (y, r"$\beta_t$"),
+        (alpha_bar, rf"$\bar\alpha_t$, {alpha_bar[-1]:.3g} at the end"),
+        (alpha_bar / (1 - alpha_bar), r"$\bar\alpha_t/(1 - \bar\alpha_t)$"),
+    ):
+        ax.plot(np.arange(len(y)), values, label=name, linewidth=1.6, marker=marker, markersize=4)
+    ax.set_yscale("log")
+    ax.set_xlabel("t")
+    _open_frame(ax)
+    ax.legend(frameon=False)
+    return ax
+
+
 def image_grid(
     images: ArrayLike,
     ax: Axes | None = None,

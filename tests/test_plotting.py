@@ -164,6 +164,27 @@ def test_what_is_no_confusion_matrix_is_refused(counts, classes, message):
         plotting.confusion_matrix(counts, classes=classes)
 
 
+# noise_schedule
+
+
+@pytest.mark.parametrize("T", [1, 10, 300])
+def test_a_noise_schedule_shows_beta_the_signal_that_is_left_and_signal_to_noise(T):
+    beta = np.linspace(1e-4, 0.02, T)
+    ax = plotting.noise_schedule(beta)
+    left = np.cumprod(1 - beta)
+    for line, expected in zip(ax.lines, (beta, left, left / (1 - left)), strict=True):
+        np.testing.assert_array_equal(line.get_xdata(), np.arange(T))
+        np.testing.assert_allclose(line.get_ydata(), expected, rtol=1e-12)
+    assert ax.get_yscale() == "log"
+    assert f"{left[-1]:.3g} at the end" in ax.get_legend().get_texts()[1].get_text()
+
+
+@pytest.mark.parametrize("beta", [[0.0, 0.1], [0.1, 1.0], [[0.1], [0.2]]], ids=str)
+def test_a_schedule_that_is_no_list_of_variances_below_1_is_refused(beta):
+    with pytest.raises(ValueError, match="0 < β < 1"):
+        plotting.noise_schedule(beta)
+
+
 # image_grid
 
 

@@ -66,8 +66,8 @@ class DDPM(nn.Network):
     - ``variance``: σ_t² = β_t (``"beta"``), right for data that are N(0, I), or σ_t² = β̃_t
       (``"posterior"``), right for data of one point; the truth lies between (Ho et al. 2020, 3.2);
     - ``clip``: the range that x̂₀ is clipped to, as ``(-1, 1)``, in each step back; or ``None``;
-    - ``ema`` m: sampling uses the average θ̄ ← m θ̄ + (1 − m) θ of the weights, which begins at the
-      initial weights and moves after each step; with 0 the weights themselves.
+    - ``ema`` m: sampling uses θ̄ = Σ mᵏ⁻ⁱ θᵢ / Σ mᵏ⁻ⁱ, the moving average of the weights of all
+      steps i = 0 … k so far, where the initial ones are weighed as others are; with 0, the weights.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class DDPM(nn.Network):
         if ema:
             if not self.parameters():
                 raise ValueError("ema averages parameters, and the network has none")
-            self.buffers, self.average = ("average",), _flat(self.parameters())
+            self.buffers, self.average = ("average",), (1 - ema) * self._theta()
             places, start = {}, 0
             for p in self.parameters():
                 places[p] = slice(start, start + p.size)
@@ -142,9 +142,13 @@ class DDPM(nn.Network):
 
         Source: Ho et al. 2020, eq. 14. ``rng`` is for a network with dropout.
         """
+        return self.errors(x0, t, noise, rng).mean()
+
+    def errors(self, x0: Array, t: Any, noise: Array, rng: Generator | None = None) -> Any:
+        """The mean of (ε̂(x_t, t/T) − ε)² over the entries of each sample, (n,)."""
         t = self._times(t, x0)
         predicted = self._predict(self.q_sample(x0, t, noise), t, rng)
-        return ops.squared_error(predicted, noise).mean() * (2 / math.prod(x0.shape[1:]))
+        return ops.squared_error(predicted, noise) * (2 / math.prod(x0.shape[1:]))
 
     def predict(self, xt: Array, t: Any) -> tuple[Array, Array]:
         """x̂₀ = (x_t − √(1 − ᾱ_t) ε̂)/√ᾱ_t, clipped if that was chosen, and the ε̂ that it leaves."""
@@ -261,10 +265,8 @@ class DDPM(nn.Network):
         noise = rng.standard_normal(x.shape, dtype=x.dtype)
         yield self.loss(x, t, noise, rng)
         if self.ema:
-            theta = _flat(self.parameters())
-            theta *= 1 - self.ema
             self.average *= self.ema
-            self.average += theta
+            self.average += (1 - self.ema) * self._theta()
         return {}
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
@@ -278,7 +280,7 @@ class DDPM(nn.Network):
         for name, place, shape in self._layout:
             *path, last = name.split(".")
             holder = functools.reduce(getattr, path, twin.network)
-            setattr(holder, last, self.average[place].reshape(shape))
+            setattr(holder, last, (self.average[place] / self.average[-1]).reshape(shape))
         return twin
 
     def prior_kl(self, x0: Array) -> Array:
@@ -352,6 +354,11 @@ class DDPM(nn.Network):
                 stacklevel=3,
             )
 
+    def _theta(self) -> Array:
+        """All parameters in a row, then 1: averaged with them, it is what the weights add up to."""
+        flat = [p.data.reshape(-1) for p in self.parameters()]
+        return np.concatenate([*flat, np.ones_like(flat[0][:1])])
+
     def _predict(self, xt: Any, t: Any, rng: Generator | None = None) -> Any:
         """ε̂(x_t, t/T), as the network says it."""
         like = xt.data if isinstance(xt, Tensor) else xt
@@ -419,10 +426,6 @@ def _exactly(table: Array, t: Any, like: Array) -> Array:
 def _at(table: Array, t: Any, like: Array) -> Array:
     """table[t] in the precision of ``like``."""
     return _exactly(table, t, like).astype(like.dtype)
-
-
-def _flat(parameters: Sequence[Tensor]) -> Array:
-    return np.concatenate([p.data.reshape(-1) for p in parameters])
 
 
 def _positions(network: Any) -> list[str]:

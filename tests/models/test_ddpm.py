@@ -575,26 +575,38 @@ def test_the_networks_here_are_wide_enough(network):
 # The average of the weights
 
 
+def flat(model):
+    return np.concatenate([p.data.reshape(-1) for p in model.parameters()])
+
+
 def trained(model, x, steps, seed=1):
     (adam,), source = model.default_optimizers(), rng(seed)
-    states = [ddpm._flat(model.parameters())]
+    states = [flat(model)]
     for _ in range(steps):
         losses = model.losses(x, source)
         adam.step(sg.gradient(next(losses), adam.parameters))
         assert next(losses, None) is None
-        states.append(ddpm._flat(model.parameters()))
+        states.append(flat(model))
     return states
 
 
 @pytest.mark.parametrize("ema", [0.5, 0.99])
-def test_the_average_after_k_steps_is_its_geometric_sum(ema):
+def test_the_average_after_k_steps_is_that_of_all_weights_so_far_by_powers_of_m(ema):
     model = DDPM(linear_network(), (3,), 10, ema=ema)
     states = trained(model, rng(2).standard_normal((8, 3)), 6)
-    expected = ema**6 * states[0]
-    for k, theta in enumerate(states[1:], 1):
-        expected = expected + (1 - ema) * ema ** (6 - k) * theta
-    np.testing.assert_allclose(model.average, expected, rtol=1e-12)
+    weights = [ema ** (6 - k) for k in range(7)]
+    frozen = model.frozen()
+    average = np.concatenate([frozen.network.map.weight.reshape(-1), frozen.network.map.bias])
+    np.testing.assert_allclose(average, np.average(states, axis=0, weights=weights), rtol=1e-12)
     assert not np.allclose(states[0], states[-1])
+
+
+def test_before_the_first_step_the_average_is_the_initial_weights():
+    x = rng(2).standard_normal((8, 3))
+    plain, averaged = (DDPM(linear_network(), (3,), 10, ema=ema) for ema in (0, 0.999))
+    expected = plain.sample(4, rng(3))
+    np.testing.assert_allclose(averaged.sample(4, rng(3)), expected, rtol=1e-9)
+    np.testing.assert_array_equal(averaged.loss(x, 3, x).data, plain.loss(x, 3, x).data)
 
 
 def test_samples_and_the_frozen_model_take_the_average_and_training_the_weights():
@@ -605,7 +617,7 @@ def test_samples_and_the_frozen_model_take_the_average_and_training_the_weights(
     plain.load_state_dict({k: v for k, v in model.state_dict().items() if k != "average"})
     assert not np.allclose(model.sample(4, rng(3)), plain.sample(4, rng(3)))
     np.testing.assert_array_equal(model.loss(x, 3, x).data, plain.loss(x, 3, x).data)
-    weight, bias = np.split(model.average, [12])
+    weight, bias = np.split(model.average[:-1] / model.average[-1], [12])
     plain.load_state_dict({"map.weight": weight.reshape(3, 4), "map.bias": bias})
     np.testing.assert_array_equal(model.sample(4, rng(3)), plain.sample(4, rng(3)))
     np.testing.assert_array_equal(model.p_sample(x, 3, x), plain.p_sample(x, 3, x))

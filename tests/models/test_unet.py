@@ -1,0 +1,133 @@
+"""The networks that predict noise: what they compute, and that every gradient of theirs agrees."""
+
+import numpy as np
+import pytest
+
+import scratchgen as sg
+from scratchgen import nn
+from scratchgen import operations as ops
+from scratchgen.models import PlainDenoiser, UNet, unet
+
+networks = pytest.mark.parametrize("network", [PlainDenoiser, UNet])
+
+
+def rng(seed=0):
+    return sg.generator(seed)
+
+
+def tiny(seed=0):
+    return UNet(1, width=4, groups=2, rng=rng(seed)).astype(np.float64)
+
+
+class AtTwoTimes(nn.Network):
+    """A network at times that are no inputs, as nothing is differentiated by them."""
+
+    def __init__(self, net):
+        self.net = net
+
+    def __call__(self, x, rng=None):
+        return self.net(x, np.array([0.2, 0.7]))
+
+
+@networks
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 4, 12), (1, 28, 28)])
+def test_as_many_numbers_come_out_as_go_in(network, shape):
+    x = rng(1).standard_normal((2, *shape), dtype=np.float32)
+    out = network(shape[0], rng=rng())(x, np.array([0.1, 0.9], np.float32))
+    assert (out.shape, out.dtype) == (x.shape, np.float32)
+
+
+@networks
+def test_samples_do_not_see_each_other(network):
+    net = network(1, rng=rng()).astype(np.float64)
+    x, t = rng(1).standard_normal((3, 1, 8, 8)), np.array([0.0, 0.3, 0.99])
+    together = net(x, t).data
+    for k in range(3):
+        np.testing.assert_allclose(net(x[k : k + 1], t[k : k + 1]).data[0], together[k], rtol=1e-9)
+
+
+@networks
+def test_the_time_matters(network):
+    net, x = network(1, rng=rng()), rng(1).standard_normal((1, 1, 8, 8), dtype=np.float32)
+    first, last = (net(x, np.array([t], np.float32)).data for t in (0.0, 0.99))
+    assert np.abs(first - last).max() > 1e-3
+
+
+@networks
+def test_every_gradient_of_the_network_agrees(network):
+    net = tiny() if network is UNet else PlainDenoiser(1, rng=rng()).astype(np.float64)
+    report = sg.check_network(AtTwoTimes(net), rng(1).standard_normal((2, 1, 4, 4)))
+    assert report.ok, str(report)
+
+
+def test_the_notes_network_is_its_equations():
+    net = PlainDenoiser(2, rng=rng()).astype(np.float64).frozen()
+    x, t = rng(1).standard_normal((3, 2, 5, 5)), np.array([0.1, 0.5, 0.9])
+    h = np.maximum(ops.conv2d(x, net.enc1.weight, net.enc1.bias, padding=1), 0)
+    h = np.maximum(ops.conv2d(h, net.enc2.weight, net.enc2.bias, padding=1), 0)
+    first, _, second = net.time_mlp.layers
+    e = np.maximum(t[:, None] @ first.weight.T + first.bias, 0) @ second.weight.T + second.bias
+    h = h + e[:, :, None, None]  # after the ReLU, before the next layer
+    h = np.maximum(ops.conv_transpose2d(h, net.dec1.weight, net.dec1.bias, padding=1), 0)
+    expected = ops.conv_transpose2d(h, net.dec2.weight, net.dec2.bias, padding=1)
+    np.testing.assert_allclose(net(x, t), expected, rtol=1e-10)
+
+
+def test_the_notes_network_sees_9_by_9_pixels_and_a_u_net_the_whole_image():
+    def reach(net):
+        x = sg.Tensor(rng(1).standard_normal((1, 1, 28, 28)))
+        delta = np.zeros((1, 1, 28, 28))
+        delta[0, 0, 14, 14] = 1
+        (gradient,) = sg.gradient(net(x, np.array([0.5])), [x], delta=delta)
+        rows, columns = np.nonzero(gradient[0, 0])
+        return int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
+
+    assert reach(PlainDenoiser(1, rng=rng()).astype(np.float64)) == (9, 9)
+    assert reach(tiny()) == (28, 28)
+
+
+def test_a_linear_layer_as_images_of_one_pixel_is_the_linear_layer():
+    layer = unet.OnePixel(5, 3, rng=rng()).astype(np.float64)
+    same = nn.Linear(5, 3, rng=rng()).astype(np.float64)
+    x, delta = sg.Tensor(rng(1).standard_normal((4, 5))), rng(2).standard_normal((4, 3))
+    np.testing.assert_allclose(layer(x).data, same(x).data, rtol=1e-12)
+    ours = sg.gradient(layer(x), [x, *layer.parameters()], delta=delta)
+    expected = sg.gradient(same(x), [x, *same.parameters()], delta=delta)
+    for a, b in zip(ours, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10)
+    assert [*layer.state_dict()] == ["weight", "bias"]
+
+
+def test_the_embedding_is_sines_and_cosines_of_a_thousand_t():
+    time = np.array([0.0, 0.25, 0.999])
+    expected = [
+        [*np.sin(1000 * t * omega), *np.cos(1000 * t * omega)]
+        for t in time
+        for omega in [np.array([1, 1e-2, 1e-4])]
+    ]
+    np.testing.assert_allclose(unet.sinusoidal(time, 6), expected, atol=1e-12)
+    near = unet.sinusoidal(np.arange(300) / 300, 32)
+    distance = np.linalg.norm(near[:, None] - near[None], axis=2) + 10 * np.eye(300)
+    assert distance.min() > 0.1  # no two of 300 times are alike
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 6, 8), (1, 1, 8, 7), (1, 64)])
+def test_sizes_that_cannot_be_halved_twice_are_refused(shape):
+    with pytest.raises(ValueError, match="multiples of 4, got"):
+        tiny()(np.ones(shape), np.ones(1))
+
+
+def test_the_u_net_runs_on_the_device_without_a_transfer(device):
+    from tests import strict
+
+    net = UNet(1, width=8, rng=sg.generator(0, device))
+    x = sg.generator(1, device).standard_normal((2, 1, 8, 8), dtype=np.float32)
+    time = sg.generator(2, device).random(2, dtype=np.float32)
+    before = strict.transfers
+    out = net(x, time)
+    sg.gradient(out.sum(), net.parameters())
+    assert strict.transfers == before
+    host = UNet(1, width=8, rng=rng())
+    host.load_state_dict({k: sg.to_host(v) for k, v in net.state_dict().items()})
+    expected = host(sg.to_host(x), sg.to_host(time)).data
+    np.testing.assert_allclose(sg.to_host(out.data), expected, rtol=1e-3, atol=1e-5)
