@@ -1,9 +1,10 @@
 """Models, from classifiers to generative ones: each file reads like its section of the notes."""
 
-from . import classifier, ddpm, estimator, feed_forward, gan, regressor, unet, vae
+from . import classifier, ddpm, estimator, feed_forward, gan, rbm, regressor, unet, vae
 from .classifier import Classifier, FeedForwardClassifier
 from .ddpm import DDPM
 from .gan import GAN
+from .rbm import RBM
 from .regressor import FeedForwardRegressor, Regressor
 from .unet import PlainDenoiser, UNet
 from .vae import VAE
@@ -11,6 +12,7 @@ from .vae import VAE
 __all__ = [
     "DDPM",
     "GAN",
+    "RBM",
     "VAE",
     "Classifier",
     "FeedForwardClassifier",
@@ -23,6 +25,7 @@ __all__ = [
     "estimator",
     "feed_forward",
     "gan",
+    "rbm",
     "regressor",
     "unet",
     "vae",

@@ -1,0 +1,66 @@
+r"""Annealed importance sampling: the normalisation of a distribution, with its standard error.
+
+From f₀, whose normalisation Z₀ is known and which can be drawn from, a path f_β leads to the f₁ in
+question, here the geometric one, f_β = f₀^(1 − β) f₁^β. Start with x ~ f₀/Z₀ and go along
+0 = β₀ < β₁ < … < β_K = 1: at each β, weigh, then move by a chain that leaves f_β as it is. With
+
+    log w = Σₖ [log f_βₖ(x) − log f_βₖ₋₁(x)],        E[w] = Z₁ / Z₀,
+
+however short the chains are. Their length, and the number of temperatures, decide the variance of w
+alone: w is an importance weight on the paths. Logarithms of its mean are low by half the variance
+of w / E[w] over the number of chains, on average.
+
+Source: Neal 2001, arXiv:physics/9803008, section 2; Salakhutdinov and Murray 2008 for an RBM.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from ..backend import Array, to_host
+
+X = TypeVar("X")
+
+
+def annealed_importance_sampling(
+    x: X,
+    betas: Sequence[float],
+    log_ratio: Callable[[X, float, float], Array],
+    transition: Callable[[X, float], X],
+) -> Array:
+    """log w = Σₖ log f_βₖ(x) / f_βₖ₋₁(x) of each chain, (n,), in float64.
+
+    ``x``: draws from f₀, whatever the two functions take for the state of n chains;
+    ``log_ratio(x, β, β′)`` is log f_β′(x) − log f_β(x), (n,); ``transition(x, β)`` moves by a chain
+    that leaves f_β as it is. ``betas`` rise from 0 to 1, both included.
+    """
+    rises = all(low < high for low, high in itertools.pairwise(betas))
+    if len(betas) < 2 or betas[0] != 0 or betas[-1] != 1 or not rises:
+        raise ValueError(f"betas rise from 0 to 1, got {list(betas)[:5]} … of {len(betas)}")
+    log_w = log_ratio(x, betas[0], betas[1]).astype(np.float64)
+    for beta, following in itertools.pairwise(betas[1:]):
+        x = transition(x, beta)
+        log_w += log_ratio(x, beta, following)
+    return log_w
+
+
+def log_mean_and_error(log_w: Array) -> tuple[float, float]:
+    """log (1/n) Σ w from log w, (n,), with its standard error s / (w̄ √n): the delta method.
+
+    s is the standard deviation of the weights. It tells the error as long as no few of them carry
+    the mean: an error above some tenths says only that more temperatures are needed.
+    """
+    log_w = to_host(log_w)
+    if log_w.ndim != 1 or len(log_w) < 2:
+        raise ValueError(
+            f"a standard error needs the weights of at least 2 chains, got shape {log_w.shape}"
+        )
+    greatest = log_w.max()
+    w = np.exp(log_w - greatest)
+    error = w.std(ddof=1) / (w.mean() * math.sqrt(len(w)))
+    return float(greatest + np.log(w.mean())), float(error)
