@@ -1,8 +1,8 @@
-"""Optimizers: the updates of the ``torch.optim`` classes of these names, to rounding."""
+"""Optimizers, the updates of the ``torch.optim`` classes of these names; ``schedules`` of rates."""
 
-from . import schedules
+from . import schedules as schedules
 from .first_order import SGD, AdaGrad, Adam, AdamW, RMSprop
 from .lbfgs import LBFGS
 from .optimizer import Optimizer
 
-__all__ = ["LBFGS", "SGD", "AdaGrad", "Adam", "AdamW", "Optimizer", "RMSprop", "schedules"]
+__all__ = ["LBFGS", "SGD", "AdaGrad", "Adam", "AdamW", "Optimizer", "RMSprop"]
