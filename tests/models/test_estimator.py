@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import scratchgen as sg
-from scratchgen import optim
+from scratchgen import optim, parallel
 from scratchgen.models import FeedForwardClassifier, FeedForwardRegressor
 from scratchgen.models.estimator import OPTIMIZERS, Patience
 from scratchgen.models.feed_forward import convolutional
@@ -24,6 +24,7 @@ def sklearn():
     )
     for part in ("datasets", "model_selection", "pipeline", "preprocessing"):
         importlib.import_module(f"sklearn.{part}")
+    parallel._blas.cache_clear()  # SciPy has brought a BLAS of its own: look for them anew
     return sklearn
 
 
