@@ -205,6 +205,30 @@ def image_table(
     )
 
 
+def filters(
+    weights: ArrayLike,
+    ax: Axes | None = None,
+    *,
+    columns: int | None = None,
+    limit: float | None = None,
+    padding: int = 1,
+) -> Axes:
+    """The weights of each unit as an image: red above zero, blue below it, white at zero.
+
+    ``weights``: (n, H, W), or (n, D) with D a square, as in ``image_grid``. All share one scale,
+    from −``limit`` to ``limit``, by default the size that 99 of 100 weights do not exceed.
+    """
+    w = _numbers("weights", weights)
+    if limit is None:
+        # Weights that are all zero are white on any scale.
+        limit = float(np.quantile(np.abs(w), 0.99)) or float(np.abs(w).max()) or 1.0
+    if not 0 < limit < math.inf:
+        raise ValueError(f"limit is {limit}, expected a number above 0: the size that is darkest")
+    stack = _images("weights", w, (-limit, limit))
+    columns = math.ceil(math.sqrt(len(stack))) if columns is None else _whole("columns", columns, 1)
+    return _draw(stack, ax, columns, (-limit, limit), padding, colours="RdBu_r")
+
+
 def reconstructions(
     originals: ArrayLike,
     reconstructed: ArrayLike,
@@ -431,6 +455,7 @@ def _draw(
     x_ticks: Ticks | None = None,
     y_ticks: Ticks | None = None,
     scales: tuple[str, str] | None = None,
+    colours: str = "gray",
 ) -> Axes:
     """The mosaic, its ticks at places counted in cells; ``scales`` names axes to be read off."""
     low, high = value_range
@@ -444,13 +469,13 @@ def _draw(
         ax = _new_axes(inches[0] + 2, inches[1] + 2)  # for now, with room for any label
     if picture.ndim == 3:
         blank = np.isnan(picture[..., :1])
-        colours = np.clip((picture - low) / (high - low), 0.0, 1.0)
-        picture = np.concatenate([np.where(blank, 0.0, colours), ~blank], axis=-1)
+        channels = np.clip((picture - low) / (high - low), 0.0, 1.0)
+        picture = np.concatenate([np.where(blank, 0.0, channels), ~blank], axis=-1)
     box = ax.get_window_extent()
     enlarged = box.width >= width and box.height >= height
     ax.imshow(
         picture,
-        cmap="gray",
+        cmap=colours,
         vmin=low,
         vmax=high,
         interpolation="nearest" if enlarged else "antialiased",

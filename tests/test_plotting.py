@@ -361,6 +361,34 @@ def test_an_image_table_that_is_none_is_refused(rows, columns, message):
         plotting.image_table(rows, columns=columns)
 
 
+def test_filters_share_one_scale_on_which_zero_is_white():
+    weights = np.linspace(-3, 1, 2 * 4).reshape(2, 2, 2)
+    ax = plotting.filters(weights, columns=2, padding=0, limit=2)
+    (image,) = ax.images
+    assert image.get_clim() == (-2, 2)
+    np.testing.assert_array_equal(shown(ax), np.concatenate(weights, axis=1))
+    below, zero, above = image.to_rgba(np.array([[-2.0, 0.0, 2.0]]))[0, :, :3]
+    assert zero.min() > 0.95
+    assert above[0] > above[2]
+    assert below[2] > below[0]
+
+
+def test_the_scale_of_filters_is_the_size_that_99_of_100_weights_do_not_exceed():
+    weights = np.zeros((100, 10, 10))
+    weights.flat[:200], weights.flat[200] = -0.5, 1000
+    (image,) = plotting.filters(weights).images
+    assert image.get_clim() == (-0.5, 0.5)
+    for sparse, limit in ((np.zeros((1, 4)), 1), (np.eye(1, 900, 7), 1)):
+        (image,) = plotting.filters(sparse).images
+        assert image.get_clim() == (-limit, limit)
+
+
+@pytest.mark.parametrize("limit", [0, -1.0, np.inf])
+def test_a_scale_of_filters_without_meaning_is_refused(limit):
+    with pytest.raises(ValueError, match=f"limit is {limit}, expected a number above 0"):
+        plotting.filters(np.ones((1, 4)), limit=limit)
+
+
 def test_originals_stand_above_their_reconstructions():
     above, below = random_images(5, 4, 4), random_images(5, 4, 4, seed=1)
     ax = plotting.reconstructions(above, below.reshape(5, 16))
