@@ -17,6 +17,7 @@ import os
 import platform
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -30,10 +31,11 @@ from . import __version__, plotting, tracing
 from .backend import Generator, describe_cuda, generator, to_device, to_host
 from .files import sole_writer, write_atomically
 from .gradcheck import check_file, check_rules
+from .models.ddpm import DiffusionWarning
 from .parallel import describe_blas
-from .recipes import RECIPES, Data
+from .recipes import RECIPES, Data, recognised
 from .storage import Checkpoint, load, to_bytes
-from .training import History, ProgressBar, train
+from .training import History, ProgressBar
 
 CONFIG, MODEL, HISTORY, EPOCHS = "config.json", "model.safetensors", "history.csv", "epochs.npz"
 SHOWN = {1, 2, 4, 10, 50, 100, 200, 400, 1000}  # the epochs of which samples are kept
@@ -46,7 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         asked = _parser().parse_args(arguments)
-        with np.errstate(all="ignore"):  # what is not finite is found where it matters
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            # What is not finite is found where it matters; what is doubtful takes one line.
+            warnings.simplefilter("always", DiffusionWarning)
+            warnings.showwarning = _in_one_line
             code: int | None = asked.command(asked)
         sys.stdout.flush()
         return code or 0
@@ -60,6 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         what = "out of memory: " if isinstance(error, MemoryError) else ""
         print(f"scratchgen: {what}{' '.join(str(error).split())}", file=sys.stderr)
         return 2
+
+
+def _in_one_line(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"scratchgen: warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _train(asked: argparse.Namespace) -> None:
@@ -77,18 +86,8 @@ def _train(asked: argparse.Namespace) -> None:
         if folder.exists():
             held.enter_context(sole_writer(folder))
         state = _saved_or_built(folder, settings, data)
-        rng = state.rng or noise()
-        state = state._replace(rng=rng)
-        epochs = train(
-            state.model,
-            recipe.prepare(data),
-            state.optimizers,
-            epochs=settings["epochs"],
-            batch_size=settings["batch_size"],
-            rng=rng,
-            history=state.history,
-            progress=lambda starts: bar.batches(starts),
-        )
+        state = state._replace(rng=state.rng or noise())
+        epochs = recipe.epochs(state, data, settings, lambda starts: bar.batches(starts))
         if not folder.exists():  # nothing is left behind by what was refused so far
             folder.mkdir(parents=True)
             held.enter_context(sole_writer(folder))
@@ -97,8 +96,6 @@ def _train(asked: argparse.Namespace) -> None:
         try:
             with ProgressBar(settings["epochs"], len(state.history)) as bar:
                 for epoch in epochs:
-                    epoch.report.update(recipe.score(state.model, data, noise()))
-                    ended = recipe.between_epochs(state, settings)
                     last = to_bytes(*state), [*state.history]
                     bar.show(epoch)
                     if recipe.generative and epoch.number in SHOWN:
@@ -106,8 +103,6 @@ def _train(asked: argparse.Namespace) -> None:
                     if time.monotonic() - written > 1:  # an epoch may be shorter than a flush
                         write_atomically(folder / MODEL, last[0])
                         written = time.monotonic()
-                    if ended:
-                        break
             _draw(folder, settings, state, data, noise())
         except KeyboardInterrupt:
             again = f"scratchgen train {settings['model']} --out {folder} --resume"
@@ -201,6 +196,9 @@ def _evaluate(asked: argparse.Namespace) -> None:
     held_out = recipe.prepare(replace(data, train=data.test, train_labels=data.test_labels))
     checkpoint.model.validate(_on_device(held_out, rng))
     judged = recipe.judge(checkpoint.model, data, settings, rng)
+    if recipe.generative and data.train_labels is not None:
+        samples = to_host(recipe.samples(checkpoint.model, recipe.n_judged, rng))
+        judged |= recognised(samples.reshape(-1, *data.shape), data, name)
     print(f"{asked.run}: {settings['model']} after {len(checkpoint.history)} epochs")
     for name, value in judged.items():
         print(f"  {name:<{max(map(len, judged))}}  {value}")

@@ -80,6 +80,7 @@ def to_bytes(
     from safetensors.numpy import save as safetensors_of
 
     optimizers = [optimizers] if isinstance(optimizers, Optimizer) else list(optimizers or ())
+    each = list(dict.fromkeys(optimizers))  # one that makes several moves is kept once
     arrays = {f"model/{name}": value for name, value in model.state_dict().items()}
     names: dict[Tensor, str] = {}
     for name, parameter in model.named_parameters():
@@ -89,7 +90,8 @@ def to_bytes(
                 "that a checkpoint takes each parameter under one name only"
             )
     described: dict[str, Any] = {"model": _describe(model), "optimizers": [], "rng": None}
-    for k, optimizer in enumerate(optimizers):
+    described["moves"] = [each.index(optimizer) for optimizer in optimizers]
+    for k, optimizer in enumerate(each):
         strangers = [p for p in optimizer.parameters if p not in names]
         if strangers:
             raise ValueError(f"optimizer {k} moves {len(strangers)} tensors that the model lacks")
@@ -197,7 +199,8 @@ def _rebuild(
         Epoch(**{**e, "costs": tuple(e["costs"]), "players": tuple(e["players"])})
         for e in described["history"]
     )
-    return Checkpoint(model, optimizers, rng, history)
+    moves = described.get("moves", range(len(optimizers)))
+    return Checkpoint(model, [optimizers[k] for k in moves], rng, history)
 
 
 class _Blueprint(np.random.Generator):

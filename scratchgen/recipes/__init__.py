@@ -2,15 +2,20 @@
 
 from .classifier import CNNRecipe, FFNNRecipe
 from .data import Data
+from .ddpm import DDPMRecipe
 from .gan import GANRecipe
+from .rbm import RBMRecipe
 from .recipe import Recipe
+from .recognition import recognised
 from .vae import VAERecipe
 
 RECIPES: dict[str, Recipe] = {
     "ffnn": FFNNRecipe(),
     "cnn": CNNRecipe(),
+    "rbm": RBMRecipe(),
     "vae": VAERecipe(),
     "gan": GANRecipe(),
+    "ddpm": DDPMRecipe(),
 }
 
-__all__ = ["RECIPES", "Data", "Recipe"]
+__all__ = ["RECIPES", "Data", "Recipe", "recognised"]

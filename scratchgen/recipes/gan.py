@@ -27,6 +27,7 @@ class GANRecipe(Recipe):
 
     title = "generative adversarial network"
     unit = "nats"
+    drop_last = True
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         """Sizes, the game, and when it ends."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..backend import Array, Generator, to_device, to_host
+from ..backend import Array, Generator, generator, to_device, to_host
 from ..optim import Optimizer
 from ..storage import Checkpoint
-from ..training import History
+from ..training import Epoch, History, train
 from .data import Data
 
 if TYPE_CHECKING:
@@ -27,6 +27,10 @@ class Recipe:
     """What its costs are counted in."""
     generative = True
     """Whether it has samples to draw, and to judge."""
+    drop_last = False
+    """Whether the samples of an epoch that fill no batch are left out."""
+    n_judged = 2000
+    """How many samples are drawn to be judged."""
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         """Those settings that are its own."""
@@ -53,6 +57,41 @@ class Recipe:
     def between_epochs(self, state: Checkpoint, settings: Mapping[str, Any]) -> bool:
         """Set what changes from epoch to epoch; whether the training ends here."""
         return False
+
+    def epochs(
+        self,
+        state: Checkpoint,
+        data: Data,
+        settings: Mapping[str, Any],
+        progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+    ) -> Iterator[Epoch]:
+        """Train the model of ``state``, scored after each epoch, until it ends.
+
+        What ``train`` refuses is refused at once.
+        """
+        assert state.rng is not None
+        trained = train(
+            state.model,
+            self.prepare(data),
+            state.optimizers,
+            epochs=settings["epochs"],
+            batch_size=settings["batch_size"],
+            rng=state.rng,
+            drop_last=self.drop_last,
+            history=state.history,
+            progress=progress,
+        )
+
+        def scored() -> Iterator[Epoch]:
+            for epoch in trained:
+                rng = generator(settings["seed"], settings["device"])
+                epoch.report.update(self.score(state.model, data, rng))
+                ends = self.between_epochs(state, settings)
+                yield epoch
+                if ends:
+                    break
+
+        return scored()
 
     def score(self, model: Any, data: Data, rng: Generator) -> dict[str, float]:
         """The scores on held-out samples that stand in the line of each epoch."""
