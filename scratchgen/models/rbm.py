@@ -224,7 +224,7 @@ class RBM(nn.Network):
         self.k, self.persistent, self.n_chains = k, persistent, n_chains
         if persistent:
             self.buffers = ("chains",)
-            self.chains = self._noise(n_chains, rng)
+            self.chains = self.noise(n_chains, rng)
 
     @property
     def units(self) -> Units:
@@ -269,6 +269,14 @@ class RBM(nn.Network):
         machine = self.frozen()
         return machine._chain(machine._rows(v), steps, rng)
 
+    def noise(self, n: int, rng: Generator) -> Array:
+        """Where chains begin that know nothing: fair coins, or N(0, I); (n, n_visible)."""
+        check_generator(rng)
+        shape, dtype = (n, self.n_visible), self.W.dtype
+        if self.visible == "gaussian":
+            return rng.standard_normal(shape, dtype=dtype)
+        return (rng.random(shape, dtype=dtype) < 0.5).astype(dtype)
+
     def sample(self, n: int, rng: Generator, steps: int = 1000) -> Array:
         """P(v = 1|h), or E[v|h], at the end of n chains of ``steps`` steps: (n, n_visible).
 
@@ -278,7 +286,7 @@ class RBM(nn.Network):
         if steps < 1:
             raise ValueError(f"samples take chains of at least 1 step, got {steps}")
         machine = self.frozen()
-        v = machine._chain(machine._noise(n, rng), steps - 1, rng)
+        v = machine._chain(machine.noise(n, rng), steps - 1, rng)
         return machine.prob_visible(machine.sample_hidden(v, rng))
 
     # Training
@@ -502,14 +510,6 @@ class RBM(nn.Network):
             lambda v: bernoulli(logistic(self._field_of_hidden(v)), rng),
             lambda h: self.units.draw(self._field_of_visible(h), rng, None),
         )
-
-    def _noise(self, n: int, rng: Generator) -> Array:
-        """Fair coins, or N(0, I)."""
-        check_generator(rng)
-        shape, dtype = (n, self.n_visible), self.W.dtype
-        if self.visible == "gaussian":
-            return rng.standard_normal(shape, dtype=dtype)
-        return (rng.random(shape, dtype=dtype) < 0.5).astype(dtype)
 
     def _log_odds(self, v_i: Array, a_i: Array, W_i: Array, z: Array) -> Array:
         """log P(vᵢ = 1|others)/P(vᵢ = 0|others) = F(vᵢ = 0) − F(vᵢ = 1), (n,)."""
