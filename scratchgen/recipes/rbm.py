@@ -27,6 +27,7 @@ SUMMED = 2**20
 """As many states are summed over for log Z where the models are judged; beyond, it is estimated."""
 SUMMED_EACH_EPOCH = 2**22  # numbers: some tenths of a second
 CHAINS, TEMPERATURES = 200, 3000  # of annealed importance sampling
+LOG_P = "log p(held out)"
 STEPS = (0, 1, 10, 100, 1000)  # of the chains that are drawn
 
 
@@ -68,7 +69,7 @@ class RBMRecipe(Recipe):
             return {**shared, **notes, "epochs": 10, "batch_size": 64, "lr": 0.1}
         shared |= {"persistent": True, "start": "data", "decay": "cosine", "lr": 0.05}
         if data == "digits":
-            return {**shared, "hidden": 256, "epochs": 1000, "batch_size": 50}
+            return {**shared, "hidden": 256, "lr": 0.2, "epochs": 1000, "batch_size": 50}
         return {**shared, "epochs": 20, "batch_size": 100}
 
     def build(self, settings: Mapping[str, Any], data: Data, rng: Generator) -> rbm.RBM:
@@ -112,7 +113,7 @@ class RBMRecipe(Recipe):
         if model.visible == "gaussian":
             layers = [model.n_hidden, model.n_visible]
         if layers[0] <= 20 and 2 ** layers[0] * layers[1] <= SUMMED_EACH_EPOCH:
-            scores["log p(held out)"] = float(
+            scores[LOG_P] = float(
                 _log_likelihood(model, data.test, model.log_partition(), rng).mean()
             )
         return scores
@@ -129,16 +130,16 @@ class RBMRecipe(Recipe):
         independent.start_at(to_device(data.train, rng))
         floor = _log_likelihood(independent, data.test, independent.log_partition(), rng)
         bernoulli = model.visible == "bernoulli"
-        states = "of states drawn with the grey values as means, " if bernoulli else ""
         judged = {
-            "held-out samples": f"{len(data.test)}",
+            "held-out samples": f"{len(data.test)}"
+            + (", as states drawn with the grey values as means" if bernoulli else ""),
             "log Z": said,
-            f"−log p(v), {states}given this log Z": mean_and_error(-held_out),
+            "−log p(v), given log Z": mean_and_error(-held_out),
             f"  of {len(few)} samples trained on": mean_and_error(
                 -_log_likelihood(model, few, log_z, rng)
             ),
             "  of independent units": mean_and_error(-floor),
-            "F, samples trained on − held out": f"{_gap(model, data, rng):.2f} nats",
+            "mean F(v), trained on − held out": f"{_gap(model, data, rng):.2f} nats",
         }
         if bernoulli:
             pseudo = in_parts(
@@ -152,9 +153,7 @@ class RBMRecipe(Recipe):
             return ((v - frozen.prob_visible(frozen.prob_hidden(v))) ** 2).mean(axis=1)
 
         reconstruction = in_parts(error, data.test, rng)
-        judged["squared error of reconstruction (not the objective)"] = (
-            f"{reconstruction.mean():.4f}"
-        )
+        judged["error of reconstruction (not the objective)"] = f"{reconstruction.mean():.4f}"
         return judged
 
     def draw(
@@ -165,7 +164,16 @@ class RBMRecipe(Recipe):
         history: History,
         rng: Generator,
     ) -> Iterator[tuple[str, Axes]]:
-        """Filters, chains over steps from noise and from images, reconstructions."""
+        """What is in nats and what is not, filters, reconstructions, chains over steps."""
+        if history:
+            curves, first = history.curves(), history[0].number
+            apart = {"reconstruction (not the objective)": "reconstruction", LOG_P: "likelihood"}
+            nats = {name: curve for name, curve in curves.items() if name not in apart}
+            yield "curves", plotting.learning_curves(nats, first_epoch=first, ylabel=self.unit)
+            for name in curves.keys() & apart:
+                unit = "squared error" if "reconstruction" in name else f"{LOG_P}, nats"
+                one = {name: curves[name]}
+                yield apart[name], plotting.learning_curves(one, first_epoch=first, ylabel=unit)
         frozen, shape, span = model.frozen(), data.shape, data.value_range
         if not plotting.is_image(shape):
             return
