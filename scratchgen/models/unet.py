@@ -62,12 +62,13 @@ class PlainDenoiser(nn.Network):
 
 
 class UNet(nn.Network):
-    """A U-Net of three sizes, image, half and quarter, with c, 2c and 2c channels.
+    """A U-Net of three sizes, image, half and quarter, with c, 2c and 4c channels.
 
     Down: a convolution at the full size, means over 2×2 pixels, a residual block at half the size,
-    means, a block at a quarter. Up: each pixel as 2×2 pixels, beside them what was there at that
-    size on the way down, then a residual block; at the full size too, where most of the work is.
-    Each block knows the time, from a sinusoidal embedding. ``groups`` are those of the group norms.
+    means, three blocks at a quarter, deep enough to see the whole of 28 × 28 pixels. Up: each pixel
+    as 2×2 pixels, beside them what was there at that size on the way down; then a block at half
+    the size, a convolution at the full one, where each costs most. Each block knows the time, from
+    a sinusoidal embedding. ``groups`` are those of the group norms.
 
     Raises ``ValueError`` for images whose height or width is no multiple of 4.
     """
@@ -76,17 +77,20 @@ class UNet(nn.Network):
         self, channels: int = 1, width: int = 32, groups: int = 8, *, rng: Generator
     ) -> None:
         self.width = width
-        wide, times = 2 * width, 4 * width
+        half, quarter, times = 2 * width, 4 * width, 4 * width
         self.time = nn.Sequential(
             OnePixel(width, times, rng=rng), nn.SiLU(), OnePixel(times, times, rng=rng), nn.SiLU()
         )
         self.into = nn.Conv2d(channels, width, 3, padding=1, rng=rng)
-        self.down = ResidualBlock(width, wide, times, groups, rng=rng)
-        self.middle = ResidualBlock(wide, wide, times, groups, rng=rng)
-        self.up = ResidualBlock(2 * wide, width, times, groups, rng=rng)
-        self.last = ResidualBlock(2 * width, width, times, groups, rng=rng)
-        self.norm = nn.GroupNorm(groups, width, rng=rng)
-        self.out = nn.Conv2d(width, channels, 1, rng=rng)
+        self.down = ResidualBlock(width, half, times, groups, rng=rng)
+        self.middle1 = ResidualBlock(half, quarter, times, groups, rng=rng)
+        self.middle2 = ResidualBlock(quarter, quarter, times, groups, rng=rng)
+        self.middle3 = ResidualBlock(quarter, half, times, groups, rng=rng)
+        self.up = ResidualBlock(2 * half, width, times, groups, rng=rng)
+        self.norm1 = nn.GroupNorm(groups, 2 * width, rng=rng)
+        self.last = nn.Conv2d(2 * width, width, 3, padding=1, rng=rng)
+        self.norm2 = nn.GroupNorm(groups, width, rng=rng)
+        self.out = nn.Conv2d(width, channels, 3, padding=1, rng=rng)
 
     def __call__(self, x: Any, time: Any, rng: Generator | None = None) -> Any:  # type: ignore[override]
         """The noise in images x at times t/T: (n,)."""
@@ -98,10 +102,11 @@ class UNet(nn.Network):
         t = self.time(sinusoidal(time, self.width))
         whole = self.into(x)
         half = self.down(ops.avg_pool2d(whole, kernel_size=2), t)
-        quarter = self.middle(ops.avg_pool2d(half, kernel_size=2), t)
+        quarter = self.middle1(ops.avg_pool2d(half, kernel_size=2), t)
+        quarter = self.middle3(self.middle2(quarter, t), t)
         half = self.up(_beside(quarter, half), t)
-        whole = self.last(_beside(half, whole), t)
-        return self.out(ops.silu(self.norm(whole)))
+        whole = self.last(ops.silu(self.norm1(_beside(half, whole))))
+        return self.out(ops.silu(self.norm2(whole)))
 
 
 class ResidualBlock(nn.Network):

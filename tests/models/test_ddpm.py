@@ -498,7 +498,7 @@ def source_after(source, shape):
 def test_clipping_keeps_samples_within_the_range():
     model = Gaussian(m=0.9, s=1.0).ddpm(clip=(-1, 1))
     for settings in [(), (10,), (10, 1.0)]:
-        assert np.abs(model.sample(500, rng(), *settings)).max() <= 1
+        assert np.abs(model.sample(500, rng(), *settings)).max() < 1 + 1e-12
     assert np.abs(Gaussian(m=0.9, s=1.0).ddpm().sample(500, rng())).max() > 1
 
 
@@ -871,7 +871,7 @@ def test_training_on_the_device_is_that_of_the_host_and_reads_only_each_epochs_c
     images, states = 2 * sg.datasets.digits()[0][:40] - 1, {}
     for device in ["cpu", "cuda"]:
         source, seen = sg.generator(0, device), []
-        model = ddpm.with_unet((1, 8, 8), source, width=8, T=20, ema=0.9)
+        model = ddpm.with_unet((1, 8, 8), source, width=8, T=20, ema=0.9).astype(np.float64)
 
         def count(starts, seen=seen):
             for start in starts:
@@ -890,7 +890,7 @@ def test_training_on_the_device_is_that_of_the_host_and_reads_only_each_epochs_c
             assert seen == [checks + epoch for epoch in range(2) for _ in range(3)]
         states[device] = {k: sg.to_host(v) for k, v in model.state_dict().items()}
     for name, value in states["cpu"].items():
-        np.testing.assert_allclose(states["cuda"][name], value, rtol=1e-3, atol=2e-5)
+        np.testing.assert_allclose(states["cuda"][name], value, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("settings", [(), (4,), (4, 1.0), ([9, 3],)])
