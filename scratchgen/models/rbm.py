@@ -315,7 +315,7 @@ class RBM(nn.Network):
         """The cost F(v) − F(vₖ), averaged over the batch, with vₖ at the end of the chain.
 
         It is no likelihood, and may have either sign: only its gradient means something. Reported
-        is the squared error per visible unit of v ↦ E[v|h = P(h = 1|v)], of an eighth of the batch:
+        is the squared error per visible unit of v ↦ E[v|h = P(h = 1|v)], of a 16th of the batch:
         it tells that something is learned, and is not what is minimised.
         """
         machine = self.frozen()
@@ -326,12 +326,13 @@ class RBM(nn.Network):
             v_k = self.chains
             z_k = machine._field_of_hidden(v_k)
         for _ in range(self.k):
-            v_k = machine.sample_visible(bernoulli(logistic(z_k), rng), rng)
+            h = bernoulli(logistic(z_k), rng)
+            v_k = self.units.draw(machine._field_of_visible(h), rng, None)
             z_k = machine._field_of_hidden(v_k)
         if self.persistent:
             self.chains = v_k
-        few = max(1, len(v) // 8)
-        error = v[:few] - machine.prob_visible(logistic(z[:few]))
+        few = max(1, len(v) // 16)
+        error = v[:few] - self.units.mean(machine._field_of_visible(logistic(z[:few])))
         error *= error
         cost = free_energy_gap(self.W, self.a, self.b, v, v_k, z=z, z_k=z_k)
         if self.visible == "gaussian":
