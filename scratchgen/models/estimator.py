@@ -1,15 +1,11 @@
-"""Models as scikit-learn's users know them: settings in the constructor, ``fit``, ``predict``.
+"""What classifiers and regressors share as scikit-learn's users know them: ``fit``, ``score``.
 
-An estimator keeps its settings as they were given, so that ``get_params`` gives them back and
-``set_params`` changes them: that is all that scikit-learn's ``clone``, ``Pipeline``,
-``GridSearchCV`` and ``cross_val_score`` ask for, and it is not imported here unless one of them
-does. What is learned has a name that ends with an underscore. Training goes through ``train`` as
-anywhere else; the body of its loop sets the learning rate, scores what is held out, and stops.
+Training goes through ``train`` as anywhere else; the body of its loop sets the learning rate,
+scores what is held out, and stops.
 """
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
@@ -23,6 +19,7 @@ from ..optim import Optimizer
 from ..optim.schedules import Schedule
 from ..training import Epoch, History, train
 from .feed_forward import FeedForward, dense
+from .scikit_learn import ScikitLearnEstimator, samples
 
 E = TypeVar("E", bound="Estimator")
 
@@ -88,7 +85,7 @@ class Patience:
         model.load_state_dict(self.best)
 
 
-class Estimator:
+class Estimator(ScikitLearnEstimator):
     """A feed-forward network with ``fit(X, y)``, ``predict(X)``, ``score(X, y)``.
 
     ``X``: (n, …) numbers, ``y``: one target per sample. The settings:
@@ -166,7 +163,7 @@ class Estimator:
 
         Raises ``ValueError`` for settings, samples or targets that cannot be trained on.
         """
-        x = _samples(X)
+        x = samples(X)
         targets, n_out = self._learn_targets(y)
         if len(x) != len(targets):
             raise ValueError(f"{len(x)} samples X, but {len(targets)} targets y: one for each")
@@ -268,8 +265,8 @@ class Estimator:
     def _samples_as_fitted(self, X: Any) -> Array:
         """Samples of the shape that was trained on."""
         if not hasattr(self, "_shape"):
-            raise _not_fitted(f"this {type(self).__name__} is not fitted: call fit(X, y) first")
-        x = _samples(X)
+            self._check_fitted()
+        x = samples(X)
         if x.shape[1:] != self._shape:
             raise ValueError(
                 f"X has {math.prod(x.shape[1:])} features, of shape {x.shape[1:]}, but "
@@ -277,25 +274,6 @@ class Estimator:
                 f"shape {self._shape}"
             )
         return x
-
-    # What scikit-learn asks for
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The settings by name, as they were given; ``deep`` changes nothing, none has its own."""
-        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
-
-    def set_params(self: E, **settings: Any) -> E:
-        """Change settings; they hold from the next ``fit``. ``ValueError`` for unknown names."""
-        known = self.get_params()
-        unknown = settings.keys() - known.keys()
-        if unknown:
-            raise ValueError(
-                f"{type(self).__name__} has no setting {', '.join(sorted(unknown))}: it has "
-                f"{', '.join(known)}"
-            )
-        for name, value in settings.items():
-            setattr(self, name, value)
-        return self
 
     def __sklearn_tags__(self) -> Any:
         """What scikit-learn, which alone asks, wants to know: what kind of estimator this is."""
@@ -308,38 +286,3 @@ class Estimator:
             regressor_tags=RegressorTags() if self.kind == "regressor" else None,
             input_tags=InputTags(two_d_array=True, three_d_array=True),
         )
-
-    def __sklearn_is_fitted__(self) -> bool:
-        """Whether ``fit`` has come to its end."""
-        return hasattr(self, "history_")
-
-    def __repr__(self) -> str:
-        defaults = inspect.signature(type(self)).parameters
-        changed = {k: v for k, v in self.get_params().items() if v is not defaults[k].default}
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in changed.items())})"
-
-
-def _samples(X: Any) -> Array:
-    """Samples as float32, (n, …)."""
-    x = to_host(X)
-    if x.dtype.kind not in "biuf" or x.ndim < 2:
-        raise ValueError(
-            f"X is real numbers of shape (n, features), or (n, …), got {x.dtype} of shape "
-            f"{x.shape}. Reshape your data: X.reshape(-1, 1) makes samples of one feature each"
-        )
-    with np.errstate(over="ignore"):
-        x = x.astype(np.float32, copy=False)
-    if not np.isfinite(x).all():
-        raise ValueError(
-            f"X contains {np.count_nonzero(~np.isfinite(x))} numbers that are NaN or infinity as "
-            "float32: remove, replace or scale them"
-        )
-    return x
-
-
-def _not_fitted(message: str) -> Exception:
-    """scikit-learn's own error where it is at work, which is a ValueError too."""
-    import sys
-
-    exceptions = sys.modules.get("sklearn.exceptions")
-    return ValueError(message) if exceptions is None else exceptions.NotFittedError(message)

@@ -1,24 +1,18 @@
-"""The hidden units of an RBM as features, for scikit-learn's pipelines: P(h = 1|v) of each sample.
-
-Settings are kept as they were given, for ``get_params``, ``set_params`` and ``clone``; what is
-learned has a name that ends with an underscore. scikit-learn itself is not needed.
-"""
+"""The hidden units of an RBM as features of samples, P(h = 1|v), for scikit-learn's pipelines."""
 
 from __future__ import annotations
 
-import inspect
 import math
 from typing import Any, Literal
-
-import numpy as np
 
 from .. import optim
 from ..backend import Array, generator, to_device, to_host
 from ..training import History, train
 from .rbm import RBM
+from .scikit_learn import ScikitLearnEstimator, samples
 
 
-class RBMFeatures:
+class RBMFeatures(ScikitLearnEstimator):
     """``transform(X)``: P(h = 1|v), (n, n_hidden), of the samples X: (n, …), after ``fit(X)``.
 
     The settings are those of ``RBM``, ``optim.SGD``, ``train`` and ``generator``. The visible
@@ -52,7 +46,7 @@ class RBMFeatures:
 
     def fit(self, X: Any, y: Any = None) -> RBMFeatures:
         """Train on samples X; targets are not looked at. ``ValueError`` for what cannot be."""
-        x, rng = _samples(X), generator(self.seed, self.device)
+        x, rng = samples(X), generator(self.seed, self.device)
         model = RBM(
             math.prod(x.shape[1:]),
             self.n_hidden,
@@ -81,8 +75,8 @@ class RBMFeatures:
 
     def transform(self, X: Any) -> Array:
         """P(h = 1|v), (n, n_hidden), on the host: the same at every call."""
-        model = self._fitted()
-        return to_host(model.transform(to_device(_samples(X), self.device)))
+        self._check_fitted()
+        return to_host(self.model_.transform(to_device(samples(X), self.device)))
 
     def fit_transform(self, X: Any, y: Any = None) -> Array:
         """The features of the samples that are trained on."""
@@ -90,29 +84,12 @@ class RBMFeatures:
 
     def score_samples(self, X: Any) -> Array:
         """``RBM.pseudo_log_likelihood`` of each sample, (n,) nats: the same at every call."""
-        model = self._fitted()
-        return to_host(model.score_samples(to_device(_samples(X), self.device)))
+        self._check_fitted()
+        return to_host(self.model_.score_samples(to_device(samples(X), self.device)))
 
     def score(self, X: Any, y: Any = None) -> float:
         """The mean of ``score_samples``: what a search over settings compares."""
         return float(self.score_samples(X).mean())
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The settings by name, as they were given; ``deep`` changes nothing, none has its own."""
-        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
-
-    def set_params(self, **settings: Any) -> RBMFeatures:
-        """Change settings; they hold from the next ``fit``. ``ValueError`` for unknown names."""
-        known = self.get_params()
-        unknown = settings.keys() - known.keys()
-        if unknown:
-            raise ValueError(
-                f"{type(self).__name__} has no setting {', '.join(sorted(unknown))}: it has "
-                f"{', '.join(known)}"
-            )
-        for name, value in settings.items():
-            setattr(self, name, value)
-        return self
 
     def __sklearn_tags__(self) -> Any:
         """What scikit-learn, which alone asks, wants to know: what kind of estimator this is."""
@@ -124,34 +101,3 @@ class RBMFeatures:
             transformer_tags=TransformerTags(),
             input_tags=InputTags(two_d_array=True, three_d_array=True),
         )
-
-    def __sklearn_is_fitted__(self) -> bool:
-        """Whether ``fit`` has come to its end."""
-        return hasattr(self, "model_")
-
-    def __repr__(self) -> str:
-        defaults = inspect.signature(type(self)).parameters
-        changed = {k: v for k, v in self.get_params().items() if v is not defaults[k].default}
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in changed.items())})"
-
-    def _fitted(self) -> RBM:
-        if not self.__sklearn_is_fitted__():
-            raise ValueError(f"this {type(self).__name__} is not fitted: call fit(X) first")
-        return self.model_
-
-
-def _samples(X: Any) -> Array:
-    """Samples as float32, (n, …), finite."""
-    x = to_host(X)
-    if x.dtype.kind not in "biuf" or x.ndim < 2:
-        raise ValueError(
-            f"X is real numbers of shape (n, features), or (n, …), got {x.dtype} of shape {x.shape}"
-        )
-    with np.errstate(over="ignore"):
-        x = x.astype(np.float32, copy=False)
-    if not np.isfinite(x).all():
-        raise ValueError(
-            f"X contains {np.count_nonzero(~np.isfinite(x))} numbers that are NaN or infinity as "
-            "float32: remove, replace or scale them"
-        )
-    return x
