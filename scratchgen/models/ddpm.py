@@ -63,6 +63,9 @@ class DDPM(nn.Network):
     to variance about 1: images to [−1, 1].
 
     - ``schedule``: β of :func:`linear_schedule` or :func:`cosine_schedule`;
+    - ``predicts``: whether the network's output is the noise ε itself, or the ``"velocity"``
+      v = √ᾱ_t ε − √(1 − ᾱ_t) x₀, which tells as much, ε̂ = √(1 − ᾱ_t) x_t + √ᾱ_t v̂, and where x_t is
+      nearly all noise is nearly the image (Salimans and Ho 2022, section 4);
     - ``variance``: σ_t² = β_t (``"beta"``), right for data that are N(0, I), or σ_t² = β̃_t
       (``"posterior"``), right for data of one point; the truth lies between (Ho et al. 2020, 3.2);
     - ``clip``: the range that x̂₀ is clipped to, as ``(-1, 1)``, in each step back; or ``None``;
@@ -77,6 +80,7 @@ class DDPM(nn.Network):
         T: int = 300,
         schedule: Literal["linear", "cosine"] = "linear",
         variance: Literal["beta", "posterior"] = "beta",
+        predicts: Literal["noise", "velocity"] = "noise",
         clip: Sequence[float] | None = None,
         ema: float = 0.0,
     ) -> None:
@@ -84,6 +88,8 @@ class DDPM(nn.Network):
             raise ValueError(f"schedule is 'linear' or 'cosine', got {schedule!r}")
         if variance not in ("beta", "posterior"):
             raise ValueError(f"variance is 'beta' or 'posterior', got {variance!r}")
+        if predicts not in ("noise", "velocity"):
+            raise ValueError(f"predicts is 'noise' or 'velocity', got {predicts!r}")
         if operator.index(T) < 1:
             raise ValueError(f"T is at least 1 step, got {T}")
         if clip is not None and (len(clip) != 2 or not clip[0] < clip[1]):
@@ -93,7 +99,8 @@ class DDPM(nn.Network):
         if not callable(network):
             raise TypeError(f"the network is called with (x, t/T), got {type(network).__name__}")
         self.network, self.shape = network, tuple(map(operator.index, shape))
-        self.T, self.schedule, self.variance, self.ema = operator.index(T), schedule, variance, ema
+        self.T, self.schedule, self.ema = operator.index(T), schedule, ema
+        self.variance, self.predicts = variance, predicts
         self.clip = None if clip is None else (float(clip[0]), float(clip[1]))
         self.beta = SCHEDULES[schedule](self.T)
         self.alpha = 1 - self.beta
@@ -134,29 +141,36 @@ class DDPM(nn.Network):
         Here and below t is an integer, or one for each sample, (n,), from 0 to T − 1.
         """
         t = self._times(t, x0)
-        signal, spread = np.sqrt(self.alpha_bar), np.sqrt(1 - self.alpha_bar)
-        return _at(signal, t, x0) * x0 + _at(spread, t, x0) * noise
+        signal, spread = self._scales(t, x0)
+        return signal * x0 + spread * noise
 
     def loss(self, x0: Array, t: Any, noise: Array, rng: Generator | None = None) -> Any:
         """C = mean (ε̂(x_t, t/T) − ε)²: over samples and over the entries of each, as in the notes.
 
-        Source: Ho et al. 2020, eq. 14. ``rng`` is for a network with dropout.
+        Of a network that predicts v, the mean of (v̂ − v)² = (ε̂ − ε)²/ᾱ_t. Source: Ho et al. 2020,
+        eq. 14. ``rng`` is for a network with dropout.
         """
         return self.errors(x0, t, noise, rng).mean()
 
     def errors(self, x0: Array, t: Any, noise: Array, rng: Generator | None = None) -> Any:
-        """The mean of (ε̂(x_t, t/T) − ε)² over the entries of each sample, (n,)."""
+        """The squared error of what the network predicts, averaged over each sample: (n,)."""
         t = self._times(t, x0)
-        predicted = self._predict(self.q_sample(x0, t, noise), t, rng)
-        return ops.squared_error(predicted, noise) * (2 / math.prod(x0.shape[1:]))
+        out = self._output(self.q_sample(x0, t, noise), t, rng)
+        target = noise
+        if self.predicts == "velocity":
+            signal, spread = self._scales(t, x0)
+            target = signal * noise - spread * x0
+        return ops.squared_error(out, target) * (2 / math.prod(x0.shape[1:]))
 
     def predict(self, xt: Array, t: Any) -> tuple[Array, Array]:
         """x̂₀ = (x_t − √(1 − ᾱ_t) ε̂)/√ᾱ_t, clipped if that was chosen, and the ε̂ that it leaves."""
-        model, t = self.frozen(), self._times(t, xt)
-        eps = model._predict(xt, t)
-        signal = _at(np.sqrt(self.alpha_bar), t, xt)
-        spread = _at(np.sqrt(1 - self.alpha_bar), t, xt)
-        x0 = (xt - spread * eps) / signal
+        t = self._times(t, xt)
+        out = self.frozen()._output(xt, t)
+        signal, spread = self._scales(t, xt)
+        if self.predicts == "velocity":
+            x0, eps = signal * xt - spread * out, spread * xt + signal * out
+        else:
+            x0, eps = (xt - spread * out) / signal, out
         if self.clip is not None:
             x0 = np.clip(x0, *self.clip)
             eps = (xt - signal * x0) / spread
@@ -323,7 +337,7 @@ class DDPM(nn.Network):
                 )
         one = Tensor(x[:1])
         try:
-            out = self._predict(one, self.T - 1)
+            out = self._output(one, self.T - 1)
         except ValueError as error:
             raise ValueError(
                 f"the network takes no samples of shape {self.shape}: {error}"
@@ -359,8 +373,12 @@ class DDPM(nn.Network):
         flat = [p.data.reshape(-1) for p in self.parameters()]
         return np.concatenate([*flat, np.ones_like(flat[0][:1])])
 
-    def _predict(self, xt: Any, t: Any, rng: Generator | None = None) -> Any:
-        """ε̂(x_t, t/T), as the network says it."""
+    def _scales(self, t: Any, like: Array) -> tuple[Array, Array]:
+        """√ᾱ_t and √(1 − ᾱ_t)."""
+        return _at(np.sqrt(self.alpha_bar), t, like), _at(np.sqrt(1 - self.alpha_bar), t, like)
+
+    def _output(self, xt: Any, t: Any, rng: Generator | None = None) -> Any:
+        """What the network says of x_t at t/T."""
         like = xt.data if isinstance(xt, Tensor) else xt
         time = np.zeros(len(like), like.dtype, like=like)
         time += _at(np.arange(self.T) / self.T, t, time).astype(like.dtype)
@@ -415,7 +433,7 @@ def with_unet(
 ) -> DDPM:
     """Images on [−1, 1] by a small U-Net: cosine schedule, x̂₀ clipped, averaged weights."""
     network = UNet(shape[0], width, rng=rng)
-    return DDPM(network, shape, T, "cosine", clip=(-1, 1), ema=ema)
+    return DDPM(network, shape, T, "cosine", predicts="velocity", clip=(-1, 1), ema=ema)
 
 
 def _exactly(table: Array, t: Any, like: Array) -> Array:

@@ -40,6 +40,7 @@ class DDPMRecipe(Recipe):
         add("--T", type=int, help="steps of noising")
         add("--schedule", choices=["linear", "cosine"])
         add("--variance", choices=["beta", "posterior"], help="of a step back, beside β or β̃")
+        add("--predicts", choices=["noise", "velocity"], help="what the network's output means")
         add("--clip", choices=["none", "data"], help="clip predicted images to the data's range?")
         add("--ema", type=float, help="share that the averaged weights keep at each step")
         add("--decay", choices=["none", "cosine"], help="of the learning rate, to zero at the end")
@@ -53,6 +54,7 @@ class DDPMRecipe(Recipe):
                 "T": 300,
                 "schedule": "linear",
                 "variance": "beta",
+                "predicts": "noise",
                 "clip": "none",
                 "ema": 0.0,
                 "decay": "none",
@@ -66,12 +68,14 @@ class DDPMRecipe(Recipe):
             "T": 300,
             "schedule": "cosine",
             "variance": "beta",
+            "predicts": "velocity",
             "clip": "data",
             "decay": "cosine",
             "lr": 1e-3,
         }
         if data == "digits":
-            return {**shared, "ema": 0.99, "epochs": 100, "batch_size": 64}
+            small = {"width": 16, "ema": 0.99, "epochs": 100, "batch_size": 64, "lr": 2e-3}
+            return {**shared, **small}
         return {**shared, "ema": 0.999, "epochs": 10, "batch_size": 128}
 
     def build(self, settings: Mapping[str, Any], data: Data, rng: Generator) -> DDPM:
@@ -103,6 +107,7 @@ class DDPMRecipe(Recipe):
             settings["T"],
             settings["schedule"],
             settings["variance"],
+            settings["predicts"],
             (-1, 1) if settings["clip"] == "data" else None,
             settings["ema"],
         )

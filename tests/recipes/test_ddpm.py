@@ -80,7 +80,7 @@ def test_the_judgement_states_what_the_schedule_leaves_and_the_error_of_every_qu
 
 def test_the_learning_rate_falls_to_zero_as_a_cosine_or_stays(data):
     for decay, end in [("cosine", 0.0), ("none", 1e-3)]:
-        settings = {**recipe.settings("digits", lecture=False), **QUICK, "decay": decay}
+        settings = {**recipe.settings("digits", lecture=False), **QUICK, "decay": decay, "lr": 1e-3}
         rng = sg.generator(0)
         model = built(data, rng)
         state = Checkpoint(model, recipe.optimizers(model, settings), rng, History())
