@@ -12,59 +12,43 @@ needs fewer multiplications than that.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from .. import training
 from . import Case, Step
 
 IMAGES, BATCH, T = 6_000, 128, 300
 SHAPES = {
-    "enc1": (64, 1, 3, 3),
-    "enc2": (128, 64, 3, 3),
-    "dec1": (128, 64, 3, 3),
-    "dec2": (64, 1, 3, 3),
-    "time_mlp.0": (128, 1),
-    "time_mlp.2": (128, 128),
+    "enc1.weight": (64, 1, 3, 3),
+    "enc1.bias": (64,),
+    "enc2.weight": (128, 64, 3, 3),
+    "enc2.bias": (128,),
+    "dec1.weight": (128, 64, 3, 3),
+    "dec1.bias": (64,),
+    "dec2.weight": (64, 1, 3, 3),
+    "dec2.bias": (1,),
+    "time_mlp.0.weight": (128, 1),
+    "time_mlp.0.bias": (128,),
+    "time_mlp.2.weight": (128, 128),
+    "time_mlp.2.bias": (128,),
 }
-OUTPUTS = {"enc1": 64, "enc2": 128, "dec1": 64, "dec2": 1, "time_mlp.0": 128, "time_mlp.2": 128}
 
 
 def _images() -> Any:
-    return np.random.default_rng(0).random((IMAGES, 1, 28, 28), np.float32) * 2 - 1
-
-
-def _batches() -> Iterator[Any]:
-    order = np.random.default_rng(1).permutation(IMAGES)
-    return itertools.cycle(order[: IMAGES - IMAGES % BATCH].reshape(-1, BATCH))
-
-
-def _weights() -> dict[str, Any]:
-    rng, state = np.random.default_rng(2), {}
-    for name, shape in SHAPES.items():
-        bound = float(np.prod(shape[1:])) ** -0.5
-        state[f"{name}.weight"] = rng.uniform(-bound, bound, shape).astype(np.float32)
-        state[f"{name}.bias"] = rng.uniform(-bound, bound, OUTPUTS[name]).astype(np.float32)
-    return state
+    return training.images(-1, IMAGES).reshape(-1, 1, 28, 28)
 
 
 def _scratchgen() -> Step:
     import scratchgen
 
     rng = scratchgen.generator(0)
-    model, (optimizer,) = scratchgen.models.ddpm.lecture(rng)
-    model.load_state_dict(_weights())
-    images, batches = _images(), _batches()
-
-    def step() -> object:
-        losses = model.losses(images[next(batches)], rng)
-        cost = next(losses)
-        optimizer.step(scratchgen.gradient(cost, optimizer.parameters))
-        return cost.data, next(losses, None)  # the loop asks on, for what the model reports
-
-    return step
+    model, optimizers = scratchgen.models.ddpm.lecture(rng)
+    model.load_state_dict(training.weights(SHAPES))
+    images, batches = _images(), training.batches(BATCH, IMAGES)
+    return training.our_step(model, optimizers, lambda: images[next(batches)], rng)
 
 
 def _torch() -> Step:
@@ -81,10 +65,10 @@ def _torch() -> Step:
             "time_mlp": nn.Sequential(nn.Linear(1, 128), nn.ReLU(), nn.Linear(128, 128)),
         }
     )
-    model.load_state_dict({name: torch.from_numpy(w) for name, w in _weights().items()})
+    model.load_state_dict(training.weights_of_torch(SHAPES))
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-4)
     images = torch.from_numpy(_images())
-    batches = map(torch.from_numpy, _batches())
+    batches = map(torch.from_numpy, training.batches(BATCH, IMAGES))
     alpha_bar = torch.cumprod(1 - torch.linspace(1e-4, 0.02, T), dim=0)
 
     def step() -> object:
@@ -112,14 +96,7 @@ def _floor() -> Step:
         W, columns, delta = (rng.standard_normal(shape, dtype=np.float32) for shape in shapes)
         products += [(W, columns, np.empty_like(delta))]
         products += [(W.T, delta, np.empty_like(columns)), (delta, columns.T, np.empty_like(W))]
-
-    def step() -> object:
-        for _ in range(BATCH // 8):
-            for x, y, out in products:
-                np.matmul(x, y, out=out)
-        return products
-
-    return step
+    return training.floor(products * (BATCH // 8))
 
 
 SIDES: dict[str, Callable[[], Step]] = {

@@ -11,43 +11,21 @@ step can do without, into arrays that are there.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from .. import training
 from . import Case, Step
 
-IMAGES, BATCH = 60_000, 64
-LAYERS = {"1": (100, 784), "3": (10, 100)}  # (outputs, inputs)
-
-
-def _images() -> Any:
-    rng = np.random.default_rng(0)
-    images = np.empty((IMAGES, 784), np.float32)
-    for rows in np.split(images, 60):  # in parts, or the peak of memory would be that of the data
-        rows[...] = rng.random(rows.shape, np.float32)
-    return images
+BATCH = 64
+SHAPES = {"1.weight": (100, 784), "1.bias": (100,), "3.weight": (10, 100), "3.bias": (10,)}
 
 
 def _labels() -> Any:
-    return np.random.default_rng(3).integers(0, 10, IMAGES)
-
-
-def _batches() -> Iterator[Any]:
-    order = np.random.default_rng(1).permutation(IMAGES)
-    return itertools.cycle(order[: IMAGES - IMAGES % BATCH].reshape(-1, BATCH))
-
-
-def _weights() -> dict[str, Any]:
-    rng, state = np.random.default_rng(2), {}
-    for name, (n_out, n_in) in LAYERS.items():
-        bound = n_in**-0.5
-        state[f"{name}.weight"] = rng.uniform(-bound, bound, (n_out, n_in)).astype(np.float32)
-        state[f"{name}.bias"] = rng.uniform(-bound, bound, n_out).astype(np.float32)
-    return state
+    return np.random.default_rng(3).integers(0, 10, training.IMAGES)
 
 
 def _scratchgen(optimizer: str) -> Step:
@@ -57,19 +35,16 @@ def _scratchgen(optimizer: str) -> Step:
     rng = scratchgen.generator(0)
     activation = "sigmoid" if optimizer == "SGD" else "relu"
     model = scratchgen.models.Classifier(dense((784,), 10, rng, (100,), activation))
-    model.network.load_state_dict(_weights())
+    model.network.load_state_dict(training.weights(SHAPES))
     lr = 0.1 if optimizer == "SGD" else 1e-3
     moved = getattr(scratchgen.optim, optimizer)(model.parameters(), lr=lr)
-    images, labels, batches = _images(), _labels(), _batches()
+    images, labels, batches = training.images(), _labels(), training.batches(BATCH)
 
-    def step() -> object:
+    def batch() -> tuple[Any, Any]:
         chosen = next(batches)
-        losses = model.losses((images[chosen], labels[chosen]), rng)
-        cost = next(losses)
-        moved.step(scratchgen.gradient(cost, moved.parameters))
-        return cost.data, next(losses, None)  # the loop asks on, for what the model reports
+        return images[chosen], labels[chosen]
 
-    return step
+    return training.our_step(model, [moved], batch, rng)
 
 
 def _torch(optimizer: str, **settings: Any) -> Step:
@@ -78,11 +53,11 @@ def _torch(optimizer: str, **settings: Any) -> Step:
 
     activation = nn.Sigmoid() if optimizer == "SGD" else nn.ReLU()
     model = nn.Sequential(nn.Flatten(), nn.Linear(784, 100), activation, nn.Linear(100, 10))
-    model.load_state_dict({name: torch.from_numpy(w) for name, w in _weights().items()})
+    model.load_state_dict(training.weights_of_torch(SHAPES))
     lr = 0.1 if optimizer == "SGD" else 1e-3
     moved = getattr(torch.optim, optimizer)(model.parameters(), lr=lr, **settings)
-    images, labels = torch.from_numpy(_images()), torch.from_numpy(_labels())
-    batches = map(torch.from_numpy, _batches())
+    images, labels = torch.from_numpy(training.images()), torch.from_numpy(_labels())
+    batches = map(torch.from_numpy, training.batches(BATCH))
 
     def step() -> object:
         chosen = next(batches)
@@ -95,30 +70,12 @@ def _torch(optimizer: str, **settings: Any) -> Step:
     return step
 
 
-def _floor() -> Step:
-    rng = np.random.default_rng(0)
-    products = []
-    for name, (n_out, n_in) in LAYERS.items():
-        shapes = (n_out, n_in), (BATCH, n_in), (BATCH, n_out)
-        W, a, z = (rng.standard_normal(shape, dtype=np.float32) for shape in shapes)
-        products += [(a, W.T, np.empty_like(z)), (z.T, a, np.empty_like(W))]
-        if name != "1":
-            products.append((z, W, np.empty_like(a)))
-
-    def step() -> object:
-        for x, y, out in products:
-            np.matmul(x, y, out=out)
-        return products
-
-    return step
-
-
 def _sides(optimizer: str) -> dict[str, Callable[[], Step]]:
     return {
         "scratchgen": partial(_scratchgen, optimizer),
         "torch": partial(_torch, optimizer),
         f"torch, fused {optimizer}": partial(_torch, optimizer, fused=True),
-        "floor": _floor,
+        "floor": partial(training.floor_of_layers, SHAPES, BATCH, "1.weight"),
     }
 
 

@@ -14,44 +14,24 @@ The floor is the matrix products that no step can do without, into arrays that a
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from .. import training
 from . import Case, Step
 
-IMAGES, BATCH, NOISE = 60_000, 64, 20
-LAYERS = {  # (outputs, inputs)
-    "generator.0": (100, NOISE),
-    "generator.2": (784, 100),
-    "discriminator.0": (100, 784),
-    "discriminator.3": (1, 100),
+BATCH, NOISE = 64, 20
+SHAPES = {
+    "generator.0.weight": (100, 20),
+    "generator.0.bias": (100,),
+    "generator.2.weight": (784, 100),
+    "generator.2.bias": (784,),
+    "discriminator.0.weight": (100, 784),
+    "discriminator.3.weight": (1, 100),
+    "discriminator.3.bias": (1,),
 }
-
-
-def _images() -> Any:
-    rng = np.random.default_rng(0)
-    images = np.empty((IMAGES, 784), np.float32)
-    for rows in np.split(images, 60):  # in parts, or the peak of memory would be that of the data
-        rows[...] = 2 * rng.random(rows.shape, np.float32) - 1
-    return images
-
-
-def _batches() -> Iterator[Any]:
-    order = np.random.default_rng(1).permutation(IMAGES)
-    return itertools.cycle(order[: IMAGES - IMAGES % BATCH].reshape(-1, BATCH))
-
-
-def _weights() -> dict[str, Any]:
-    rng, state = np.random.default_rng(2), {}
-    for name, (n_out, n_in) in LAYERS.items():
-        bound = n_in**-0.5
-        state[f"{name}.weight"] = rng.uniform(-bound, bound, (n_out, n_in)).astype(np.float32)
-        if name != "discriminator.0":
-            state[f"{name}.bias"] = rng.uniform(-bound, bound, n_out).astype(np.float32)
-    return state
 
 
 def _scratchgen() -> Step:
@@ -59,21 +39,12 @@ def _scratchgen() -> Step:
 
     rng = scratchgen.generator(0)
     model, optimizers = scratchgen.models.gan.lecture(rng)
-    model.load_state_dict(_weights())
-    images, batches = _images(), _batches()
-
-    def step() -> object:
-        losses = model.losses(images[next(batches)], rng)
-        for optimizer in optimizers:
-            cost = next(losses)
-            optimizer.step(scratchgen.gradient(cost, optimizer.parameters))
-        return cost.data, next(losses, None)  # the loop asks on, for what the model reports
-
-    return step
+    model.load_state_dict(training.weights(SHAPES))
+    images, batches = training.images(-1), training.batches(BATCH)
+    return training.our_step(model, optimizers, lambda: images[next(batches)], rng)
 
 
 def _torch_modules() -> Any:
-    import torch
     from torch import nn
 
     generator = nn.Sequential(nn.Linear(NOISE, 100), nn.LeakyReLU(), nn.Linear(100, 784), nn.Tanh())
@@ -81,7 +52,7 @@ def _torch_modules() -> Any:
         nn.Linear(784, 100, bias=False), nn.LeakyReLU(), nn.Dropout(0.5), nn.Linear(100, 1)
     )
     model = nn.ModuleDict({"generator": generator, "discriminator": discriminator})
-    model.load_state_dict({name: torch.from_numpy(w) for name, w in _weights().items()})
+    model.load_state_dict(training.weights_of_torch(SHAPES))
     return generator, discriminator
 
 
@@ -92,8 +63,8 @@ def _torch() -> Step:
     G, D = _torch_modules()
     g_optimizer = torch.optim.Adam(G.parameters(), lr=1e-3)
     d_optimizer = torch.optim.Adam(D.parameters(), lr=1e-3)
-    images = torch.from_numpy(_images())
-    batches = map(torch.from_numpy, _batches())
+    images = torch.from_numpy(training.images(-1))
+    batches = map(torch.from_numpy, training.batches(BATCH))
     ones, zeros = torch.ones(BATCH, 1), torch.zeros(BATCH, 1)
 
     def noise() -> Any:
@@ -123,8 +94,8 @@ def _torch_at_its_best() -> Step:
     of_g, of_d = list(G.parameters()), list(D.parameters())
     g_optimizer = torch.optim.Adam(of_g, lr=1e-3, fused=True)
     d_optimizer = torch.optim.Adam(of_d, lr=1e-3, fused=True)
-    images = torch.from_numpy(_images())
-    batches = map(torch.from_numpy, _batches())
+    images = torch.from_numpy(training.images(-1))
+    batches = map(torch.from_numpy, training.batches(BATCH))
 
     def move(cost: Any, parameters: list[Any], optimizer: Any) -> None:
         gradients = torch.autograd.grad(cost, parameters)
@@ -168,12 +139,7 @@ def _floor() -> Step:
         product(100, n, NOISE, transposed=False),
     ]
 
-    def step() -> object:
-        for x, y, out in products:
-            np.matmul(x, y, out=out)
-        return products
-
-    return step
+    return training.floor(products)
 
 
 SIDES: dict[str, Callable[[], Step]] = {

@@ -13,32 +13,16 @@ for both phases of ∂C/∂W.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from .. import training
 from . import Case, Step
 
-IMAGES, BATCH, VISIBLE, HIDDEN = 60_000, 64, 784, 500
-
-
-def _images() -> Any:
-    rng = np.random.default_rng(0)
-    x = np.exp(-((np.arange(28) - 13.5) ** 2) / 48)
-    often = np.outer(x, x).reshape(-1)
-    images = np.empty((IMAGES, VISIBLE), np.float32)
-    for rows in np.split(images, 60):  # in parts, or the peak of memory would be that of the data
-        rows[...] = rng.random(rows.shape, np.float32)
-        rows *= rng.random(rows.shape, np.float32) < often
-    return images
-
-
-def _batches() -> Iterator[Any]:
-    order = np.random.default_rng(1).permutation(IMAGES)
-    return itertools.cycle(order[: IMAGES - IMAGES % BATCH].reshape(-1, BATCH))
+BATCH, VISIBLE, HIDDEN = 64, 784, 500
 
 
 def _weights() -> dict[str, Any]:
@@ -50,17 +34,10 @@ def _scratchgen() -> Step:
     import scratchgen
 
     rng = scratchgen.generator(0)
-    model, (optimizer,) = scratchgen.models.rbm.lecture(rng)
+    model, optimizers = scratchgen.models.rbm.lecture(rng)
     model.load_state_dict(_weights())
-    x, batches = _images(), _batches()
-
-    def step() -> object:
-        losses = model.losses(x[next(batches)], rng)
-        cost = next(losses)
-        optimizer.step(scratchgen.gradient(cost, optimizer.parameters))
-        return cost.data, next(losses, None)  # the loop asks on, for what the model reports
-
-    return step
+    images, batches = training.images_as_strokes(), training.batches(BATCH)
+    return training.our_step(model, optimizers, lambda: images[next(batches)], rng)
 
 
 def _torch(**settings: Any) -> Step:
@@ -69,7 +46,8 @@ def _torch(**settings: Any) -> Step:
 
     W, a, b = (torch.nn.Parameter(torch.from_numpy(w)) for w in _weights().values())
     optimizer = torch.optim.SGD([W, a, b], lr=0.1, **settings)
-    x, batches = torch.from_numpy(_images()), map(torch.from_numpy, _batches())
+    x = torch.from_numpy(training.images_as_strokes())
+    batches = map(torch.from_numpy, training.batches(BATCH))
 
     def free_energy(v: Any) -> Any:
         return -(v @ a) - softplus(linear(v, W.T, b)).sum(dim=1)
@@ -99,12 +77,7 @@ def _floor() -> Step:
     to_visible = h, W.T, np.empty_like(v)
     products = [to_hidden, to_visible, to_hidden, (both_v.T, both_h, np.empty_like(W))]
 
-    def step() -> object:
-        for x, y, out in products:
-            np.matmul(x, y, out=out)
-        return products
-
-    return step
+    return training.floor(products)
 
 
 SIDES: dict[str, Callable[[], Step]] = {

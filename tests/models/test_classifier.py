@@ -14,17 +14,6 @@ from scratchgen.models.feed_forward import convolutional, dense
 from tests import strict
 
 
-@pytest.fixture
-def torch():
-    torch = pytest.importorskip(
-        "torch", reason="PyTorch is the oracle of the training: pip install '.[peers]'"
-    )
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # its idle threads keep the cores from NumPy's
-    yield torch
-    torch.set_num_threads(threads)
-
-
 def rng(seed=0):
     return sg.generator(seed)
 
