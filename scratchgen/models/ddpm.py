@@ -56,7 +56,7 @@ class DiffusionWarning(UserWarning):
 
 
 class DDPM(nn.Network):
-    """p(x₀) = ∫ p(x_{T−1}) p(x_{T−2}|x_{T−1}) ⋯ p(x₀|x_0): noise, denoised in T steps.
+    """p(x₀) = ∫ p(x_{T−1}) ∏ p(x_{t−1}|x_t), over all x_t: noise, denoised in T steps.
 
     ``network(x, t/T)`` maps samples (n, …) and times (n,) to the noise in them; if it takes a third
     argument, that is the rng, in training only. ``shape`` is that of a sample. Samples are scaled

@@ -29,7 +29,7 @@ class DDPMRecipe(Recipe):
     """A U-Net, or the notes' network, that predicts the noise in images."""
 
     title = "denoising diffusion model"
-    unit = "mean squared error of the noise"
+    unit = "mean squared error per pixel"
     n_judged = 500
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
@@ -136,7 +136,7 @@ class DDPMRecipe(Recipe):
     def judge(
         self, model: DDPM, data: Data, settings: Mapping[str, Any], rng: Generator
     ) -> dict[str, str]:
-        """What the schedule leaves, and the errors of the noise at times of each quarter."""
+        """What the schedule leaves, and the errors of the network at times of each quarter."""
         x = _centred(data, data.test)
         nats = in_parts(model.prior_kl, x.astype(model.dtype), rng)
         judged = {
@@ -146,9 +146,10 @@ class DDPMRecipe(Recipe):
         }
         limits = [k * model.T // 4 for k in range(5)]
         quarters = [(a, b) for a, b in itertools.pairwise(limits) if a < b]
+        squared = "(ε̂ − ε)²" if model.predicts == "noise" else "(v̂ − v)²"
         for first, end in [(0, model.T), *quarters]:
             errors = self._errors(model, x, first, end, rng)
-            name = f"(ε̂ − ε)², averaged over t = {first} … {end - 1}"
+            name = f"{squared}, averaged over t = {first} … {end - 1}"
             judged[name] = f"{errors.mean():.4f} ± {errors.std() / math.sqrt(len(x)):.4f}"
         return judged
 
@@ -186,7 +187,7 @@ class DDPMRecipe(Recipe):
         yield "denoising", plotting.image_table(rows, columns=columns, value_range=span)
 
     def _errors(self, model: DDPM, x: Array, first: int, end: int, rng: Generator) -> Array:
-        """(ε̂ − ε)² of each image at a time t with first ≤ t < end; on the host."""
+        """(ε̂ − ε)², or (v̂ − v)², of each image at a time t with first ≤ t < end; on the host."""
         frozen = model.frozen()
 
         def errors(part: Array) -> Array:

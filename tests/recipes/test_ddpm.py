@@ -72,7 +72,7 @@ def test_the_judgement_states_what_the_schedule_leaves_and_the_error_of_every_qu
     assert said["signal left at the end, ᾱ"] == "0.0481"
     nats = float(said["prior matching term, D_KL(q(x_T|x₀) ‖ N(0, I))"].split()[0])
     assert nats == pytest.approx(model.prior_kl(2 * data.test - 1).mean(), rel=0.01)
-    means = {name: float(text.split()[0]) for name, text in said.items() if "(ε̂ − ε)²" in name}
+    means = {name: float(text.split()[0]) for name, text in said.items() if "(v̂ − v)²" in name}
     whole, *quarters = means.values()
     assert len(quarters) == 4
     assert whole == pytest.approx(np.mean(quarters), rel=0.1)
