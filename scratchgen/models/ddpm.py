@@ -431,9 +431,9 @@ def lecture(rng: Generator) -> tuple[DDPM, list[optim.Optimizer]]:
 def with_unet(
     shape: Sequence[int], rng: Generator, width: int = 32, T: int = 300, ema: float = 0.999
 ) -> DDPM:
-    """Images on [−1, 1] by a small U-Net: cosine schedule, x̂₀ clipped, averaged weights."""
+    """Images on [−1, 1] by a small U-Net that predicts v: cosine schedule, σ² = β̃, x̂₀ clipped."""
     network = UNet(shape[0], width, rng=rng)
-    return DDPM(network, shape, T, "cosine", predicts="velocity", clip=(-1, 1), ema=ema)
+    return DDPM(network, shape, T, "cosine", "posterior", "velocity", (-1, 1), ema)
 
 
 def _exactly(table: Array, t: Any, like: Array) -> Array:

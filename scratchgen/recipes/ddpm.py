@@ -67,7 +67,7 @@ class DDPMRecipe(Recipe):
             "width": 32,
             "T": 300,
             "schedule": "cosine",
-            "variance": "beta",
+            "variance": "posterior",
             "predicts": "velocity",
             "clip": "data",
             "decay": "cosine",
@@ -76,7 +76,7 @@ class DDPMRecipe(Recipe):
         if data == "digits":
             small = {"width": 16, "ema": 0.99, "epochs": 100, "batch_size": 64, "lr": 2e-3}
             return {**shared, **small}
-        return {**shared, "ema": 0.999, "epochs": 10, "batch_size": 128}
+        return {**shared, "ema": 0.999, "epochs": 12, "batch_size": 64}
 
     def build(self, settings: Mapping[str, Any], data: Data, rng: Generator) -> DDPM:
         """The model, for images of that size."""
