@@ -213,13 +213,13 @@ def _check(asked: argparse.Namespace) -> int:
         print(f"failed: {', '.join(failed)}" if failed else "every check agrees")
         return 1 if failed else 0
     reports = check_rules(asked.name, asked.device)
-    print(f"{'rule':<25}{'equation':<14}{'largest error':<15}{'numerical side':<21}verdict")
+    print(f"{'rule':<25}{'equation':<16}{'largest error':<15}{'numerical side':<21}verdict")
     tried = wrong = 0
     for name, report in reports:
         for entry in report.entries:
             method = "complex step" if "complex" in entry.method else "central differences"
             equation, error = f"∂C/∂{entry.name}", f"{entry.max_relative_error:.1e}"
-            print(f"{name:<25}{equation:<14}{error:<15}{method:<21}{entry.verdict}")
+            print(f"{name:<25}{equation:<16}{error:<15}{method:<21}{entry.verdict}")
         if not report.ok:
             print(f"\n{report}\n")
         tried += len(report.entries)

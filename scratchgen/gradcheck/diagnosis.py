@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from .evidence import Evidence, Mistake
 
 NONE = "none of the known mistakes fits"
 MANY_SLIPS = 100
+SECONDS = 5  # that the search may take
 
 
 class Finding(NamedTuple):
@@ -32,28 +34,37 @@ def diagnose(evidence: Evidence) -> dict[int, Finding]:
 
     One mistake is looked for in all of them first: it is likely to be half of two in the others.
     """
-    findings: dict[int, Finding] = {
-        k: Finding("the difference is too small for any known mistake: rounding?", [])
-        for k in evidence.wrong
-        if evidence.is_right(k)
-    }
+    findings = {k: Finding(what, []) for k in evidence.wrong for what in _at_once(evidence, k)}
+    until = time.monotonic() + SECONDS
     for ways in (_alone, _with_factor, _on_top, _in_pairs):
         for k in sorted(evidence.wrong):
             if k not in findings:
-                found = _best(evidence, k, ways(evidence, k))
+                found = _best(evidence, k, ways(evidence, k), until)
                 if found is not None:
                     findings[k] = Finding(found.sentence, found.kind.split(" + "))
                     slip = found.bend or found.half
                     evidence.found += [] if slip is None else [slip]
+    stopped = f", of those that could be tried in {SECONDS} s" if time.monotonic() > until else ""
     for k in evidence.wrong - findings.keys():
-        findings[k] = Finding(evidence.what_is_seen(k) + NONE, [])
+        findings[k] = Finding(evidence.what_is_seen(k) + NONE + stopped, [])
     return findings
 
 
-def _best(evidence: Evidence, k: int, mistakes: Iterator[Mistake]) -> Mistake | None:
+def _at_once(evidence: Evidence, k: int) -> Iterator[str]:
+    """What needs no search."""
+    right, given = evidence.right[k], evidence.given[k]
+    if right.size and not right.any() and given.shape == right.shape:
+        yield "the cost does not depend on it: the derivative is zero"
+    elif evidence.is_right(k):
+        yield "the difference is too small for any known mistake: rounding?"
+
+
+def _best(evidence: Evidence, k: int, mistakes: Iterator[Mistake], until: float) -> Mistake | None:
     """The first that fits; but of slips, one from which the other given derivatives follow too."""
     first = None
     for mistake in mistakes:
+        if time.monotonic() > until:
+            break
         if evidence.fits(k, mistake):
             if mistake.bend is None or evidence.explains_all(mistake.bend):
                 return mistake

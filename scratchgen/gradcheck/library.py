@@ -51,8 +51,8 @@ def check_file(path: Path) -> Iterator[tuple[str, Report]]:
         def check_my_layer():
             return scratchgen.check_gradient(cost, gradient, W, b)
 
-    Raises ``ValueError`` for a file without such a function, and with the line at fault where one
-    raises or returns something else.
+    One that raises, or returns something else, has a report that says so, with the line at fault.
+    Raises ``ValueError`` for a file without such a function, or that does not run.
     """
     if not path.is_file():
         raise ValueError(f"{path} is no file")
@@ -70,12 +70,16 @@ def check_file(path: Path) -> Iterator[tuple[str, Report]]:
                 "scratchgen.check_gradient, check_operation or check_network returned"
             )
         for name, check in checks.items():
-            report = _guarded(path, check)
+            try:
+                report = _guarded(path, check)
+            except ValueError as error:
+                report = Report([], [str(error)])
             if not isinstance(report, Report):
-                raise ValueError(
-                    f"{path}: {name} returns {type(report).__name__}, expected the report of "
+                what = (
+                    f"{name} returns {type(report).__name__}, expected the report of "
                     "scratchgen.check_gradient, check_operation or check_network"
                 )
+                report = Report([], [what])
             yield name, report
     finally:
         sys.path.remove(str(path.parent))

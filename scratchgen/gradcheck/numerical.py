@@ -91,6 +91,8 @@ def roughness(function: Function, scale: float = 1.0) -> float:
         return 0.0
     size = max(map(abs, values))
     single = 8 * float(np.finfo(np.float32).eps) * size
+    if all(_real(function, h * scale) == values[0] for h in (1.1e-3, -2.3e-3, 0.3, -0.5)):
+        return 0.0  # what does not change does not err
     if all(float(np.float32(value)) == value for value in values):
         return single
     return 4 * _scatter(lambda t: _real(function, t), scale)
@@ -103,29 +105,47 @@ def _scatter(function: Callable[[float], float], scale: float) -> float:
     they leave √C(2k, k) σ (Moré and Wild, SIAM J. Sci. Comput. 33 (2011) 1292). What a kink leaves
     is among the largest fifth of them, which does not count. First they are taken so near that
     kinks are few; where errors are seen, also further apart, where steps between them are seen too.
+    If f is smooth within far shorter ways, what was seen were its own swings, and no errors.
     """
     found = 0.0
     for spacing in (4e-6, 4e-4):
         for side in (spacing, -spacing):
-            values = np.array([function(side * scale * i) for i in range(24)])
-            if np.isfinite(values).all():
-                sizes = {k: float(np.quantile(np.abs(np.diff(values, k)), 0.8)) for k in (4, 6)}
-                found = max(found, min(sizes[k] / math.sqrt(math.comb(2 * k, k)) for k in sizes))
+            scatter, values = _scatter_at(function, side * scale)
+            found = max(found, scatter)
         if found <= 16 * EPS * np.max(np.abs(values)):
             return 0.0
+    near = [_scatter_at(function, h * scale) for h in (4.1e-9, -2.3e-8, 6.7e-8)]
+    moves = all(len(np.unique(values)) > len(values) / 2 for _, values in near)
+    nearer = max(scatter for scatter, _ in near)
+    if moves and nearer < 1e-3 * found:
+        return nearer if nearer > 16 * EPS * np.max(np.abs(values)) else 0.0
     return found
 
 
-def by_differences(function: Function, scale: float = 1.0, rounding: float = 0.0) -> Derivative:
+def _scatter_at(function: Callable[[float], float], step: float) -> tuple[float, Array]:
+    values = np.array([function(step * i) for i in range(24)])
+    if not np.isfinite(values).all():
+        return 0.0, values
+    sizes = {k: float(np.quantile(np.abs(np.diff(values, k)), 0.8)) for k in (4, 6)}
+    return min(sizes[k] / math.sqrt(math.comb(2 * k, k)) for k in sizes), values
+
+
+def by_differences(
+    function: Function, scale: float = 1.0, rounding: float = 0.0, smallest: float | None = None
+) -> Derivative:
     """F′(0) by Richardson's extrapolation of central differences, from steps h = 10⁻² ``scale``.
 
     ``rounding`` is the roughness of F where it is known, at least that of float64. Steps at which F
-    is not finite are left out.
+    is not finite are left out. They go down to 10⁻⁸ ``scale``, and to where they are small beside
+    ``smallest`` too: the size of an entry much smaller than its neighbours.
     """
+    levels = _LEVELS
+    if smallest is not None:
+        levels += math.ceil(math.log(max(scale / max(smallest, 1e-15 * scale), 1), _RATIO))
     at_0 = _real(function, 0.0)
     central, left, right = _Ladder(2), _Ladder(1), _Ladder(1)
     bends: list[tuple[float, float]] = []
-    for level in range(_LEVELS):
+    for level in range(levels):
         h = 1e-2 * scale * _RATIO**-level
         ahead, behind = _real(function, h), _real(function, -h)
         noise = 4 * max(rounding, EPS * max(abs(at_0), abs(ahead), abs(behind))) / h
@@ -166,18 +186,32 @@ class _Ladder:
     def __init__(self, power: int) -> None:
         self.factor = _RATIO**power
         self.rungs: list[float] = []
+        self.found: list[tuple[float, float]] = []
         self.value, self.error = math.nan, math.inf
 
     def climb(self, value: float, noise: float) -> None:
-        rungs = [value]
+        rungs, best = [value], (value, math.inf)
         for j, before in enumerate(self.rungs[:5]):
             rungs.append(rungs[j] + (rungs[j] - before) / (self.factor ** (j + 1) - 1))
             apart = max(abs(rungs[-1] - rungs[j]), abs(rungs[-1] - before))
-            if 4 * apart + noise < self.error:
-                self.value, self.error = rungs[-1], 4 * apart + noise
+            if 4 * apart + noise < best[1]:
+                best = rungs[-1], 4 * apart + noise
         self.rungs = rungs
-        if not math.isfinite(self.value):
-            self.value = value
+        self.found.append(best)
+        self.value, self.error = self._surest()
+
+    def _surest(self) -> tuple[float, float]:
+        """What has the least error of all that smaller steps bear out.
+
+        Steps longer than a period, or than the way to a pole, agree among themselves by accident.
+        """
+        surest, value, error = self.found[-1], *self.found[-1]
+        low, high = value - 30 * error, value + 30 * error
+        for value, error in reversed(self.found[:-1]):
+            if error < surest[1] and low <= value + error and value - error <= high:
+                surest = value, error
+            low, high = max(low, value - 30 * error), min(high, value + 30 * error)
+        return surest
 
 
 def _real(function: Function, t: float) -> float:

@@ -32,12 +32,16 @@ class Entry:
     kinks: list[tuple[int, ...]] = field(default_factory=list)
     kinds: list[str] = field(default_factory=list)
     """The kinds of mistake that ``diagnosis`` names, from the catalogue; empty where none fits."""
+    undecided: bool = False
+    """Whether the numerical side is too uncertain to tell."""
 
     @property
     def verdict(self) -> str:
         """One word for the table."""
         if self.ok:
             return "agrees"
+        if self.undecided:
+            return "UNDECIDED"
         return "WRONG SHAPE" if self.max_relative_error == np.inf else "DISAGREES"
 
 

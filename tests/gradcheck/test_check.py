@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import scratchgen as sg
-from scratchgen import nn
+from scratchgen import gradcheck, nn
 from scratchgen import operations as ops
 from scratchgen.gradcheck.strategies import arrays, seeds
 
@@ -300,3 +300,78 @@ def test_a_model_is_checked_with_the_same_noise_each_time():
     report = sg.check_network(model, rng.random((4, 9)))
     assert report.ok, report
     assert [entry.name for entry in report.entries][-2:] == ["decoder.2.bias", "x"]
+
+
+@pytest.mark.parametrize("w", [1.0, 1e3, 1e6])
+@given(seed=seeds)
+def test_a_right_gradient_agrees_where_the_cost_swings_within_the_steps(w, seed):
+    x = w * np.random.default_rng(seed).standard_normal(4)
+    assert sg.check_gradient(lambda x: np.sum(np.sin(x)), np.cos, x).ok
+    swings = sg.check_gradient(lambda x: np.sum(np.sin(w * x)), lambda x: w * np.cos(w * x), x / w)
+    assert swings.ok, swings
+    assert not sg.check_gradient(lambda x: np.sum(np.sin(x)), lambda x: 2 * np.cos(x), x).ok
+
+
+@pytest.mark.parametrize("small", [1e-3, 1e-6, 1e-10])
+@pytest.mark.parametrize(
+    ("f", "derivative"),
+    [
+        (lambda x: 1 / x, lambda x: -1 / x**2),
+        (lambda x: 1 / np.abs(x), lambda x: -np.sign(x) / x**2),
+        (np.sqrt, lambda x: 0.5 / np.sqrt(x)),
+        (np.log, lambda x: 1 / x),
+        (np.abs, np.sign),
+    ],
+    ids=["1/x", "1/|x|", "sqrt", "log", "abs"],
+)
+def test_a_right_gradient_agrees_at_an_entry_much_smaller_than_its_neighbours(f, derivative, small):
+    x = np.array([small, 1.0])
+    report = sg.check_gradient(lambda x: np.sum(f(x)), derivative, x)
+    assert report.ok, report
+    assert not sg.check_gradient(lambda x: np.sum(f(x)), lambda x: 2 * derivative(x), x).ok
+
+
+@given(seed=seeds)
+def test_a_cost_with_noise_of_few_values_is_seen_to_change(seed):
+    rng = np.random.default_rng(seed)
+    data, x = rng.standard_normal((4, 4)), rng.standard_normal(4)
+
+    def cost(w):
+        return 0.5 * (data[rng.integers(4)] @ w) ** 2
+
+    # In 4⁻⁸ of all cases eight draws are the same: then the numbers must tell.
+    assert not sg.check_gradient(cost, lambda w: -w, x).ok
+
+
+def test_what_is_lost_in_the_uncertainty_is_undecided():
+    x = np.array([0.3, -1.2, 0.7, 2.0])
+    inexact = lambda x: np.float32(1e6) + np.float32(np.sum(x**2))
+    for gradient in (lambda x: 2 * x, lambda x: -2 * x):
+        report = sg.check_gradient(inexact, gradient, x)
+        assert not report.ok
+        assert report.entries[0].verdict == "UNDECIDED"
+        assert "too inexact to tell" in report.diagnosis[0]
+
+
+@pytest.mark.parametrize("wrong", [lambda x: 0 * x + 1e-9, lambda x: x], ids=["1e-9", "x"])
+def test_of_a_cost_that_does_not_depend_on_its_input_that_is_said(wrong):
+    x = np.array([0.3, -1.2, 0.7, 2.0])
+    report = sg.check_gradient(lambda x: 1.0, wrong, x)
+    assert "does not depend on it" in report.diagnosis[0]
+    assert not report.entries[0].kinds
+    assert sg.check_gradient(lambda x: 1.0, np.zeros_like, x).ok
+
+
+def test_a_search_that_finds_nothing_ends(monkeypatch):
+    monkeypatch.setattr(gradcheck.diagnosis, "SECONDS", 0.1)
+
+    def cost(x):
+        for _ in range(100):
+            x = x + 0.01 * np.tanh(x)
+        return np.sum(x**2)
+
+    rng = np.random.default_rng(0)
+    report = sg.check_gradient(cost, lambda x: rng.standard_normal(4), np.array([0.3, -1, 0.7, 2]))
+    assert not report.ok
+    report = sg.check_gradient(cost, lambda x: np.cos(9 * x), np.array([0.3, -1, 0.7, 2]))
+    assert report.diagnosis[0].endswith("fits, of those that could be tried in 0.1 s")

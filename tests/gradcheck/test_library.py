@@ -101,8 +101,6 @@ def test_a_file_is_checked_by_the_functions_that_it_declares(file, capsys):
     [
         ("", "declares no check"),
         ("from scratchgen import check_gradient\n", "declares no check"),
-        ("def check_it():\n    return True\n", "check_it returns bool, expected the report"),
-        ("def check_it():\n    return 1 / 0\n", "line 2: ZeroDivisionError: division by zero"),
         ("def check_it(:\n", "SyntaxError"),
         ("import no_such_module\n", "line 1: ModuleNotFoundError: No module named"),
     ],
@@ -112,6 +110,23 @@ def test_a_file_that_cannot_be_checked_is_one_line_and_exit_code_2(file, capsys,
     _, err = capsys.readouterr()
     assert said in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("return True", "check_broken returns bool, expected the report"),
+        ("return 1 / 0", "line 2: ZeroDivisionError: division by zero"),
+    ],
+)
+def test_a_check_that_gives_no_report_fails_and_the_others_go_on(file, capsys, body, said):
+    broken = f"def check_broken():\n    {body}\n"
+    path = file(broken + GOOD_AND_BAD.partition("def check_wrong")[0])
+    assert cli.main(["check", str(path)]) == 1
+    out = capsys.readouterr().out
+    assert said in " ".join(out.split())
+    assert "check_right: agrees" in out
+    assert out.endswith("failed: check_broken\n")
 
 
 def test_a_missing_file_is_one_line_and_exit_code_2(capsys):
