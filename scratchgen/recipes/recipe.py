@@ -70,6 +70,8 @@ class Recipe:
         What ``train`` refuses is refused at once.
         """
         assert state.rng is not None
+        if state.history and self.between_epochs(state, settings):
+            return iter(())  # it had ended, though not at its last epoch
         trained = train(
             state.model,
             self.prepare(data),

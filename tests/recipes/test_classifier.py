@@ -9,7 +9,8 @@ import pytest
 import scratchgen as sg
 from scratchgen import cli, optim
 from scratchgen.recipes import RECIPES, Data
-from scratchgen.recipes.classifier import SCHEDULES, schedule_of
+from scratchgen.recipes.classifier import SCHEDULES, FFNNRecipe, schedule_of
+from scratchgen.storage import Checkpoint
 
 QUICK = {
     "ffnn": ["train", "ffnn", "--epochs", "3", "--hidden", "16"],
@@ -138,3 +139,26 @@ def test_the_lectures_network_is_that_of_the_notes():
     settings = RECIPES["ffnn"].settings("mnist", lecture=True)
     assert (settings["hidden"], settings["activation"]) == ([100], "sigmoid")
     assert json.loads(json.dumps(settings)) == settings
+
+
+def test_a_training_that_ended_early_is_not_gone_on_with(tmp_path):
+    run = tmp_path / "run"
+    arguments = ["train", "ffnn", "--lr", "3", "--patience", "1", "--out", str(run)]
+    assert cli.main(arguments) == 0
+    history = (run / "history.csv").read_text()
+    assert len(history.splitlines()) < 1 + 60
+    assert cli.main([*arguments, "--resume"]) == 0
+    assert (run / "history.csv").read_text() == history
+
+
+def test_a_resumed_training_begins_at_the_rate_of_its_schedule():
+    recipe, data = FFNNRecipe(), Data.named("digits")
+    settings = {"seed": 0, "device": "cpu", "preset": None, **recipe.settings("digits", False)}
+    rng = sg.generator(0)
+    model = recipe.build(settings, data, rng)
+    state = Checkpoint(model, recipe.optimizers(model, settings), rng, sg.History())
+    list(recipe.epochs(state, data, {**settings, "epochs": 2, "schedule": "cosine:2"}))
+    assert state.optimizers[0].lr == pytest.approx(0, abs=1e-9)
+    next(recipe.epochs(state, data, {**settings, "epochs": 4, "schedule": "cosine:4"}))
+    assert len(state.history) == 3
+    assert state.history[2].costs[0] < state.history[1].costs[0]
