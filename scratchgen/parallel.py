@@ -15,6 +15,7 @@ import collections
 import contextlib
 import contextvars
 import functools
+import itertools
 import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +25,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from .backend import Array
+from .backend import Array, device_of
 
 Map: TypeAlias = Callable[[Callable[[Any], Any], Sequence[Any]], Iterator[Any]]
 # The limit of BLAS is one for the whole process: two calls that set and restore it in turn would
@@ -74,6 +75,56 @@ def _map_in_order(
             yield in_flight.popleft().result()
     while in_flight:
         yield in_flight.popleft().result()
+
+
+def even_parts(n: int, size: int) -> list[slice]:
+    """n samples as one part of up to ``size``, or as an even number of parts, all about as large.
+
+    >>> even_parts(5, size=2)
+    [slice(0, 2, None), slice(2, 3, None), slice(3, 4, None), slice(4, 5, None)]
+    """
+    count = 1 if n <= size else min(n, 2 * math.ceil(n / (2 * size)))
+    ends = [k * n // count for k in range(count + 1)]
+    return [slice(start, stop) for start, stop in itertools.pairwise(ends)]
+
+
+def by_parts(function: Callable[[slice], Array], parts: Sequence[slice]) -> Array:
+    """The arrays ``function(part)``, one below another, made on several threads."""
+    if len(parts) == 1:
+        return function(parts[0])
+    keep_freed_memory()
+    whole: list[Array] = []
+    first = threading.Lock()
+
+    def place(part: slice) -> None:
+        rows = function(part)
+        with first:
+            if not whole:
+                whole.append(np.empty((parts[-1].stop, *rows.shape[1:]), rows.dtype, like=rows))
+        whole[0][part] = rows
+
+    with workers() as each:
+        for _ in each(place, parts):
+            pass
+    return whole[0]
+
+
+def by_rows(function: Callable[[Array], Array], x: Array, rows: int = 512) -> Array:
+    """``function`` of the rows of x: on the host of a few at a time, which a core's cache holds."""
+    size = rows if device_of(x) == "cpu" else len(x)
+    return by_parts(lambda part: function(x[part]), even_parts(len(x), size))
+
+
+@functools.cache
+def keep_freed_memory() -> None:
+    """Let the C library keep the memory of large temporaries, to give it out again.
+
+    By default glibc gives it back to the system and takes it anew, page by page: of a step whose
+    threads each free some MiB, that is a quarter of the time. It adapts to the largest array that
+    it saw freed, below 32 MiB (mallopt(3), "dynamic mmap threshold"): this one, never written to,
+    is none to the system. Elsewhere this does nothing.
+    """
+    np.empty(2**25 - 2**16, np.uint8)
 
 
 def describe_blas() -> str:

@@ -7,7 +7,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from scratchgen import parallel
-from scratchgen.parallel import Workspace, workers
+from scratchgen.parallel import Workspace, by_rows, workers
 
 
 def blas_threads():
@@ -116,3 +116,18 @@ def test_the_description_names_the_library_its_threads_and_how_it_could_be_faste
         said = parallel.describe_blas()
         assert said.startswith("openblas 0.3, Haswell kernels, threads: 2")
         assert ("OPENBLAS_CORETYPE=SkylakeX" in said) == hint
+
+
+@pytest.mark.parametrize("n", [0, 1, 5, 12, 101])
+def test_a_function_of_rows_by_parts_is_that_of_all_rows(n, threads):
+    x, seen = np.random.default_rng(n).standard_normal((n, 3)), []
+
+    def function(rows):
+        seen.append(len(rows))
+        return rows[:, :2].astype(np.float32) + 1
+
+    result = by_rows(function, x, rows=4)
+    np.testing.assert_array_equal(result, x[:, :2].astype(np.float32) + 1)
+    assert result.dtype == np.float32
+    assert max(seen) <= 4
+    assert sum(seen) == n

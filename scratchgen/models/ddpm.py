@@ -44,8 +44,10 @@ import numpy as np
 
 from .. import nn, optim
 from .. import operations as ops
+from ..accumulation import mean_over_parts
 from ..autodiff import Tensor
-from ..backend import Array, Generator, check_generator, device_of, to_device, to_host
+from ..backend import Array, Generator, check_generator, device_of, generator, to_device, to_host
+from ..parallel import by_parts, even_parts
 from .unet import PlainDenoiser, UNet
 
 D = TypeVar("D", bound="DDPM")
@@ -164,8 +166,13 @@ class DDPM(nn.Network):
 
     def predict(self, xt: Array, t: Any) -> tuple[Array, Array]:
         """x̂₀ = (x_t − √(1 − ᾱ_t) ε̂)/√ᾱ_t, clipped if that was chosen, and the ε̂ that it leaves."""
-        t = self._times(t, xt)
-        out = self.frozen()._output(xt, t)
+        t, network = self._times(t, xt), self.frozen()
+
+        def output(part: slice) -> Array:
+            out: Array = network._output(xt[part], t if np.ndim(t) == 0 else t[part])
+            return out
+
+        out = by_parts(output, self._parts(xt))
         signal, spread = self._scales(t, xt)
         if self.predicts == "velocity":
             x0, eps = signal * xt - spread * out, spread * xt + signal * out
@@ -277,7 +284,16 @@ class DDPM(nn.Network):
         """The cost at times drawn evenly and noise from N(0, I); then the average moves."""
         t = rng.integers(0, self.T, size=len(x))
         noise = rng.standard_normal(x.shape, dtype=x.dtype)
-        yield self.loss(x, t, noise, rng)
+        parts = self._parts(x)
+        seed = int(rng.integers(2**32)) if len(parts) > 1 else 0
+
+        def cost(part: slice) -> Tensor:
+            # Threads that shared a generator would take turns in an order of their own.
+            of_part = rng if len(parts) == 1 else generator(seed + part.start)
+            loss: Tensor = self.loss(x[part], t[part], noise[part], of_part)
+            return loss
+
+        yield mean_over_parts(cost, parts, self.parameters())
         if self.ema:
             self.average *= self.ema
             self.average += (1 - self.ema) * self._theta()
@@ -377,6 +393,12 @@ class DDPM(nn.Network):
         """√ᾱ_t and √(1 − ᾱ_t)."""
         return _at(np.sqrt(self.alpha_bar), t, like), _at(np.sqrt(1 - self.alpha_bar), t, like)
 
+    def _parts(self, x: Array) -> list[slice]:
+        """The samples that go through the network at a time: few, on the host, if it convolves."""
+        convolves = any(p.ndim == 4 for p in self.parameters())
+        few = PART // math.prod(self.shape) if convolves and device_of(x) == "cpu" else len(x)
+        return even_parts(len(x), max(few, 1))
+
     def _output(self, xt: Any, t: Any, rng: Generator | None = None) -> Any:
         """What the network says of x_t at t/T."""
         like = xt.data if isinstance(xt, Tensor) else xt
@@ -419,6 +441,7 @@ def cosine_schedule(T: int) -> Array:
 
 
 SCHEDULES = {"linear": linear_schedule, "cosine": cosine_schedule}
+PART = 9600  # numbers of the samples that go through convolutions together: what a cache holds
 SIGNAL_LEFT = 1e-2  # ᾱ at the end from which on the prior is not taken to be matched
 
 

@@ -28,6 +28,7 @@ from .. import nn, optim
 from ..autodiff import Rule, Tensor, differentiable
 from ..backend import Array, Generator
 from ..optim.optimizer import checked
+from ..parallel import by_rows
 
 ACTIVATIONS: Final[dict[str, type[nn.Network]]] = {
     "sigmoid": nn.Sigmoid,
@@ -108,10 +109,8 @@ class FeedForward(nn.Network):
         return {**self.reports(outputs.data, y), "penalty": penalties.data}
 
     def outputs(self, x: Array) -> Array:
-        """What the network gives for samples x, without dropout, for 1000 of them at a time."""
-        network = self.frozen().network
-        parts = [network(x[i : i + 1000]) for i in range(0, max(len(x), 1), 1000)]
-        return np.concatenate(parts)
+        """What the network gives for samples x, without dropout."""
+        return by_rows(self.frozen().network, x)
 
     def data_cost(self, x: Array, y: Array) -> Array:
         """(1/n) Σᵢ −log p(yᵢ|xᵢ) without dropout and penalties: what held-out samples are for."""

@@ -33,6 +33,7 @@ from .. import nn, optim
 from .. import operations as ops
 from ..autodiff import Tensor
 from ..backend import Array, Generator, check_generator, to_host
+from ..parallel import by_rows
 from ..training import Epoch
 
 
@@ -175,7 +176,7 @@ class GAN(nn.Network):
 
     def sample(self, n: int, rng: Generator) -> Array:
         """G(z) of n draws of the noise, in the range of the generator: [−1, 1] with a tanh."""
-        return self.frozen().generate(self.sample_noise(n, rng))
+        return by_rows(self.frozen().generate, self.sample_noise(n, rng))
 
     def validate(self, x: Any) -> None:
         """Raise ``ValueError`` for data that G could not make, or that D does not take."""

@@ -28,6 +28,7 @@ from .. import nn, optim
 from .. import operations as ops
 from ..autodiff import Tensor
 from ..backend import Array, Generator, check_generator, to_host
+from ..parallel import by_rows
 
 
 class VAE(nn.Network):
@@ -132,7 +133,7 @@ class VAE(nn.Network):
 
     def sample(self, n: int, rng: Generator) -> Array:
         """E[x|h] for n latents h ~ p(h), (n, D), as the notes show it: the decoder's means."""
-        return self.frozen().decode(_noise((n, self.n_latent), self.decoder, rng))
+        return by_rows(self.frozen().decode, _noise((n, self.n_latent), self.decoder, rng))
 
     def log_likelihood(self, x: Any, n_samples: int, rng: Generator) -> Array:
         """log (1/L) Σₗ p(x|h⁽ˡ⁾) p(h⁽ˡ⁾) / q(h⁽ˡ⁾|x) with h⁽ˡ⁾ ~ q(h|x): (n,) nats.

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
 
 import scratchgen as sg
 from scratchgen import nn, optim
@@ -246,6 +247,39 @@ def test_losses_draw_every_time_equally_often_and_noise_of_variance_1():
     spread = np.sqrt(1 - model.alpha_bar)[np.rint(time * 5).astype(int)]
     assert is_normal(xt / spread[:, None], 0, 1)
     assert isinstance(cost, sg.Tensor)
+
+
+def in_parts(monkeypatch, size, *layers):
+    """A model of 4 × 4 images whose batches go through the network ``size`` at a time."""
+    monkeypatch.setattr(ddpm, "PART", 16 * size)
+    network = Chain(nn.Conv2d(1, 3, 3, padding=1, rng=rng(1)), *layers)
+    return DDPM(network.astype(np.float64), (1, 4, 4), 8)
+
+
+def test_a_batch_in_parts_has_the_cost_gradient_and_predictions_of_the_whole(monkeypatch):
+    layers = nn.Tanh(), nn.ConvTranspose2d(3, 1, 3, padding=1, rng=rng(2))
+    model, x = in_parts(monkeypatch, 2, *layers), rng(3).standard_normal((11, 1, 4, 4))
+    cost = next(model.losses(x, rng(4)))
+    again = rng(4)
+    t, noise = again.integers(0, 8, size=11), again.standard_normal(x.shape)
+    whole = model.loss(x, t, noise)
+    np.testing.assert_allclose(cost.data, whole.data, rtol=1e-13)
+    gradients = [sg.gradient(c, model.parameters()) for c in (cost, whole)]
+    for mine, its in zip(*gradients, strict=True):
+        np.testing.assert_allclose(mine, its, rtol=1e-11, atol=1e-14)
+    predictions = model.predict(x, t)
+    monkeypatch.setattr(ddpm, "PART", 16 * 11)
+    for mine, its in zip(predictions, model.predict(x, t), strict=True):
+        np.testing.assert_allclose(mine, its, rtol=1e-12)
+
+
+def test_dropout_in_parts_does_not_depend_on_the_threads(monkeypatch):
+    costs = []
+    for threads in (1, 2, 3):
+        with threadpool_limits(threads, user_api="blas"):
+            model = in_parts(monkeypatch, 2, nn.Dropout(0.5), nn.Conv2d(3, 1, 1, rng=rng(2)))
+            costs.append(next(model.losses(np.ones((11, 1, 4, 4)), rng(4))).data)
+    assert costs[0] == costs[1] == costs[2]
 
 
 def test_the_network_is_given_t_over_T_and_the_generator_in_training_alone():
