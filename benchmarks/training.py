@@ -58,8 +58,13 @@ def weights_of_torch(shapes: Mapping[str, Sequence[int]]) -> dict[str, Any]:
 
 
 def our_step(model: Any, optimizers: Sequence[Any], batch: Callable[[], Any], rng: Any) -> Step:
-    """What the loop of ``scratchgen.train`` does with a batch."""
+    """What the loop of ``scratchgen.train`` does with a batch, on as many threads."""
     from scratchgen import gradient
+    from scratchgen.training import threads_of_training
+
+    first = batch()
+    threads = threads_of_training(model, len(first[0] if isinstance(first, tuple) else first))
+    threads.__enter__()  # until the process ends
 
     def step() -> object:
         losses = model.losses(batch(), rng)

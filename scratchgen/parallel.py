@@ -28,9 +28,51 @@ from threadpoolctl import ThreadpoolController
 from .backend import Array, device_of
 
 Map: TypeAlias = Callable[[Callable[[Any], Any], Sequence[Any]], Iterator[Any]]
-# The limit of BLAS is one for the whole process: two calls that set and restore it in turn would
-# leave it at one. Whoever does not get the lock works in the calling thread.
-_limit_of_blas = threading.Lock()
+
+THREADS_PAY = 2**24  # multiplications of a product, from which on a second thread gains more
+# than it costs a core to fetch what another one has written
+
+
+class _Limit:
+    """How many are within :func:`one_blas_thread`, and what the first of them found and changed."""
+
+    def __init__(self) -> None:
+        self.lock, self.inside, self.threads = threading.Lock(), 0, 1
+        self.restore: Callable[[], object] = lambda: None
+
+
+_limit, _pool = _Limit(), threading.Lock()
+
+
+@contextlib.contextmanager
+def one_blas_thread() -> Iterator[int]:
+    """Within, BLAS keeps to one thread; yields how many it may use outside.
+
+    The limit is one for the whole process, so that two who set and restored it in turn would leave
+    it at one: the first to come sets it, the last to go restores it.
+    """
+    with _limit.lock:
+        if not _limit.inside:
+            blas = _blas()
+            _limit.threads = min((b.num_threads for b in blas.lib_controllers), default=1)
+            _limit.restore = blas.limit(limits=1).restore_original_limits
+        _limit.inside += 1
+    try:
+        yield _limit.threads
+    finally:
+        with _limit.lock:
+            _limit.inside -= 1
+            if not _limit.inside:
+                _limit.restore()
+
+
+def threads_for(multiplications: int) -> contextlib.AbstractContextManager[object]:
+    """Within, one thread of BLAS if its largest product has too few ``multiplications`` for more.
+
+    That depends on nothing else, so that small networks train to the same bits on any machine of
+    one kind, however many threads it has.
+    """
+    return contextlib.nullcontext() if multiplications >= THREADS_PAY else one_blas_thread()
 
 
 @contextlib.contextmanager
@@ -39,26 +81,21 @@ def workers() -> Iterator[Map]:
 
     It yields ``part(task)`` in the order of the tasks, with few in flight: what is added up so is
     the same to the last bit on any number of threads. Floating-point errors are treated as the
-    caller's ``np.errstate`` says.
+    caller's ``np.errstate`` says. Where another caller has threads, this one has its own alone.
 
     >>> with workers() as each:
     ...     list(each(lambda k: k * k, range(4)))
     [0, 1, 4, 9]
     """
-    if not _limit_of_blas.acquire(blocking=False):
-        yield map
-        return
-    try:
-        blas = _blas()
-        threads = min((library.num_threads for library in blas.lib_controllers), default=1)
-        with blas.limit(limits=1):
-            if threads < 2:
-                yield map
-                return
+    with one_blas_thread() as threads:
+        if threads < 2 or not _pool.acquire(blocking=False):
+            yield map
+            return
+        try:
             with ThreadPoolExecutor(threads) as pool:
                 yield functools.partial(_map_in_order, pool, threads)
-    finally:
-        _limit_of_blas.release()
+        finally:
+            _pool.release()
 
 
 def _map_in_order(

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Generator as Yields
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -19,6 +20,7 @@ import numpy as np
 from .autodiff import Tensor, gradient
 from .backend import Array, Generator, check_generator, device_of, to_device, to_host
 from .optim import Optimizer
+from .parallel import threads_for
 
 
 class Model(Protocol):
@@ -141,19 +143,20 @@ def _epochs(
         costs: list[list[Array]] = [[] for _ in optimizers]
         last: dict[int, Tensor] = {}
         reports: dict[str, list[Array]] = {}
-        for start in progress(starts):
-            batch = tuple([x[order[start : start + batch_size]] for x in arrays])
-            losses = model.losses(_as_given(batch), rng)
-            for player, optimizer in enumerate(optimizers):
-                cost = _next_cost(losses, player)
-                if on_host and not np.isfinite(cost.data).all():
-                    step = len(costs[player]) + 1
-                    raise NonFiniteCostError(_diagnosis(model, cost, number, step, player))
-                optimizer.step(gradient(cost, optimizer.parameters))
-                costs[player].append(cost.data)
-                last[player] = cost
-            for name, value in _returned(losses).items():
-                reports.setdefault(name, []).append(value)
+        with threads_of_training(model, batch_size):
+            for start in progress(starts):
+                batch = tuple([x[order[start : start + batch_size]] for x in arrays])
+                losses = model.losses(_as_given(batch), rng)
+                for player, optimizer in enumerate(optimizers):
+                    cost = _next_cost(losses, player)
+                    if on_host and not np.isfinite(cost.data).all():
+                        step = len(costs[player]) + 1
+                        raise NonFiniteCostError(_diagnosis(model, cost, number, step, player))
+                    optimizer.step(gradient(cost, optimizer.parameters))
+                    costs[player].append(cost.data)
+                    last[player] = cost
+                for name, value in _returned(losses).items():
+                    reports.setdefault(name, []).append(value)
         means = [_mean(values, sizes) for values in costs]
         if not all(map(math.isfinite, means)):
             player = [math.isfinite(mean) for mean in means].index(False)
@@ -164,6 +167,12 @@ def _epochs(
         epoch = Epoch(number, tuple(means), time.perf_counter() - began, report, names)
         history.append(epoch)
         yield epoch
+
+
+def threads_of_training(model: Model, batch_size: int) -> AbstractContextManager[object]:
+    """As many threads of BLAS as the largest product of a weight matrix with a batch pays for."""
+    matrices = [p.size for player in model.players for p in player if p.ndim == 2]
+    return threads_for(batch_size * max(matrices, default=0))
 
 
 def fit(

@@ -124,7 +124,8 @@ def _on_data(function: _Any) -> _Any:
 
 def _one_sequence(operation: _Any) -> _Any:
     """x.reshape(2, 3) for x.reshape((2, 3)), as arrays take it."""
-    return lambda x, *n: operation(x, *(n if len(n) < 2 else (n,)))
+    (name,) = operation.rule.__kwdefaults__ or ("shape",)
+    return lambda x, *n: operation(x, **({name: n if len(n) > 1 else n[0]} if n else {}))
 
 
 def _rule_of(function: _Any) -> _Any:
@@ -167,7 +168,7 @@ _METHODS = {
     "__rmatmul__": _reflected(matmul),
     "__neg__": negative,
     "__abs__": absolute,
-    "__getitem__": getitem,
+    "__getitem__": lambda x, key: getitem(x, key=key),
     "__lt__": _on_data(_operator.lt),
     "__le__": _on_data(_operator.le),
     "__gt__": _on_data(_operator.gt),

@@ -45,14 +45,23 @@ def tanh(z: Array) -> Rule:
 
 @fused
 def _through_tanh(delta: Array, a: Array) -> Array:
-    return delta * (1 - a * a)
+    share = a * a  # of what follows, nothing needs memory of its own
+    share -= 1
+    share *= delta
+    return -share
 
 
 @differentiable
 def relu(z: Array) -> Rule:
     """a = max(z, 0):  σ′ = 1 where z > 0, else 0."""
-    a = np.maximum(z, 0)
+    a = positive_part(z)
     return a, (lambda delta: _through_relu(delta, a),)
+
+
+def positive_part(z: Array) -> Array:
+    """max(z, 0) of plain arrays."""
+    # NumPy's loop over vector registers takes a row of zeros, but not the number.
+    return np.maximum(z, np.zeros_like(z[:1]) if z.ndim > 1 else 0)
 
 
 @fused
@@ -63,12 +72,13 @@ def _through_relu(delta: Array, a: Array) -> Array:
 @differentiable
 def leaky_relu(z: Array, *, slope: float = 0.01) -> Rule:
     """a = z where z > 0, else ``slope`` z:  σ′ = 1 where z > 0, else ``slope``."""
-    return _leaky_relu(z, slope), (lambda delta: _through_leaky_relu(delta, z, slope),)
+    a = _larger(z, slope) if slope <= 1 else np.minimum(z, slope * z)
+    return a, (lambda delta: _through_leaky_relu(delta, z, slope),)
 
 
 @fused
-def _leaky_relu(z: Array, slope: float) -> Array:
-    return np.maximum(z, 0) + slope * np.minimum(z, 0)
+def _larger(z: Array, slope: float) -> Array:
+    return np.maximum(z, slope * z)
 
 
 @fused

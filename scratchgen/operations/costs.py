@@ -12,7 +12,7 @@ import numpy as np
 
 from ..autodiff import Rule, differentiable
 from ..backend import Array
-from .activations import logistic
+from .activations import logistic, positive_part
 
 
 @differentiable
@@ -49,8 +49,8 @@ def cross_entropy(logits: Array, labels: Array) -> Rule:
     total = p.sum(axis=1, keepdims=True)
     p /= total
     of_label = labels[:, None] == np.arange(classes, like=labels)
-    z_of_label = np.take_along_axis(z, labels[:, None], axis=1)
-    return (np.log(total) - z_of_label)[:, 0], (
+    rows = np.arange(n, like=labels)
+    return np.log(total[:, 0]) - z[rows, labels], (
         lambda delta: delta[:, None] * (p - of_label),
         None,
     )
@@ -68,7 +68,7 @@ def bernoulli_nll(logits: Array, target: Array) -> Rule:
     np.negative(cost, out=cost)
     np.exp(cost, out=cost)
     np.log1p(cost, out=cost)
-    cost += np.maximum(logits, 0) - logits * target
+    cost += positive_part(logits) - logits * target
     return _per_sample(cost), (
         lambda delta: _along(delta, logits) * (logistic(logits) - target).astype(logits.dtype),
         lambda delta: _along(-delta, logits) * logits,

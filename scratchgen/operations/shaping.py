@@ -68,8 +68,10 @@ def _reduced(kept: Array, axis: Axis, keepdims: bool) -> Array:
 
 
 def _repeated(delta: Array, kept: Array, x: Array) -> Array:
-    # A copy, since products of matrices are slow on entries that are repeated in place.
-    return np.broadcast_to(delta.reshape(kept.shape), x.shape).copy()
+    # In memory, since products of matrices are slow on entries that np.broadcast_to repeats.
+    share = np.empty_like(x, dtype=delta.dtype)
+    share[...] = delta.reshape(kept.shape)
+    return share
 
 
 def _shared(delta: Array, kept: Array, x: Array, axis: Axis) -> Array:

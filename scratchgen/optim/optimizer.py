@@ -27,7 +27,7 @@ class Optimizer(Constructed):
     state: tuple[str, ...] = ()
     decoupled = False
     """Whether weight decay λ acts on θ itself, θ ← θ − η λ θ, or on the gradient, g ← g + λ θ."""
-    block = 1 << 16
+    block = 1 << 15
 
     def __init__(self, parameters: Sequence[Tensor], lr: float, weight_decay: float = 0) -> None:
         self.parameters = list(parameters)
@@ -75,10 +75,11 @@ class Optimizer(Constructed):
     def apply(self, gradients: Sequence[Array]) -> None:
         """Walk the buffer block by block, with the part of the gradient that belongs to each."""
         self.begin_step()
-        start, flats = 0, [gradient.reshape(-1) for gradient in gradients]
-        if device_of(self._theta) == "cuda":  # where few large kernels are faster than many small
-            flats = [np.concatenate(flats)]
-        for flat in flats:
+        start = 0
+        for run in self._runs:
+            # Small gradients are put together, since every pass has its price; large ones stay.
+            flats = [gradient.reshape(-1) for gradient in gradients[run]]
+            flat = flats[0] if len(flats) == 1 else np.concatenate(flats)
             for i in range(0, flat.size, self.block):
                 g = flat[i : i + self.block]
                 here = slice(start + i, start + i + g.size)
@@ -122,7 +123,7 @@ class Optimizer(Constructed):
 
     def __getstate__(self) -> dict[str, Any]:
         """What a copy is made of: the views of the buffer are made anew for it."""
-        made_anew = ("_theta", "_work", "_views")
+        made_anew = ("_theta", "_work", "_views", "_runs")
         return {name: value for name, value in vars(self).items() if name not in made_anew}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -145,12 +146,24 @@ class Optimizer(Constructed):
             p.data = self._theta[start : start + size].reshape(p.shape)
             self._views.append(p.data)
             start += size
+        self._runs = _runs([view.size for view in self._views], self.block)
         for name in self.state:
             self.buffers[name] = (
                 self.buffers[name].astype(self._theta.dtype)
                 if name in self.buffers
                 else np.zeros_like(self._theta)
             )
+
+
+def _runs(sizes: Sequence[int], most: int) -> list[slice]:
+    """Neighbours whose sizes add up to at most ``most``, or single ones that are larger."""
+    runs, first, filled = [], 0, 0
+    for k, size in enumerate(sizes):
+        if k > first and filled + size > most:
+            runs.append(slice(first, k))
+            first, filled = k, 0
+        filled += size
+    return [*runs, slice(first, len(sizes))]
 
 
 def checked(name: str, value: float, low: float, high: float) -> float:
