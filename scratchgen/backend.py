@@ -90,7 +90,8 @@ def to_device(x: npt.ArrayLike, device: str | Generator) -> Array:
 def fused(function: F) -> F:
     """One kernel instead of one per operator, on CuPy; on NumPy, ``function`` as it stands.
 
-    For module-level functions of arrays whose body is one element-wise expression in ``np``.
+    For module-level functions of arrays whose body is element-wise, in ``np``; they may change
+    their arguments in place.
     """
     kernels: list[Callable[..., Any]] = []
 

@@ -325,7 +325,7 @@ def fuse(*args, kernel_name=None):
         result = function(*map(FusionVariable, args))
         if isinstance(result, tuple):
             return tuple(map(FusionVariable.value_of, result))
-        return FusionVariable.value_of(result)
+        return None if result is None else FusionVariable.value_of(result)
 
     return call
 

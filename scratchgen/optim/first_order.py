@@ -1,4 +1,8 @@
-"""First-order optimizers: each update is the equation of its docstring, in place."""
+"""First-order optimizers: each update is the equation of its docstring, in place.
+
+On CuPy an update is one kernel. On NumPy it is a pass over a block for each operation: of those
+written out in place, few need memory of their own.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..autodiff import Tensor
-from ..backend import Array
+from ..backend import Array, fused
 from .optimizer import Optimizer, checked
 
 
@@ -35,13 +39,32 @@ class SGD(Optimizer):
             self.state = ("u",)
         super().__init__(parameters, lr, weight_decay)
 
-    def update(self, theta: Array, g: Array, work: Array, *state: Array) -> None:
+    def update(self, theta: Array, g: Array, *state: Array) -> None:
         """u ← μ u + g,  θ ← θ − η u."""
+        if not state:
+            _descend(theta, g, self.lr)
         for u in state:
-            u *= self.momentum
-            u += g
-            g = g + self.momentum * u if self.nesterov else u
-        theta -= np.multiply(g, self.lr, out=work)
+            descend = _descend_looking_ahead if self.nesterov else _descend_with_momentum
+            descend(theta, g, u, self.lr, self.momentum)
+
+
+@fused
+def _descend(theta: Array, g: Array, lr: float) -> None:
+    theta -= lr * g
+
+
+@fused
+def _descend_with_momentum(theta: Array, g: Array, u: Array, lr: float, momentum: float) -> None:
+    u *= momentum
+    u += g
+    theta -= lr * u
+
+
+@fused
+def _descend_looking_ahead(theta: Array, g: Array, u: Array, lr: float, momentum: float) -> None:
+    u *= momentum
+    u += g
+    theta -= lr * (g + momentum * u)
 
 
 class AdaGrad(Optimizer):
@@ -59,11 +82,18 @@ class AdaGrad(Optimizer):
         self.eps = checked("eps", eps, 0, math.inf)
         super().__init__(parameters, lr, weight_decay)
 
-    def update(self, theta: Array, g: Array, work: Array, *state: Array) -> None:
+    def update(self, theta: Array, g: Array, *state: Array) -> None:
         """s ← s + g²,  θ ← θ − η g / (√s + ε)."""
         (s,) = state
-        s += np.multiply(g, g, out=work)
-        theta -= _scaled(self.lr, g, s, self.eps, work)
+        _adagrad(theta, g, s, self.lr, self.eps)
+
+
+@fused
+def _adagrad(theta: Array, g: Array, s: Array, lr: float, eps: float) -> None:
+    s += g * g
+    step = np.sqrt(s)
+    step += eps
+    theta -= lr * (g / step)
 
 
 class RMSprop(Optimizer):
@@ -88,19 +118,35 @@ class RMSprop(Optimizer):
         self.state = ("s", "u") if momentum else ("s",)
         super().__init__(parameters, lr, weight_decay)
 
-    def update(self, theta: Array, g: Array, work: Array, *state: Array) -> None:
+    def update(self, theta: Array, g: Array, *state: Array) -> None:
         """s ← α s + (1 − α) g²,  θ ← θ − η g / (√s + ε)."""
         s, *momentum = state
-        s *= self.alpha
-        np.multiply(g, g, out=work)
-        work *= 1 - self.alpha
-        s += work
-        step = _scaled(1, g, s, self.eps, work)
+        if not momentum:
+            _rmsprop(theta, g, s, self.lr, self.alpha, self.eps)
         for u in momentum:
-            u *= self.momentum
-            u += step
-            step = u
-        theta -= np.multiply(step, self.lr, out=work)
+            _rmsprop_with_momentum(theta, g, s, u, self.lr, self.alpha, self.eps, self.momentum)
+
+
+@fused
+def _rmsprop(theta: Array, g: Array, s: Array, lr: float, alpha: float, eps: float) -> None:
+    s *= alpha
+    s += (1 - alpha) * (g * g)
+    step = np.sqrt(s)
+    step += eps
+    theta -= lr * (g / step)
+
+
+@fused
+def _rmsprop_with_momentum(
+    theta: Array, g: Array, s: Array, u: Array, lr: float, alpha: float, eps: float, momentum: float
+) -> None:
+    s *= alpha
+    s += (1 - alpha) * (g * g)
+    step = np.sqrt(s)
+    step += eps
+    u *= momentum
+    u += g / step
+    theta -= lr * u
 
 
 class Adam(Optimizer):
@@ -138,14 +184,25 @@ class Adam(Optimizer):
             for buffer in self.buffers.values():
                 buffer *= np.absolute(buffer) >= 1e5 * float(np.finfo(buffer.dtype).tiny)
 
-    def update(self, theta: Array, g: Array, work: Array, *state: Array) -> None:
+    def update(self, theta: Array, g: Array, *state: Array) -> None:
         """M ← β₁ M + g,  V ← β₂ V + g²,  θ ← θ − η′ M / (√V + ε′)."""
         M, V = state
-        M *= self.betas[0]
-        M += g
-        V *= self.betas[1]
-        V += np.multiply(g, g, out=work)
-        theta -= _scaled(self._lr_now, M, V, self._eps_now, work)
+        _adam(theta, g, M, V, *self.betas, self._lr_now, self._eps_now)
+
+
+@fused
+def _adam(
+    theta: Array, g: Array, M: Array, V: Array, beta1: float, beta2: float, lr: float, eps: float
+) -> None:
+    M *= beta1
+    M += g
+    V *= beta2
+    V += g * g
+    step = np.sqrt(V)
+    step += eps
+    step = M / step
+    step *= lr
+    theta -= step
 
 
 class AdamW(Adam):
@@ -165,12 +222,3 @@ class AdamW(Adam):
         weight_decay: float = 1e-2,
     ) -> None:
         super().__init__(parameters, lr, betas, eps, weight_decay)
-
-
-def _scaled(lr: float, u: Array, s: Array, eps: float, work: Array) -> Array:
-    """η u / (√s + ε), in ``work``."""
-    np.sqrt(s, out=work)
-    work += eps
-    np.divide(u, work, out=work)
-    work *= lr
-    return work

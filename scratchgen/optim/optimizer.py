@@ -89,14 +89,14 @@ class Optimizer(Constructed):
                 elif self.weight_decay:
                     g = g + self.weight_decay * theta
                 state = [buffer[here] for buffer in self.buffers.values()]
-                self.update(theta, g, self._work[: g.size], *state)
+                self.update(theta, g, *state)
             start += flat.size
 
     def begin_step(self) -> None:
         """Compute what all blocks of a step share."""
 
-    def update(self, theta: Array, g: Array, work: Array, *state: Array) -> None:
-        """Update one block of θ and of the state in place; g is only read, ``work`` is scratch."""
+    def update(self, theta: Array, g: Array, *state: Array) -> None:
+        """Update one block of θ and of the state in place; g is only read."""
         raise TypeError(f"{type(self).__name__} defines no update")
 
     def state_dict(self) -> dict[str, Any]:
@@ -123,7 +123,7 @@ class Optimizer(Constructed):
 
     def __getstate__(self) -> dict[str, Any]:
         """What a copy is made of: the views of the buffer are made anew for it."""
-        made_anew = ("_theta", "_work", "_views", "_runs")
+        made_anew = ("_theta", "_views", "_runs")
         return {name: value for name, value in vars(self).items() if name not in made_anew}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -139,7 +139,6 @@ class Optimizer(Constructed):
         self._theta = np.concatenate([p.data.reshape(-1) for p in self.parameters])
         if device_of(self._theta) == "cuda":
             self.block = max(self._theta.size, 1)
-        self._work = np.empty_like(self._theta[: self.block])
         start, self._views = 0, []
         for p in self.parameters:
             size = math.prod(p.shape)

@@ -553,6 +553,16 @@ def test_steps_on_the_device_are_those_of_the_host_without_a_transfer(device, na
         np.testing.assert_allclose(sg.to_host(p.data), q.data, rtol=1e-12, atol=1e-12)
 
 
+@every_setting
+def test_an_update_on_the_device_is_one_kernel_for_all_parameters(monkeypatch, name, settings):
+    strict.install(monkeypatch)
+    tensors = [T(sg.to_device(a, "cuda")) for a in arrays(0)]
+    optimizer = getattr(optim, name)(tensors, **settings)
+    for steps in (1, 2, 3):
+        optimizer.step([sg.to_device(a, "cuda") for a in arrays(steps)])
+        assert len(strict.fused) == steps
+
+
 @every_optimizer
 def test_a_state_moves_between_host_and_device(device, name, settings):
     host = make(name, settings)
