@@ -1,4 +1,4 @@
-"""The command line: which workloads, beside whom, on how many threads; prints the table."""
+"""The command line: which workloads, beside whom, on how many threads; prints the tables."""
 
 from __future__ import annotations
 
@@ -10,83 +10,97 @@ import os
 import platform
 import re
 from pathlib import Path
-from typing import Any
 
+from scratchgen.backend import describe_cuda
 from scratchgen.parallel import describe_blas
 
+from .summary import in_readme, line, of_case, picture, summary
 from .turns import compare, drift
-from .workloads import cases, library, names
+from .workloads import ON_GPU, PEERS, cases, names, peer
 
-COLUMNS = ("scratchgen / this", "this / floor", "peak memory above import, MiB", "drift")
+DISTRIBUTIONS = {"sklearn": "scikit-learn"}
+COLUMNS = (
+    "samples/s",
+    "scratchgen / this",
+    "this / floor",
+    "peak memory above import, MiB",
+    "drift",
+)
 
 
 def main() -> None:
-    asked = _arguments()
-    chosen = asked.peers.replace(",", " ").split()
-    missing = [peer for peer in chosen if importlib.util.find_spec(peer) is None]
-    peers = [peer for peer in chosen if peer not in missing]
-    machine = _machine(asked.threads, peers, missing)
+    given = _arguments()
+    chosen = given.peers.replace(",", " ").split()
+    if given.device == "cuda":
+        chosen = [who for who in chosen if who in ON_GPU]
+    missing = [who for who in chosen if importlib.util.find_spec(PEERS[who]) is None]
+    peers = [who for who in chosen if who not in missing]
+    machine = _machine(given, peers, missing)
     print("; ".join(f"{name} {value}" for name, value in machine.items()) + "\n")
-    print(_line("workload", "who", "median", "quartiles", *COLUMNS))
-    print(_line(*["---"] * (4 + len(COLUMNS))), flush=True)
+    print(line("workload", "who", "median", "quartiles", *COLUMNS))
+    print(line(*["---"] * (4 + len(COLUMNS))), flush=True)
     rows = []
-    for workload in asked.workloads or names():
+    for workload in given.workloads or names():
         for case in cases(workload):
-            sides = [w for w in case.sides if library(w) in {"scratchgen", "numpy", *peers}]
-            results = compare(workload, case, sides, asked.threads, asked.repeats)
-            if asked.long and case.trains:
-                drifts = drift(workload, case, sides, asked.threads)
-                results = [{**row, "drift": drifts[row["who"]]} for row in results]
-            print("\n".join(map(_row, results)), flush=True)
+            if given.device == "cuda" and not case.on_gpu:
+                continue
+            taking_part = {"scratchgen", "numpy", "floor", *peers}
+            sides = [who for who in case.sides if peer(who) in taking_part]
+            repeats = max(2, given.repeats // 3) if case.brief else given.repeats
+            results = compare(workload, case, sides, given.device, given.threads, repeats)
+            if given.long and case.trains:
+                drifts = drift(workload, case, sides, given.device, given.threads)
+                results = [{**row, "drift": drifts.get(row["who"])} for row in results]
+            print("\n".join(of_case(row, COLUMNS) for row in results), flush=True)
             rows += results
-    if asked.json:
-        asked.json.write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
+    table = summary(rows)
+    print("\n" + table)
+    if given.json:
+        given.json.write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
+    if given.plot:
+        picture(rows, given.plot)
+    if given.readme:
+        in_readme(table, machine, given.readme)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     add = parser.add_argument
     add("workloads", nargs="*", metavar="WORKLOAD", help=f"of {', '.join(names())}; or all")
-    add("--peers", default="torch,autograd,mygrad", help="beside whom")
-    add("--threads", type=int, default=os.cpu_count(), help="of every BLAS, and of PyTorch")
-    add("--repeats", type=int, default=15, help="blocks of steps for each side, at least 2")
+    add("--peers", default=",".join(PEERS), help="beside whom, of those that are installed")
+    add("--device", choices=["cpu", "cuda"], default="cpu", help="for scratchgen and PyTorch")
+    add("--threads", type=int, default=os.cpu_count(), help="of every library")
+    add("--repeats", type=int, default=9, help="blocks of steps for each side, at least 2")
     add("--long", action="store_true", help="train 3,000 steps too: the last 500 over the first")
     add("--json", type=Path, metavar="FILE", help="the same as JSON, and the time of each block")
-    asked = parser.parse_args()
-    unknown = set(asked.workloads).difference(names())
-    if unknown or asked.repeats < 2 or asked.threads < 1:
-        parser.error(f"workloads are {', '.join(names())}; repeats ≥ 2, threads ≥ 1")
-    return asked
+    add("--plot", type=Path, metavar="FILE", help="a picture of the ratios to every peer")
+    add("--readme", type=Path, metavar="FILE", help="put the summary between the marks in FILE")
+    given = parser.parse_args()
+    unknown = {*given.workloads} - {*names()} | {*given.peers.replace(",", " ").split()} - {*PEERS}
+    if unknown or given.repeats < 2 or given.threads < 1:
+        parser.error(
+            f"workloads are {', '.join(names())}; peers are {', '.join(PEERS)}; repeats ≥ 2, "
+            f"threads ≥ 1; got {', '.join(sorted(unknown)) or vars(given)}"
+        )
+    return given
 
 
-def _machine(threads: int, peers: list[str], missing: list[str]) -> dict[str, str]:
+def _machine(given: argparse.Namespace, peers: list[str], missing: list[str]) -> dict[str, str]:
     """The machine and the versions, without its name or any path."""
     cpuinfo = Path("/proc/cpuinfo")
     model = re.search(r"model name\s*: (.*)", cpuinfo.read_text() if cpuinfo.exists() else "")
+    modules = dict.fromkeys(PEERS[who] for who in peers)
+    libraries = ["scratchgen", "numpy", *[DISTRIBUTIONS.get(name, name) for name in modules]]
     return {
         "CPU": f"{model[1] if model else platform.machine()}, {os.cpu_count()} cores",
-        "threads": str(threads),
+        **({"GPU": describe_cuda()} if given.device == "cuda" else {}),
+        "threads": str(given.threads),
         "load before": f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown",
         "Python": platform.python_version(),
         "BLAS": describe_blas(),
-        **{name: importlib.metadata.version(name) for name in ["scratchgen", "numpy", *peers]},
+        **{name: importlib.metadata.version(name) for name in libraries},
         **({"not installed and left out:": ", ".join(missing)} if missing else {}),
     }
-
-
-def _row(row: dict[str, Any]) -> str:
-    """A row of the table, in Markdown."""
-    times = f"{_digits(row['median'])} {row['unit']}", "–".join(map(_digits, row["quartiles"]))
-    return _line(row["workload"], row["who"], *times, *(_digits(row.get(c)) for c in COLUMNS))
-
-
-def _line(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _digits(value: float | None) -> str:
-    """Three significant digits."""
-    return "" if value is None else f"{value:.0f}" if value >= 100 else f"{value:#.3g}"
 
 
 if __name__ == "__main__":

@@ -1,10 +1,15 @@
-"""What the workloads that train share: random images and weights, our step, products of a floor."""
+"""What the workloads share: the data, the weights, scratchgen's own step, and the floor.
+
+Every side starts from the same weights and sees the same batches. What the sides of PyTorch share
+is in ``with_torch``, and what those of JAX do in ``with_jax``.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +17,8 @@ import numpy as np
 from .workloads import Step
 
 IMAGES = 60_000
+Batches = Callable[[], tuple[Any, ...]]
+_until_the_end = contextlib.ExitStack()
 
 
 def images(low: float = 0.0, n: int = IMAGES) -> Any:
@@ -35,10 +42,14 @@ def images_as_strokes() -> Any:
     return x
 
 
-def batches(size: int, n: int = IMAGES) -> Iterator[Any]:
-    """The indices of batches, from an order that repeats."""
-    order = np.random.default_rng(1).permutation(n)
-    return itertools.cycle(order[: n - n % size].reshape(-1, size))
+def labels(n: int = IMAGES) -> Any:
+    """Random classes of ten, one for each image."""
+    return np.random.default_rng(3).integers(0, 10, n)
+
+
+def order(size: int, n: int) -> Any:
+    """The indices of batches of n samples, a row for each, to be gone through again and again."""
+    return np.random.default_rng(1).permutation(n)[: n - n % size].reshape(-1, size)
 
 
 def weights(shapes: Mapping[str, Sequence[int]]) -> dict[str, Any]:
@@ -50,44 +61,74 @@ def weights(shapes: Mapping[str, Sequence[int]]) -> dict[str, Any]:
     return state
 
 
-def weights_of_torch(shapes: Mapping[str, Sequence[int]]) -> dict[str, Any]:
-    """The same, as PyTorch's tensors."""
-    from torch import from_numpy
+def batches(device: str, size: int, *arrays: Any) -> Batches:
+    """Rows of the arrays, gathered by NumPy, or by CuPy on the device."""
+    from scratchgen import to_device
 
-    return {name: from_numpy(w) for name, w in weights(shapes).items()}
+    held = [to_device(x, device) for x in arrays]
+    rows = itertools.cycle(to_device(order(size, len(held[0])), device))
+    return lambda: (chosen := next(rows), tuple([x[chosen] for x in held]))[1]
 
 
-def our_step(model: Any, optimizers: Sequence[Any], batch: Callable[[], Any], rng: Any) -> Step:
+def step(model: Any, optimizers: Sequence[Any], batch: Batches, rng: Any) -> Step:
     """What the loop of ``scratchgen.train`` does with a batch, on as many threads."""
     from scratchgen import gradient
     from scratchgen.training import threads_of_training
 
-    first = batch()
-    threads = threads_of_training(model, len(first[0] if isinstance(first, tuple) else first))
-    threads.__enter__()  # until the process ends
+    _until_the_end.enter_context(threads_of_training(model, len(batch()[0])))
 
     def step() -> object:
-        losses = model.losses(batch(), rng)
+        arrays = batch()
+        losses = model.losses(arrays if len(arrays) > 1 else arrays[0], rng)
         for optimizer in optimizers:
             cost = next(losses)
             optimizer.step(gradient(cost, optimizer.parameters))
-        return cost.data, next(losses, None)  # the loop asks on, for what the model reports
+        next(losses, None)  # the loop asks on, for what the model reports
+        return cost.data
 
     return step
 
 
-def floor(products: Sequence[tuple[Any, Any, Any]]) -> Step:
+def by_hand(optimizer: str, parameters: Sequence[Any], lr: float) -> Callable[..., None]:
+    """An update of NumPy arrays in place, for engines that have none: SGD, or Adam."""
+    if optimizer == "SGD":
+
+        def descend(gradients: Sequence[Any]) -> None:
+            for p, g in zip(parameters, gradients, strict=True):
+                p -= lr * g
+
+        return descend
+    moments = [(np.zeros_like(p), np.zeros_like(p)) for p in parameters]
+    steps = itertools.count(1)
+
+    def adam(gradients: Sequence[Any]) -> None:
+        t = next(steps)
+        rate, root = np.float32(lr / (1 - 0.9**t)), np.float32(math.sqrt(1 - 0.999**t))
+        for p, g, (m, v) in zip(parameters, gradients, moments, strict=True):
+            m += np.float32(0.1) * (g - m)
+            v += np.float32(0.001) * (g * g - v)
+            p -= rate * m / (np.sqrt(v) / root + np.float32(1e-8))
+
+    return adam
+
+
+def floor(device: str, products: Sequence[tuple[Any, Any, Any]]) -> Step:
     """Matrix products, of two factors each, into arrays that are there."""
+    from scratchgen import to_device
+
+    held = [[to_device(x, device) for x in of_product] for of_product in products]
 
     def step() -> object:
-        for x, y, out in products:
+        for x, y, out in held:
             np.matmul(x, y, out=out)
-        return products
+        return held
 
     return step
 
 
-def floor_of_layers(shapes: Mapping[str, Sequence[int]], batch: int, first: str) -> Step:
+def floor_of_layers(
+    shapes: Mapping[str, Sequence[int]], batch: int, first: str, device: str
+) -> Step:
     """a Wᵀ, δᵀ a and δ W of each weight (outputs, inputs), without the last for the first one."""
     rng = np.random.default_rng(0)
     products = []
@@ -97,4 +138,4 @@ def floor_of_layers(shapes: Mapping[str, Sequence[int]], batch: int, first: str)
         products += [(a, W.T, np.empty_like(z)), (z.T, a, np.empty_like(W))]
         if name != first:
             products.append((z, W, np.empty_like(a)))
-    return floor(products)
+    return floor(device, products)

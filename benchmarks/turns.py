@@ -9,30 +9,32 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from statistics import mean, median, quantiles
+from statistics import median, quantiles
 from typing import IO, Any, cast
 
 from .workloads import Case
 
-BLOCK = 0.25  # seconds
+BLOCK = 0.2  # seconds
 PAUSE = 0.05  # seconds, in which the threads of the side before go to sleep
 LONG, PART, TURN = 3000, 500, 100
 
+Worker = subprocess.Popen[str]
 
-def compare(workload: str, case: Case, sides: list[str], threads: int, repeats: int) -> list[Any]:
+
+def compare(
+    workload: str, case: Case, sides: list[str], device: str, threads: int, repeats: int
+) -> list[Any]:
     """A row for each side, from ``repeats`` blocks each; scratchgen comes first in every round."""
-    blocks: dict[str, list[float]] = {who: [] for who in sides}
-    with contextlib.ExitStack() as stack:
-        workers = {w: stack.enter_context(_worker(workload, case, w, threads)) for w in sides}
-        warm = {who: _ask(worker, 5)["seconds"] for who, worker in workers.items()}
-        counts = {who: 2 + int(BLOCK / min(seconds)) for who, seconds in warm.items()}
-        memory = {}
+    with _workers(workload, case, sides, device, threads) as workers:
+        counts = {who: _count(worker) for who, worker in workers.items()}
+        blocks: dict[str, list[float]] = {who: [] for who in workers}
+        memory: dict[str, float | None] = dict.fromkeys(workers)
         for _ in range(repeats):
             for who, worker in workers.items():
                 time.sleep(PAUSE)
                 answer = _ask(worker, counts[who])
-                blocks[who].append(mean(answer["seconds"][1:]) * case.scale)
-                memory[who] = answer["memory"] if case.trains else None
+                blocks[who].append(answer["seconds"] * case.scale)
+                memory[who] = answer["memory"] if case.samples and device == "cpu" else None
     return [
         {
             "workload": case.title,
@@ -41,48 +43,79 @@ def compare(workload: str, case: Case, sides: list[str], threads: int, repeats: 
             "blocks": blocks[who],
             "median": median(blocks[who]),
             "quartiles": quantiles(blocks[who], method="inclusive")[::2],
+            "samples/s": case.samples * case.scale / median(blocks[who]) or None,
             "scratchgen / this": _ratio(blocks, "scratchgen", who),
             "this / floor": _ratio(blocks, who, "floor"),
             "peak memory above import, MiB": memory[who],
         }
-        for who in sides
+        for who in workers
     ]
 
 
-def drift(workload: str, case: Case, sides: list[str], threads: int) -> dict[str, float]:
+def drift(
+    workload: str, case: Case, sides: list[str], device: str, threads: int
+) -> dict[str, float]:
     """Median time of the last 500 of 3,000 steps over that of the first 500, in fresh processes.
 
-    That of the floor, which does not learn, is the drift of the machine.
+    That of the floor, which does not learn, is the drift of the machine. Steps are taken 100 at a
+    time; the median is of those turns.
     """
     seconds: dict[str, list[float]] = {who: [] for who in sides}
-    with contextlib.ExitStack() as stack:
-        workers = {w: stack.enter_context(_worker(workload, case, w, threads)) for w in sides}
+    with _workers(workload, case, sides, device, threads) as workers:
         for _ in range(LONG // TURN):
             for who, worker in workers.items():
-                seconds[who] += _ask(worker, TURN)["seconds"]
-    return {who: median(all_[-PART:]) / median(all_[:PART]) for who, all_ in seconds.items()}
+                seconds[who].append(_ask(worker, TURN)["seconds"])
+    k = PART // TURN
+    return {who: median(turns[-k:]) / median(turns[:k]) for who, turns in seconds.items() if turns}
+
+
+def _count(worker: Worker) -> int:
+    """How many steps take a block."""
+    few = 1 + int(BLOCK / 4 / _ask(worker, 2)["seconds"])
+    return 1 + int(BLOCK / _ask(worker, min(few, 1000))["seconds"])
 
 
 def _ratio(blocks: dict[str, list[float]], above: str, below: str) -> float | None:
     """The median, over the rounds, of the ratio of two sides within a round."""
-    pairs = zip(blocks[above], blocks[below], strict=True)
-    return None if above == below else median(a / b for a, b in pairs)
+    if above == below or not {above, below} <= {*blocks}:
+        return None
+    return median(a / b for a, b in zip(blocks[above], blocks[below], strict=True))
 
 
 @contextlib.contextmanager
-def _worker(workload: str, case: Case, who: str, threads: int) -> Iterator[subprocess.Popen[str]]:
+def _workers(
+    workload: str, case: Case, sides: list[str], device: str, threads: int
+) -> Iterator[dict[str, Worker]]:
+    """A process for each side, once all are ready; a peer whose process ends is left out."""
     names = [f"{library}_NUM_THREADS" for library in ("OMP", "OPENBLAS", "MKL")]
-    with subprocess.Popen(
-        [sys.executable, "-m", f"{__package__}.worker", workload, case.title, who],
-        env={**os.environ, **dict.fromkeys(names, str(threads))},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:  # which closes its input on leaving: the worker ends
-        yield process
+    settings = {**dict.fromkeys(names, str(threads)), "JAX_PLATFORMS": "cpu"}
+    worker = f"{__package__}.worker"
+    with contextlib.ExitStack() as stack:
+        workers = {
+            who: stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-m", worker, workload, case.title, who, device, str(threads)],
+                    env={**os.environ, **settings},
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )  # which closes its input on leaving: the worker ends
+            )
+            for who in sides
+        }
+        ready = {}
+        for who, process in workers.items():
+            try:
+                _ask(process, 1)  # which compiles what is compiled
+                ready[who] = process
+            except RuntimeError:
+                if who == "scratchgen":
+                    raise
+                print(f"{case.title}: {who} fails, and is left out", file=sys.stderr)
+        yield ready
 
 
-def _ask(worker: subprocess.Popen[str], steps: int) -> Any:
+def _ask(worker: Worker, steps: int) -> Any:
     with contextlib.suppress(BrokenPipeError):
         print(steps, file=cast("IO[str]", worker.stdin), flush=True)
     answer = cast("IO[str]", worker.stdout).readline()

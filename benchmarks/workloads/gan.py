@@ -1,11 +1,14 @@
-"""One training step of the notes' GAN: 20–100–784 against 784–100–1, float32, two Adams of 1e-3.
+"""One training step of the notes' GAN: 20–100–784 against 784–100–1, float32, batches of 64.
 
-A step gathers a batch of 64, draws the noise, and moves D, then G; the dropout of 0.5 is on. Both
-libraries start from the same weights and see the same batches, of 60,000 random images on [−1, 1],
-179 MiB of the memory reported. PyTorch runs eagerly as in the notes, on logits: D is called on real
-and on generated samples in turn, and in the step of G its gradient reaches the weights of D as
-well. Beside it stands what a careful hand makes of that: the gradient of each player alone, one
-pass of D for both kinds of samples, and the fused Adam.
+A step gathers a batch, moves D on it and on samples of G, and then G, each by Adam of 1e-3, with
+the dropout of 0.5 in D. The data are 60,000 random images on [−1, 1], 179 MiB of the memory
+reported.
+
+PyTorch runs eagerly, as such a loop is usually written: D runs on real samples and on generated
+ones, and the backward pass of G's cost makes the gradient of the weights of D as well. Beside it
+stands what a careful hand makes of that: the gradient of each player alone, one pass of D for both
+kinds of samples, and the fused Adam. That, with Adam too, is also what is compiled as a whole, and
+what JAX has in one jit.
 
 Scratchgen's step includes D(x) and D(G(z)) without dropout, of eight samples each.
 
@@ -14,7 +17,6 @@ The floor is the matrix products that no step can do without, into arrays that a
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,56 +24,69 @@ import numpy as np
 from .. import training
 from . import Case, Step
 
-BATCH, NOISE = 64, 20
-SHAPES = {
+BATCH, NOISE, LR = 64, 20, 1e-3
+G_SHAPES = {
     "generator.0.weight": (100, 20),
     "generator.0.bias": (100,),
     "generator.2.weight": (784, 100),
     "generator.2.bias": (784,),
+}
+D_SHAPES = {
     "discriminator.0.weight": (100, 784),
     "discriminator.3.weight": (1, 100),
     "discriminator.3.bias": (1,),
 }
+SHAPES = {**G_SHAPES, **D_SHAPES}
 
 
-def _scratchgen() -> Step:
+def scratchgen_model(device: str) -> Any:
+    """The notes' model, its optimizers and its generator."""
     import scratchgen
 
-    rng = scratchgen.generator(0)
+    rng = scratchgen.generator(0, device)
     model, optimizers = scratchgen.models.gan.lecture(rng)
     model.load_state_dict(training.weights(SHAPES))
-    images, batches = training.images(-1), training.batches(BATCH)
-    return training.our_step(model, optimizers, lambda: images[next(batches)], rng)
+    return model, optimizers, rng
 
 
-def _torch_modules() -> Any:
+def _scratchgen(device: str) -> Step:
+    model, optimizers, rng = scratchgen_model(device)
+    batch = training.batches(device, BATCH, training.images(-1))
+    return training.step(model, optimizers, batch, rng)
+
+
+def torch_modules(device: str) -> Any:
+    """G and D as modules of PyTorch."""
     from torch import nn
+
+    from .. import with_torch
 
     generator = nn.Sequential(nn.Linear(NOISE, 100), nn.LeakyReLU(), nn.Linear(100, 784), nn.Tanh())
     discriminator = nn.Sequential(
         nn.Linear(784, 100, bias=False), nn.LeakyReLU(), nn.Dropout(0.5), nn.Linear(100, 1)
     )
-    model = nn.ModuleDict({"generator": generator, "discriminator": discriminator})
-    model.load_state_dict(training.weights_of_torch(SHAPES))
+    model = nn.ModuleDict({"generator": generator, "discriminator": discriminator}).to(device)
+    model.load_state_dict(with_torch.weights(SHAPES, device))
     return generator, discriminator
 
 
-def _torch() -> Step:
+def _torch(device: str) -> Step:
     import torch
     from torch.nn.functional import binary_cross_entropy_with_logits
 
-    G, D = _torch_modules()
-    g_optimizer = torch.optim.Adam(G.parameters(), lr=1e-3)
-    d_optimizer = torch.optim.Adam(D.parameters(), lr=1e-3)
-    images = torch.from_numpy(training.images(-1))
-    batches = map(torch.from_numpy, training.batches(BATCH))
-    ones, zeros = torch.ones(BATCH, 1), torch.zeros(BATCH, 1)
+    from .. import with_torch
+
+    G, D = torch_modules(device)
+    g_optimizer = with_torch.optimizer("Adam", G.parameters(), LR)
+    d_optimizer = with_torch.optimizer("Adam", D.parameters(), LR)
+    batch = with_torch.batches(device, BATCH, training.images(-1))
+    ones, zeros = torch.ones(BATCH, 1, device=device), torch.zeros(BATCH, 1, device=device)
 
     def noise() -> Any:
-        return 2 * torch.rand(BATCH, NOISE) - 1
+        return 2 * torch.rand(BATCH, NOISE, device=device) - 1
 
     def step() -> object:
-        x = images[next(batches)]
+        (x,) = batch()
         d_optimizer.zero_grad()
         d_cost = binary_cross_entropy_with_logits(D(x), ones)
         d_cost = d_cost + binary_cross_entropy_with_logits(D(G(noise()).detach()), zeros)
@@ -86,38 +101,124 @@ def _torch() -> Step:
     return step
 
 
-def _torch_at_its_best() -> Step:
+def _torch_costs(D: Any, G: Any) -> Any:
+    """The cost of D on real and generated samples, and that of G on noise."""
     import torch
     from torch.nn.functional import softplus
 
-    G, D = _torch_modules()
-    of_g, of_d = list(G.parameters()), list(D.parameters())
-    g_optimizer = torch.optim.Adam(of_g, lr=1e-3, fused=True)
-    d_optimizer = torch.optim.Adam(of_d, lr=1e-3, fused=True)
-    images = torch.from_numpy(training.images(-1))
-    batches = map(torch.from_numpy, training.batches(BATCH))
+    def d_cost(x: Any, fakes: Any) -> Any:
+        logits = D(torch.cat([x, fakes]))
+        return softplus(-logits[:BATCH]).mean() + softplus(logits[BATCH:]).mean()
 
-    def move(cost: Any, parameters: list[Any], optimizer: Any) -> None:
+    def g_cost(z: Any) -> Any:
+        return softplus(-D(G(z))).mean()
+
+    return d_cost, g_cost
+
+
+def _torch_at_its_best(device: str) -> Step:
+    import torch
+
+    from .. import with_torch
+
+    G, D = torch_modules(device)
+    d_cost, g_cost = _torch_costs(D, G)
+    of_g, of_d = list(G.parameters()), list(D.parameters())
+    g_optimizer = with_torch.optimizer("Adam", of_g, LR, fused=True)
+    d_optimizer = with_torch.optimizer("Adam", of_d, LR, fused=True)
+    batch = with_torch.batches(device, BATCH, training.images(-1))
+
+    def move(cost: Any, parameters: list[Any], optimizer: Any) -> Any:
         gradients = torch.autograd.grad(cost, parameters)
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
         optimizer.step()
+        return cost.detach()
 
     def step() -> object:
-        z = 2 * torch.rand(2, BATCH, NOISE) - 1
+        z = 2 * torch.rand(2, BATCH, NOISE, device=device) - 1
         with torch.no_grad():
             fakes = G(z[0])
-        logits = D(torch.cat([images[next(batches)], fakes]))
-        d_cost = softplus(-logits[:BATCH]).mean() + softplus(logits[BATCH:]).mean()
-        move(d_cost, of_d, d_optimizer)
-        g_cost = softplus(-D(G(z[1]))).mean()
-        move(g_cost, of_g, g_optimizer)
-        return d_cost.detach(), g_cost.detach()
+        of_D = move(d_cost(*batch(), fakes), of_d, d_optimizer)
+        return of_D, move(g_cost(z[1]), of_g, g_optimizer)
 
     return step
 
 
-def _floor() -> Step:
+def _torch_compiled(device: str) -> Step:
+    import torch
+    from torch.func import functional_call
+
+    from .. import with_torch
+
+    G, D = torch_modules(device)
+    of_g, of_d = (
+        {name: p.detach() for name, p in network.named_parameters()} for network in (G, D)
+    )
+
+    def d_cost(parameters: Any, x: Any, fakes: Any) -> Any:
+        of_D, _ = _torch_costs(lambda x: functional_call(D, parameters, (x,)), None)
+        return of_D(x, fakes)
+
+    def g_cost(parameters: Any, z: Any) -> Any:
+        def frozen(x: Any) -> Any:
+            return functional_call(D, of_d, (x,))
+
+        _, of_G = _torch_costs(frozen, lambda z: functional_call(G, parameters, (z,)))
+        return of_G(z)
+
+    d_move, g_move = with_torch.adam(d_cost, of_d, LR), with_torch.adam(g_cost, of_g, LR)
+
+    def move(x: Any) -> Any:
+        z = 2 * torch.rand(2, BATCH, NOISE, device=device) - 1
+        return d_move(x, functional_call(G, of_g, (z[0],))), g_move(z[1])
+
+    return with_torch.compiled(move, device, BATCH, training.images(-1))
+
+
+def jax_G(p: Any, z: Any) -> Any:
+    """G(z) by JAX."""
+    import jax
+
+    from .. import with_jax
+
+    a = jax.nn.leaky_relu(with_jax.affine(z, p, "generator.0"))
+    return jax.numpy.tanh(with_jax.affine(a, p, "generator.2"))
+
+
+def _jax(_: str) -> Step:
+    import jax
+    import jax.numpy as jnp
+
+    from .. import with_jax
+
+    def D(p: Any, x: Any, key: Any) -> Any:
+        a = jax.nn.leaky_relu(x @ p["discriminator.0.weight"].T)
+        kept = jax.random.bernoulli(key, 0.5, a.shape)
+        return with_jax.affine(jnp.where(kept, 2 * a, 0), p, "discriminator.3")
+
+    def d_cost(p: Any, x: Any, fakes: Any, key: Any) -> Any:
+        logits = D(p, jnp.concatenate([x, fakes]), key)
+        return jax.nn.softplus(-logits[:BATCH]).mean() + jax.nn.softplus(logits[BATCH:]).mean()
+
+    def g_cost(p: Any, of_d: Any, z: Any, key: Any) -> Any:
+        return jax.nn.softplus(-D(of_d, jax_G(p, z), key)).mean()
+
+    d_move, g_move = with_jax.adam(d_cost, LR), with_jax.adam(g_cost, LR)
+
+    def move(state: Any, key: Any, x: Any) -> Any:
+        d_state, g_state = state
+        of_noise, of_d, of_g = jax.random.split(key, 3)
+        z = jax.random.uniform(of_noise, (2, BATCH, NOISE), minval=-1, maxval=1)
+        d_state, of_D = d_move(d_state, x, jax_G(g_state[0], z[0]), of_d)
+        g_state, of_G = g_move(g_state, d_state[0], z[1], of_g)
+        return (d_state, g_state), (of_D, of_G)
+
+    state = tuple(with_jax.adam_state(with_jax.weights(shapes)) for shapes in (D_SHAPES, G_SHAPES))
+    return with_jax.step(move, state, BATCH, training.images(-1))
+
+
+def _floor(device: str) -> Step:
     rng = np.random.default_rng(0)
 
     def product(n: int, k: int, m: int, transposed: bool = True) -> tuple[Any, Any, Any]:
@@ -138,14 +239,15 @@ def _floor() -> Step:
         product(n, 784, 100, transposed=False),
         product(100, n, NOISE, transposed=False),
     ]
+    return training.floor(device, products)
 
-    return training.floor(products)
 
-
-SIDES: dict[str, Callable[[], Step]] = {
+SIDES = {
     "scratchgen": _scratchgen,
     "torch": _torch,
     "torch, each player alone, fused Adam": _torch_at_its_best,
+    "torch-compile": _torch_compiled,
+    "jax": _jax,
     "floor": _floor,
 }
-CASES = [Case("GAN step", SIDES, trains=True)]
+CASES = [Case("GAN step", SIDES, samples=BATCH, trains=True, on_gpu=True)]

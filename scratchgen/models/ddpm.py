@@ -114,6 +114,7 @@ class DDPM(nn.Network):
                 f"({', '.join(names)}): it knows no time"
             )
         self._takes_rng = len(names) > 2
+        self._convolves = any(p.ndim == 4 for p in self.parameters())
         self._layout: list[tuple[str, slice, tuple[int, ...]]] = []
         if ema:
             if not self.parameters():
@@ -395,8 +396,8 @@ class DDPM(nn.Network):
 
     def _parts(self, x: Array) -> list[slice]:
         """The samples that go through the network at a time: few, on the host, if it convolves."""
-        convolves = any(p.ndim == 4 for p in self.parameters())
-        few = PART // math.prod(self.shape) if convolves and device_of(x) == "cpu" else len(x)
+        by_parts = self._convolves and device_of(x) == "cpu"
+        few = PART // math.prod(self.shape) if by_parts else len(x)
         return even_parts(len(x), max(few, 1))
 
     def _output(self, xt: Any, t: Any, rng: Generator | None = None) -> Any:

@@ -267,7 +267,13 @@ def test_a_batch_in_parts_has_the_cost_gradient_and_predictions_of_the_whole(mon
     gradients = [sg.gradient(c, model.parameters()) for c in (cost, whole)]
     for mine, its in zip(*gradients, strict=True):
         np.testing.assert_allclose(mine, its, rtol=1e-11, atol=1e-14)
-    predictions = model.predict(x, t)
+    seen = []
+    network = type(model.network)
+    monkeypatch.setattr(
+        network, "__call__", lambda self, x, time, rng: (seen.append(len(x)), self.chain(x))[1]
+    )
+    predictions = model.frozen().predict(x, t)
+    assert max(seen) == 2
     monkeypatch.setattr(ddpm, "PART", 16 * 11)
     for mine, its in zip(predictions, model.predict(x, t), strict=True):
         np.testing.assert_allclose(mine, its, rtol=1e-12)

@@ -1,0 +1,103 @@
+"""What the rows of a run come to: lines of Markdown, a summary, a picture of the ratios."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .workloads import PEERS, peer
+
+BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
+Row = Mapping[str, Any]
+
+
+def line(*cells: str) -> str:
+    """A row of a Markdown table."""
+    return f"| {' | '.join(cells)} |"
+
+
+def of_case(row: Row, columns: Sequence[str]) -> str:
+    """One side of a case."""
+    times = f"{_digits(row['median'])} {row['unit']}", "–".join(map(_digits, row["quartiles"]))
+    return line(row["workload"], row["who"], *times, *(_digits(row.get(c)) for c in columns))
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """A line for each case with peers: beside the fastest of them, beside PyTorch as it comes."""
+    heads = "workload", "scratchgen", "floor", "fastest peer", "its time", "ratio", "PyTorch eager"
+    lines = [line(*heads, "ratio"), line(*["---"] * (len(heads) + 1))]
+    for title, ours, floor, peers in _cases(rows):
+        fastest = min(peers, key=lambda row: row["median"])
+        eager = next((row for row in peers if row["who"] == "torch"), None)
+        lines.append(
+            line(
+                title,
+                _time(ours),
+                _time(floor),
+                fastest["who"],
+                _time(fastest),
+                _digits(fastest["scratchgen / this"]),
+                _time(eager),
+                _digits(eager["scratchgen / this"] if eager else None),
+            )
+        )
+    return "\n".join(lines)
+
+
+def picture(rows: Sequence[Row], path: Path) -> None:
+    """Time of scratchgen over that of each peer, a row for each case, on a logarithmic axis."""
+    import matplotlib.pyplot as plt
+
+    cases = [(title, peers) for title, _, _, peers in _cases(rows)]
+    figure, ax = plt.subplots(figsize=(9, 1.4 + 0.36 * len(cases)), layout="constrained")
+    for colour, (name, marker) in enumerate(zip(PEERS, "osD^vP", strict=True)):
+        points = [
+            (row["scratchgen / this"], k)
+            for k, (_, peers) in enumerate(cases)
+            for row in peers
+            if peer(row["who"]) == name
+        ]
+        if points:
+            ax.plot(*zip(*points, strict=True), marker, color=f"C{colour}", label=name, alpha=0.8)
+    ax.axvline(1, color="black", linewidth=1)
+    ax.set_xscale("log")
+    ax.set_yticks(range(len(cases)), [title for title, _ in cases])
+    ax.invert_yaxis()
+    ax.grid(axis="both", alpha=0.3)
+    ax.set_xlabel("time of scratchgen / time of the peer (left of 1: scratchgen is faster)")
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def in_readme(table: str, machine: Mapping[str, str], path: Path) -> None:
+    """Put the summary, and below it where it was measured, between the marks in a file."""
+    text = path.read_text(encoding="utf-8")
+    if text.count(BEGIN) != 1 or text.count(END) != 1:
+        raise SystemExit(f"{path} holds no place for the table: {BEGIN} and {END}, once each")
+    before, rest = text.split(BEGIN)
+    said = "; ".join(f"{name} {value}" for name, value in machine.items())
+    path.write_text(
+        f"{before}{BEGIN}\n{table}\n\n{said}.\n{END}{rest.split(END)[1]}", encoding="utf-8"
+    )
+
+
+def _cases(rows: Sequence[Row]) -> Iterator[tuple[str, Row, Row | None, list[Row]]]:
+    """Title, our row, that of the floor, and those of the peers, where there are any."""
+    for title in dict.fromkeys(row["workload"] for row in rows):
+        of_case = [row for row in rows if row["workload"] == title]
+        peers = [row for row in of_case if peer(row["who"]) in PEERS]
+        ours = [row for row in of_case if row["who"] == "scratchgen"]
+        floor = next((row for row in of_case if row["who"] == "floor"), None)
+        if peers and ours:
+            yield title, ours[0], floor, peers
+
+
+def _time(row: Row | None) -> str:
+    return "" if row is None else f"{_digits(row['median'])} {row['unit']}"
+
+
+def _digits(value: float | None) -> str:
+    """Three significant digits."""
+    return "" if value is None else f"{value:.0f}" if value >= 100 else f"{value:#.3g}"
