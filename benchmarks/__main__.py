@@ -70,7 +70,7 @@ def _arguments() -> argparse.Namespace:
     add("--peers", default=",".join(PEERS), help="beside whom, of those that are installed")
     add("--device", choices=["cpu", "cuda"], default="cpu", help="for scratchgen and PyTorch")
     add("--threads", type=int, default=os.cpu_count(), help="of every library")
-    add("--repeats", type=int, default=9, help="blocks of steps for each side, at least 2")
+    add("--repeats", type=int, default=7, help="blocks of steps for each side, at least 2")
     add("--long", action="store_true", help="train 3,000 steps too: the last 500 over the first")
     add("--json", type=Path, metavar="FILE", help="the same as JSON, and the time of each block")
     add("--plot", type=Path, metavar="FILE", help="a picture of the ratios to every peer")

@@ -14,7 +14,7 @@ from typing import IO, Any, cast
 
 from .workloads import Case
 
-BLOCK = 0.2  # seconds
+BLOCK = 0.6  # seconds
 PAUSE = 0.05  # seconds, in which the threads of the side before go to sleep
 LONG, PART, TURN = 3000, 500, 100
 

@@ -17,6 +17,7 @@ import contextvars
 import functools
 import itertools
 import math
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -29,41 +30,32 @@ from .backend import Array, device_of
 
 Map: TypeAlias = Callable[[Callable[[Any], Any], Sequence[Any]], Iterator[Any]]
 
-THREADS_PAY = 2**24  # multiplications of a product, from which on a second thread gains more
-# than it costs a core to fetch what another one has written
+# Multiplications of a product, from which on a second thread gains more than it costs a core to
+# fetch what another one has written.
+THREADS_PAY = 2**24
 
-
-class _Limit:
-    """How many are within :func:`one_blas_thread`, and what the first of them found and changed."""
-
-    def __init__(self) -> None:
-        self.lock, self.inside, self.threads = threading.Lock(), 0, 1
-        self.restore: Callable[[], object] = lambda: None
-
-
-_limit, _pool = _Limit(), threading.Lock()
+# Each is taken by one caller in the process, and whoever does not get it does without.
+_limit, _pool = threading.Lock(), threading.Lock()
+_outside = [1]  # threads that BLAS had when the limit was taken
 
 
 @contextlib.contextmanager
 def one_blas_thread() -> Iterator[int]:
     """Within, BLAS keeps to one thread; yields how many it may use outside.
 
-    The limit is one for the whole process, so that two who set and restored it in turn would leave
-    it at one: the first to come sets it, the last to go restores it.
+    The limit is one for the whole process, and the thread that set it has to restore it: where
+    another caller has set it already, nothing is changed, then or on leaving.
     """
-    with _limit.lock:
-        if not _limit.inside:
-            blas = _blas()
-            _limit.threads = min((b.num_threads for b in blas.lib_controllers), default=1)
-            _limit.restore = blas.limit(limits=1).restore_original_limits
-        _limit.inside += 1
+    if not _limit.acquire(blocking=False):
+        yield _outside[0]
+        return
     try:
-        yield _limit.threads
+        blas = _blas()
+        _outside[0] = min((library.num_threads for library in blas.lib_controllers), default=1)
+        with blas.limit(limits=1):
+            yield _outside[0]
     finally:
-        with _limit.lock:
-            _limit.inside -= 1
-            if not _limit.inside:
-                _limit.restore()
+        _limit.release()
 
 
 def threads_for(multiplications: int) -> contextlib.AbstractContextManager[object]:
@@ -174,8 +166,10 @@ def describe_blas() -> str:
         said += f", {kernels} kernels, threads: {library['num_threads']}"
         wide = {"AVX512_SKX", "X86_V4"} & {*config["SIMD Extensions"]["found"]}
         if kernels in ("Haswell", "Zen") and wide:
-            # OpenBLAS goes by a list of processors that it knows.
-            said += "; with AVX-512, try OPENBLAS_CORETYPE=SkylakeX in the environment"
+            # OpenBLAS goes by that variable, or else by a list of processors that it knows.
+            chosen = os.environ.get("OPENBLAS_CORETYPE")
+            here = f", not {chosen}," if chosen else ""
+            said += f"; with AVX-512, try OPENBLAS_CORETYPE=SkylakeX{here} in the environment"
     return said
 
 

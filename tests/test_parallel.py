@@ -131,3 +131,37 @@ def test_a_function_of_rows_by_parts_is_that_of_all_rows(n, threads):
     assert result.dtype == np.float32
     assert max(seen) <= 4
     assert sum(seen) == n
+
+
+def test_a_second_caller_neither_changes_nor_restores_the_limit_that_another_has_set(threads):
+    before, inside, leave = blas_threads(), threading.Event(), threading.Event()
+    outside = []
+
+    def second():
+        with parallel.one_blas_thread() as n:
+            outside.append(n)
+            inside.set()
+            leave.wait(10)
+
+    other = threading.Thread(target=second)
+    with parallel.one_blas_thread() as n:
+        other.start()
+        inside.wait(10)
+        with workers() as each:  # which has the threads that BLAS had before
+            meet = threading.Barrier(threads)
+            list(each(lambda _: meet.wait(10), range(threads)))
+        assert set(blas_threads()) <= {1}
+    assert blas_threads() == before
+    leave.set()
+    other.join()
+    assert blas_threads() == before
+    assert [n, *outside] == [threads, threads]
+
+
+def test_small_products_keep_blas_to_one_thread_and_large_ones_do_not(threads):
+    before = blas_threads()
+    with parallel.threads_for(parallel.THREADS_PAY - 1):
+        assert set(blas_threads()) <= {1}
+    with parallel.threads_for(parallel.THREADS_PAY):
+        assert blas_threads() == before
+    assert blas_threads() == before
