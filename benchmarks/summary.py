@@ -62,6 +62,10 @@ def picture(rows: Sequence[Row], path: Path) -> None:
             ax.plot(*zip(*points, strict=True), marker, color=f"C{colour}", label=name, alpha=0.8)
     ax.axvline(1, color="black", linewidth=1)
     ax.set_xscale("log")
+    low, high = ax.get_xlim()
+    marks = [mark for mark in (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5) if low < mark < high]
+    ax.set_xticks(marks, [f"{mark:g}" for mark in marks])
+    ax.set_xticks([], minor=True)
     ax.set_yticks(range(len(cases)), [title for title, _ in cases])
     ax.invert_yaxis()
     ax.grid(axis="both", alpha=0.3)
