@@ -53,14 +53,13 @@ def main() -> None:
                 results = [{**row, "drift": drifts.get(row["who"])} for row in results]
             print("\n".join(of_case(row, COLUMNS) for row in results), flush=True)
             rows += results
-    table = summary(rows)
-    print("\n" + table)
+    print("\n" + summary(rows))
     if given.json:
         given.json.write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
     if given.plot:
         picture(rows, given.plot)
     if given.readme:
-        in_readme(table, machine, given.readme)
+        in_readme(rows, machine, given.readme)
 
 
 def _arguments() -> argparse.Namespace:

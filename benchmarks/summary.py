@@ -67,7 +67,7 @@ def picture(rows: Sequence[Row], path: Path) -> None:
     ax.set_xticks(marks, [f"{mark:g}" for mark in marks])
     ax.set_xticks([], minor=True)
     ax.set_yticks(range(len(cases)), [title for title, _ in cases])
-    ax.invert_yaxis()
+    ax.set_ylim(len(cases) - 0.5, -0.5)
     ax.grid(axis="both", alpha=0.3)
     ax.set_xlabel("time of scratchgen / time of the peer (left of 1: scratchgen is faster)")
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
@@ -75,12 +75,13 @@ def picture(rows: Sequence[Row], path: Path) -> None:
     plt.close(figure)
 
 
-def in_readme(table: str, machine: Mapping[str, str], path: Path) -> None:
-    """Put the summary, and below it where it was measured, between the marks in a file."""
+def in_readme(rows: Sequence[Row], machine: Mapping[str, str], path: Path) -> None:
+    """Put the summary between the marks in a file, of all but brief cases, and where it is from."""
     text = path.read_text(encoding="utf-8")
     if text.count(BEGIN) != 1 or text.count(END) != 1:
         raise SystemExit(f"{path} holds no place for the table: {BEGIN} and {END}, once each")
     before, rest = text.split(BEGIN)
+    table = summary([row for row in rows if not row["brief"]])
     said = "; ".join(f"{name} {value}" for name, value in machine.items())
     path.write_text(
         f"{before}{BEGIN}\n{table}\n\n{said}.\n{END}{rest.split(END)[1]}", encoding="utf-8"

@@ -38,6 +38,7 @@ def compare(
     return [
         {
             "workload": case.title,
+            "brief": case.brief,
             "who": who,
             "unit": case.unit,
             "blocks": blocks[who],
