@@ -11,8 +11,8 @@ import math
 import numpy as np
 
 from ..autodiff import Rule, differentiable
-from ..backend import Array
-from .activations import logistic, positive_part
+from ..backend import Array, fused
+from .activations import logistic
 
 
 @differentiable
@@ -64,15 +64,21 @@ def bernoulli_nll(logits: Array, target: Array) -> Rule:
     taken as the mean of a Bernoulli variable.
     """
     _check_shapes(logits, target)
-    cost = np.absolute(logits)
-    np.negative(cost, out=cost)
-    np.exp(cost, out=cost)
-    np.log1p(cost, out=cost)
-    cost += positive_part(logits) - logits * target
-    return _per_sample(cost), (
-        lambda delta: _along(delta, logits) * (logistic(logits) - target).astype(logits.dtype),
+    x = np.asarray(target, dtype=logits.dtype, like=logits)
+    return _per_sample(_bernoulli_cost(logits, x)), (
+        lambda delta: _scaled(_along(delta, logits), logistic(logits), x),
         lambda delta: _along(-delta, logits) * logits,
     )
+
+
+@fused
+def _bernoulli_cost(z: Array, x: Array) -> Array:
+    return np.log1p(np.exp(-np.absolute(z))) + (np.maximum(z, 0) - z * x)
+
+
+@fused
+def _scaled(delta: Array, p: Array, x: Array) -> Array:
+    return delta * (p - x)
 
 
 @differentiable
