@@ -61,8 +61,9 @@ class DDPM(nn.Network):
     """p(x₀) = ∫ p(x_{T−1}) ∏ p(x_{t−1}|x_t), over all x_t: noise, denoised in T steps.
 
     ``network(x, t/T)`` maps samples (n, …) and times (n,) to the noise in them; if it takes a third
-    argument, that is the rng, in training only. ``shape`` is that of a sample. Samples are scaled
-    to variance about 1: images to [−1, 1].
+    argument, that is the rng, in training only. It acts on each sample alone: one that convolves is
+    given few at a time on the host, on several threads. ``shape`` is that of a sample. Samples are
+    scaled to variance about 1: images to [−1, 1].
 
     - ``schedule``: β of :func:`linear_schedule` or :func:`cosine_schedule`;
     - ``predicts``: whether the network's output is the noise ε itself, or the ``"velocity"``
@@ -396,8 +397,8 @@ class DDPM(nn.Network):
 
     def _parts(self, x: Array) -> list[slice]:
         """The samples that go through the network at a time: few, on the host, if it convolves."""
-        by_parts = self._convolves and device_of(x) == "cpu"
-        few = PART // math.prod(self.shape) if by_parts else len(x)
+        several = self._convolves and device_of(x) == "cpu"
+        few = PART // math.prod(self.shape) if several else len(x)
         return even_parts(len(x), max(few, 1))
 
     def _output(self, xt: Any, t: Any, rng: Generator | None = None) -> Any:

@@ -122,9 +122,8 @@ def _on_data(function: _Any) -> _Any:
     return lambda *inputs: function(*[x.data if isinstance(x, _Tensor) else x for x in inputs])
 
 
-def _one_sequence(operation: _Any) -> _Any:
+def _one_sequence(operation: _Any, name: str) -> _Any:
     """x.reshape(2, 3) for x.reshape((2, 3)), as arrays take it."""
-    (name,) = operation.rule.__kwdefaults__ or ("shape",)
     return lambda x, *n: operation(x, **({name: n if len(n) > 1 else n[0]} if n else {}))
 
 
@@ -184,8 +183,8 @@ _METHODS = {
     "mean": mean,
     "max": max,
     "min": min,
-    "reshape": _one_sequence(reshape),
-    "transpose": _one_sequence(transpose),
+    "reshape": _one_sequence(reshape, "shape"),
+    "transpose": _one_sequence(transpose, "axes"),
 }
 for _name, _method in _METHODS.items():
     setattr(_Tensor, _name, _method)

@@ -61,7 +61,8 @@ def relu(z: Array) -> Rule:
 def positive_part(z: Array) -> Array:
     """max(z, 0) of plain arrays."""
     # NumPy's loop over vector registers takes a row of zeros, but not the number.
-    return np.maximum(z, np.zeros_like(z[:1]) if z.ndim > 1 else 0)
+    row = isinstance(z, np.ndarray) and z.ndim > 1
+    return np.maximum(z, np.zeros_like(z[:1]) if row else 0)
 
 
 @fused
