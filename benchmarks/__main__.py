@@ -11,7 +11,7 @@ import platform
 import re
 from pathlib import Path
 
-from scratchgen.backend import describe_cuda
+from scratchgen.backend import describe_cuda, generator
 from scratchgen.parallel import describe_blas
 
 from .summary import in_readme, line, of_case, picture, summary
@@ -53,9 +53,14 @@ def main() -> None:
                 results = [{**row, "drift": drifts.get(row["who"])} for row in results]
             print("\n".join(of_case(row, COLUMNS) for row in results), flush=True)
             rows += results
-    print("\n" + summary(rows))
     if given.json:
         given.json.write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
+    if not any(peer(row["who"]) in PEERS for row in rows):
+        print(
+            "\nno peer took part, so that there is nothing to compare with: pip install '.[peers]'"
+        )
+        return
+    print("\n" + summary(rows))
     if given.plot:
         picture(rows, given.plot)
     if given.readme:
@@ -81,6 +86,11 @@ def _arguments() -> argparse.Namespace:
             f"workloads are {', '.join(names())}; peers are {', '.join(PEERS)}; repeats ≥ 2, "
             f"threads ≥ 1; got {', '.join(sorted(unknown)) or vars(given)}"
         )
+    if given.device == "cuda":
+        try:
+            generator(0, "cuda")
+        except RuntimeError as error:
+            parser.error(str(error))
     return given
 
 
