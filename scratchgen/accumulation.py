@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .autodiff import Rule, Tensor, differentiable, gradient
+from .autodiff import Rule, Tensor, backward_sweep, differentiable
 from .backend import Array
 from .parallel import keep_freed_memory, workers
 
@@ -26,31 +26,34 @@ def mean_over_parts(
 ) -> Tensor:
     """C = Σₖ (nₖ/n) Cₖ(θ), where Cₖ = ``cost(part)`` is the mean over the samples of a part.
 
-    ``parts`` are those of :func:`scratchgen.parallel.even_parts`. The result knows ∂C/∂θ for
-    ``parameters`` θ and for nothing else. ``cost`` is called on several threads: it may read what
-    they share, and changes nothing. A batch of one part is recorded as it stands, and so is the
-    first part whose cost is not finite: its record tells where it became so.
+    ``parts`` are those of :func:`scratchgen.parallel.even_parts`. The result knows ∂C/∂θ for those
+    of ``parameters`` θ that it depends on, and for nothing else. ``cost`` is called on several
+    threads: it may read what they share, and changes nothing. Samples in one part, or of a model
+    without parameters, go through as they stand; and the first part whose cost is not finite is
+    returned itself: its record tells where it became so.
     """
     n = parts[-1].stop
-    if len(parts) == 1:
-        return cost(parts[0])
+    if len(parts) == 1 or not parameters:
+        return cost(slice(0, n))
+    wanted = set(parameters)
 
-    def differentiated(part: slice) -> tuple[Array | Tensor, list[Array]]:
+    def differentiated(part: slice) -> tuple[Array | Tensor, dict[Tensor, Array]]:
         share = cost(part) * ((part.stop - part.start) / n)
         finite = bool(np.isfinite(share.data))
-        return share.data if finite else share, gradient(share, parameters)
+        sweep = backward_sweep(share, parameters)
+        return share.data if finite else share, {x: delta for x, delta in sweep if x in wanted}
 
     keep_freed_memory()
+    total: Array | float = 0.0
+    sums: dict[Tensor, Array] = {}
     with workers() as each:
-        shares = each(differentiated, parts)
-        total, sums = next(shares)
-        for share, gradients in shares:
-            if isinstance(total, Tensor):
-                break
-            total = share if isinstance(share, Tensor) else total + share
-            for of_all, of_part in zip(sums, gradients, strict=True):
-                of_all += of_part
-    return total if isinstance(total, Tensor) else known(parameters, value=total, gradients=sums)
+        for share, deltas in each(differentiated, parts):
+            if isinstance(share, Tensor):
+                return share
+            total = total + share
+            for x, delta in deltas.items():
+                sums[x] = sums[x] + delta if x in sums else delta
+    return known(list(sums), value=total, gradients=list(sums.values()))
 
 
 @differentiable

@@ -44,9 +44,11 @@ def one_blas_thread() -> Iterator[int]:
     """Within, BLAS keeps to one thread; yields how many it may use outside.
 
     The limit is one for the whole process, and the thread that set it has to restore it: where
-    another caller has set it already, nothing is changed, then or on leaving.
+    another thread has set it already, nothing is changed, then or on leaving, and it holds as long
+    as that one keeps it.
     """
-    if not _limit.acquire(blocking=False):
+    limit = _limit
+    if not limit.acquire(blocking=False):
         yield _outside[0]
         return
     try:
@@ -55,14 +57,28 @@ def one_blas_thread() -> Iterator[int]:
         with blas.limit(limits=1):
             yield _outside[0]
     finally:
-        _limit.release()
+        limit.release()
+
+
+def _after_fork() -> None:
+    """In a child, whoever held a lock is gone, and so is the limit's reason."""
+    global _limit, _pool
+    limited = _limit.locked()
+    _limit, _pool = threading.Lock(), threading.Lock()
+    if limited:
+        for library in _blas().lib_controllers:
+            library.set_num_threads(_outside[0])
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def threads_for(multiplications: int) -> contextlib.AbstractContextManager[object]:
     """Within, one thread of BLAS if its largest product has too few ``multiplications`` for more.
 
-    That depends on nothing else, so that small networks train to the same bits on any machine of
-    one kind, however many threads it has.
+    That depends on nothing else (but what another thread of Python may be at), so that small
+    networks train to the same bits on any machine of one kind, however many threads it has.
     """
     return contextlib.nullcontext() if multiplications >= THREADS_PAY else one_blas_thread()
 
@@ -80,14 +96,15 @@ def workers() -> Iterator[Map]:
     [0, 1, 4, 9]
     """
     with one_blas_thread() as threads:
-        if threads < 2 or not _pool.acquire(blocking=False):
+        taken = _pool
+        if threads < 2 or not taken.acquire(blocking=False):
             yield map
             return
         try:
             with ThreadPoolExecutor(threads) as pool:
                 yield functools.partial(_map_in_order, pool, threads)
         finally:
-            _pool.release()
+            taken.release()
 
 
 def _map_in_order(
@@ -108,6 +125,8 @@ def _map_in_order(
 
 def even_parts(n: int, size: int) -> list[slice]:
     """n samples as one part of up to ``size``, or as an even number of parts, all about as large.
+
+    Even, so that two threads have as much to do. Where a part has one sample, there are n.
 
     >>> even_parts(5, size=3)
     [slice(0, 2, None), slice(2, 5, None)]
@@ -139,7 +158,10 @@ def by_parts(function: Callable[[slice], Array], parts: Sequence[slice]) -> Arra
 
 
 def by_rows(function: Callable[[Array], Array], x: Array, rows: int = 512) -> Array:
-    """``function`` of the rows of x: on the host of a few at a time, which a core's cache holds."""
+    """``function`` of the rows of x: on the host of a few at a time, which a core's cache holds.
+
+    It acts on each row alone, and is called on several threads.
+    """
     size = rows if device_of(x) == "cpu" else len(x)
     return by_parts(lambda part: function(x[part]), even_parts(len(x), size))
 

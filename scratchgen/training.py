@@ -7,11 +7,11 @@ report. Each player moves before the next one's cost is built.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Generator as Yields
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -169,10 +169,16 @@ def _epochs(
         yield epoch
 
 
-def threads_of_training(model: Model, batch_size: int) -> AbstractContextManager[object]:
-    """As many threads of BLAS as the largest product of a weight matrix with a batch pays for."""
-    matrices = [p.size for player in model.players for p in player if p.ndim == 2]
-    return threads_for(batch_size * max(matrices, default=0))
+def threads_of_training(model: Model, batch_size: int) -> contextlib.AbstractContextManager[object]:
+    """As many threads of BLAS as the largest product of a weight matrix with a batch pays for.
+
+    Products with other than matrices, and of other than weights, are not counted: convolutions have
+    threads of their own.
+    """
+    matrices = [p for player in model.players for p in player if p.ndim == 2]
+    if not matrices or device_of(matrices[0].data) == "cuda":
+        return contextlib.nullcontext()
+    return threads_for(batch_size * max(p.size for p in matrices))
 
 
 def fit(

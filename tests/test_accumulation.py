@@ -86,3 +86,25 @@ def test_even_parts_cover_the_samples_once_in_order_and_are_about_as_large(n, si
     assert max(lengths) <= size
     assert max(lengths) - min(lengths) <= 1
     assert len(parts) == 1 or len(parts) % 2 == 0 or len(parts) == n
+
+
+def test_a_parameter_that_no_part_depends_on_is_said_and_one_that_some_do_has_its_share():
+    cost, theta = problem(12)
+    unused, now_and_then = Tensor(np.ones(2)), Tensor(np.array(3.0))
+    parts = even_parts(12, 3)
+
+    def some(part):
+        return cost(part) * now_and_then if part.start else cost(part)
+
+    total = mean_over_parts(some, parts, [*theta, unused, now_and_then])
+    with pytest.raises(ValueError, match="does not depend on wrt"):
+        gradient(total, [unused])
+    (share,) = gradient(total, [now_and_then])
+    expected = sum(cost(p).data * (p.stop - p.start) / 12 for p in parts[1:])
+    np.testing.assert_allclose(share, expected, rtol=1e-13)
+
+
+def test_without_parameters_the_samples_go_through_as_they_stand():
+    seen = []
+    assert mean_over_parts(lambda part: seen.append(part) or 7.0, even_parts(9, 2), []) == 7
+    assert seen == [slice(0, 9)]

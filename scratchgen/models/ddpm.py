@@ -287,11 +287,12 @@ class DDPM(nn.Network):
         t = rng.integers(0, self.T, size=len(x))
         noise = rng.standard_normal(x.shape, dtype=x.dtype)
         parts = self._parts(x)
-        seed = int(rng.integers(2**32)) if len(parts) > 1 else 0
+        seed = int(rng.integers(2**32)) if self._takes_rng and len(parts) > 1 else 0
 
         def cost(part: slice) -> Tensor:
             # Threads that shared a generator would take turns in an order of their own.
-            of_part = rng if len(parts) == 1 else generator(seed + part.start)
+            whole = part.stop - part.start == len(x)
+            of_part = rng if whole else generator(seed + part.start)
             loss: Tensor = self.loss(x[part], t[part], noise[part], of_part)
             return loss
 

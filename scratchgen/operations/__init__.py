@@ -151,7 +151,8 @@ def _array_function(_: _Tensor, function: _Any, __: _Any, inputs: _Any, settings
 
 
 _COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
-# Python's operators, the methods of arrays and NumPy's functions of tensors are these rules.
+# Python's operators, the methods of arrays and NumPy's functions of tensors are these rules. They
+# give settings by name, of which there is nothing to sort out.
 _METHODS = {
     "__add__": add,
     "__radd__": _reflected(add),

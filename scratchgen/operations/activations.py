@@ -45,10 +45,11 @@ def tanh(z: Array) -> Rule:
 
 @fused
 def _through_tanh(delta: Array, a: Array) -> Array:
-    share = a * a  # of what follows, nothing needs memory of its own
+    share = a * a  # what follows needs no memory of its own
     share -= 1
     share *= delta
-    return -share
+    share *= -1
+    return share
 
 
 @differentiable
@@ -73,13 +74,19 @@ def _through_relu(delta: Array, a: Array) -> Array:
 @differentiable
 def leaky_relu(z: Array, *, slope: float = 0.01) -> Rule:
     """a = z where z > 0, else ``slope`` z:  σ′ = 1 where z > 0, else ``slope``."""
-    a = _larger(z, slope) if slope <= 1 else np.minimum(z, slope * z)
+    # For most slopes the larger of two takes a fifth of the time.
+    a = _larger(z, slope) if 0 < slope <= 1 else _leaky_relu(z, slope)
     return a, (lambda delta: _through_leaky_relu(delta, z, slope),)
 
 
 @fused
 def _larger(z: Array, slope: float) -> Array:
     return np.maximum(z, slope * z)
+
+
+@fused
+def _leaky_relu(z: Array, slope: float) -> Array:
+    return np.maximum(z, 0) + slope * np.minimum(z, 0)
 
 
 @fused

@@ -64,7 +64,9 @@ def bernoulli_nll(logits: Array, target: Array) -> Rule:
     taken as the mean of a Bernoulli variable.
     """
     _check_shapes(logits, target)
-    x = np.asarray(target, dtype=logits.dtype, like=logits)
+    x = target
+    if hasattr(target, "astype") and logits.dtype.kind == "f":
+        x = target.astype(logits.dtype, copy=False)
     return _per_sample(_bernoulli_cost(logits, x)), (
         lambda delta: _scaled(_along(delta, logits), logistic(logits), x),
         lambda delta: _along(-delta, logits) * logits,

@@ -279,6 +279,13 @@ def test_a_batch_in_parts_has_the_cost_gradient_and_predictions_of_the_whole(mon
         np.testing.assert_allclose(mine, its, rtol=1e-12)
 
 
+def test_the_cost_of_a_frozen_model_is_that_of_its_parameters_in_parts_or_not(monkeypatch):
+    model = in_parts(monkeypatch, 2, nn.ConvTranspose2d(3, 1, 3, padding=1, rng=rng(2)))
+    x = rng(3).standard_normal((11, 1, 4, 4))
+    plain = next(model.frozen().losses(x, rng(4)))
+    np.testing.assert_allclose(plain, next(model.losses(x, rng(4))).data, rtol=1e-13)
+
+
 def test_dropout_in_parts_does_not_depend_on_the_threads(monkeypatch):
     costs = []
     for threads in (1, 2, 3):

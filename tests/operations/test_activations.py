@@ -137,3 +137,10 @@ def test_gelu_of_a_huge_z_is_z_or_zero_without_a_warning():
     for dtype in (np.float32, np.float64):
         huge = np.array([np.finfo(dtype).max, -np.finfo(dtype).max, np.inf], dtype)
         np.testing.assert_array_equal(ops.gelu(huge), [huge[0], 0, np.inf])
+
+
+@pytest.mark.parametrize("slope", [-0.5, 0.0, 0.01, 1.0, 2.0])
+def test_the_leaky_relu_of_great_numbers_is_z_or_slope_z(slope):
+    z = np.array([3e38, np.inf, -2.0, -0.0, 1e-45], np.float32)
+    expected = np.array([3e38, np.inf, -2 * slope, 0, 1e-45], np.float32)
+    np.testing.assert_array_equal(ops.leaky_relu(z, slope=slope), expected)

@@ -195,3 +195,9 @@ def test_the_bernoulli_cost_of_what_is_all_but_certain_keeps_its_digits():
     exact = np.log1p(np.exp(-np.abs(logits)))[:, 0]
     single = ops.bernoulli_nll(logits.astype(np.float32), target.astype(np.float32))
     np.testing.assert_allclose(single, exact, rtol=1e-6)
+
+
+def test_the_bernoulli_cost_of_logits_that_are_integers_keeps_the_targets():
+    cost = ops.bernoulli_nll(np.array([[1, -2]]), np.array([[0.5, 0.5]]))
+    expected = ops.bernoulli_nll(np.array([[1.0, -2.0]]), np.array([[0.5, 0.5]]))
+    np.testing.assert_allclose(cost, expected, rtol=1e-15)
