@@ -193,10 +193,12 @@ def _checked_player(
 
 def _substituted(network: Network, values: Mapping[str, Any]) -> Any:
     """The network on plain arrays, with other values for the parameters of these names."""
-    changed = network.frozen()
+    changed: Any = network.frozen()
     for name, value in values.items():
         *path, last = name.split(".")
-        setattr(functools.reduce(getattr, path, changed), last, value)
+        # A model may call its parameters as its network does.
+        owner = changed if hasattr(changed, name.split(".")[0]) else changed.network
+        setattr(functools.reduce(getattr, path, owner), last, value)
     return changed
 
 

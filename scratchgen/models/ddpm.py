@@ -398,7 +398,8 @@ class DDPM(nn.Network):
 
     def _parts(self, x: Array) -> list[slice]:
         """The samples that go through the network at a time: few, on the host, if it convolves."""
-        several = self._convolves and device_of(x) == "cpu"
+        # With respect to a tensor of samples, no part alone knows the gradient.
+        several = self._convolves and device_of(x) == "cpu" and not isinstance(x, Tensor)
         few = PART // math.prod(self.shape) if several else len(x)
         return even_parts(len(x), max(few, 1))
 

@@ -14,6 +14,7 @@ import scratchgen as sg
 from scratchgen import nn, optim
 from scratchgen import operations as ops
 from scratchgen.backend import device_of
+from scratchgen.gradcheck import check_network
 from scratchgen.models import DDPM, PlainDenoiser, UNet, ddpm
 from tests import strict
 
@@ -284,6 +285,13 @@ def test_the_cost_of_a_frozen_model_is_that_of_its_parameters_in_parts_or_not(mo
     x = rng(3).standard_normal((11, 1, 4, 4))
     plain = next(model.frozen().losses(x, rng(4)))
     np.testing.assert_allclose(plain, next(model.losses(x, rng(4))).data, rtol=1e-13)
+
+
+def test_the_gradient_of_the_losses_agrees_with_differences_for_parameters_and_samples(monkeypatch):
+    model = in_parts(monkeypatch, 2, nn.Tanh(), nn.Conv2d(3, 1, 1, rng=rng(2)))
+    report = check_network(model, rng(3).standard_normal((3, 1, 4, 4)))
+    assert report.ok, report
+    assert len(report.entries) == 5
 
 
 def test_dropout_in_parts_does_not_depend_on_the_threads(monkeypatch):
