@@ -14,7 +14,7 @@ from pathlib import Path
 from scratchgen.backend import describe_cuda, generator
 from scratchgen.parallel import describe_blas
 
-from .summary import in_readme, line, of_case, picture, summary
+from .summary import BEGIN, END, has_place, in_readme, line, of_case, picture, summary
 from .turns import compare, drift
 from .workloads import ON_GPU, PEERS, cases, names, peer
 
@@ -86,6 +86,11 @@ def _arguments() -> argparse.Namespace:
             f"workloads are {', '.join(names())}; peers are {', '.join(PEERS)}; repeats ≥ 2, "
             f"threads ≥ 1; got {', '.join(sorted(unknown)) or vars(given)}"
         )
+    for path in (given.json, given.plot):
+        if path and not path.parent.is_dir():
+            parser.error(f"{path} cannot be written: there is no folder {path.parent}")
+    if given.readme and not has_place(given.readme):
+        parser.error(f"{given.readme} holds no place for the table: {BEGIN} and {END}, once each")
     if given.device == "cuda":
         try:
             generator(0, "cuda")

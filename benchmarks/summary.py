@@ -75,12 +75,15 @@ def picture(rows: Sequence[Row], path: Path) -> None:
     plt.close(figure)
 
 
+def has_place(path: Path) -> bool:
+    """Whether a file holds the marks between which the table belongs, once each."""
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    return text.count(BEGIN) == text.count(END) == 1
+
+
 def in_readme(rows: Sequence[Row], machine: Mapping[str, str], path: Path) -> None:
     """Put the summary between the marks in a file, of all but brief cases, and where it is from."""
-    text = path.read_text(encoding="utf-8")
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise SystemExit(f"{path} holds no place for the table: {BEGIN} and {END}, once each")
-    before, rest = text.split(BEGIN)
+    before, rest = path.read_text(encoding="utf-8").split(BEGIN)
     table = summary([row for row in rows if not row["brief"]])
     said = "; ".join(f"{name} {value}" for name, value in machine.items())
     path.write_text(

@@ -70,6 +70,16 @@ def batches(device: str, size: int, *arrays: Any) -> Batches:
     return lambda: (chosen := next(rows), tuple([x[chosen] for x in held]))[1]
 
 
+def lecture(module: str, shapes: Mapping[str, Sequence[int]], device: str) -> Any:
+    """A model of the notes with the weights of all sides, its optimizers and its generator."""
+    import scratchgen
+
+    rng = scratchgen.generator(0, device)
+    model, optimizers = getattr(scratchgen.models, module).lecture(rng)
+    model.load_state_dict(weights(shapes))
+    return model, optimizers, rng
+
+
 def step(model: Any, optimizers: Sequence[Any], batch: Batches, rng: Any) -> Step:
     """What the loop of ``scratchgen.train`` does with a batch, on as many threads."""
     from scratchgen import gradient

@@ -104,7 +104,9 @@ def fused(function: F) -> F:
             cupy = _cupy()
             code, names = function.__code__, {**function.__globals__, "np": cupy}
             kernels.append(cupy.fuse(types.FunctionType(code, names, function.__name__)))
-        return kernels[0](*arguments)
+        # CuPy's releases differ in whether a Python number would make a float32 chain float64.
+        real = arguments[0].dtype.type
+        return kernels[0](*[real(x) if isinstance(x, float) else x for x in arguments])
 
     return cast(F, call)
 

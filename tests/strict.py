@@ -322,7 +322,9 @@ def fuse(*args, kernel_name=None):
         if not all(isinstance(x, (StrictArray, *SCALARS)) for x in args):
             raise TypeError(f"{function.__name__}: fused, it takes device arrays and scalars")
         fused.append(kernel_name or function.__name__)
-        result = function(*map(FusionVariable, args))
+        # Some releases of CuPy take a Python number for a float64.
+        strong = [np.float64(x) if type(x) is float else x for x in args]
+        result = function(*map(FusionVariable, strong))
         if isinstance(result, tuple):
             return tuple(map(FusionVariable.value_of, result))
         return None if result is None else FusionVariable.value_of(result)

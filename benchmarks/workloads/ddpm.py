@@ -42,18 +42,8 @@ def _images() -> Any:
     return training.images(-1, IMAGES).reshape(-1, 1, 28, 28)
 
 
-def scratchgen_model(device: str) -> Any:
-    """The notes' model, its optimizers and its generator."""
-    import scratchgen
-
-    rng = scratchgen.generator(0, device)
-    model, optimizers = scratchgen.models.ddpm.lecture(rng)
-    model.load_state_dict(training.weights(SHAPES))
-    return model, optimizers, rng
-
-
 def _scratchgen(device: str) -> Step:
-    model, optimizers, rng = scratchgen_model(device)
+    model, optimizers, rng = training.lecture("ddpm", SHAPES, device)
     return training.step(model, optimizers, training.batches(device, BATCH, _images()), rng)
 
 

@@ -39,18 +39,8 @@ D_SHAPES = {
 SHAPES = {**G_SHAPES, **D_SHAPES}
 
 
-def scratchgen_model(device: str) -> Any:
-    """The notes' model, its optimizers and its generator."""
-    import scratchgen
-
-    rng = scratchgen.generator(0, device)
-    model, optimizers = scratchgen.models.gan.lecture(rng)
-    model.load_state_dict(training.weights(SHAPES))
-    return model, optimizers, rng
-
-
 def _scratchgen(device: str) -> Step:
-    model, optimizers, rng = scratchgen_model(device)
+    model, optimizers, rng = training.lecture("gan", SHAPES, device)
     batch = training.batches(device, BATCH, training.images(-1))
     return training.step(model, optimizers, batch, rng)
 

@@ -29,7 +29,7 @@ def _times() -> Any:
 
 
 def _scratchgen_gan(device: str) -> Step:
-    model, _, rng = gan.scratchgen_model(device)
+    model, _, rng = training.lecture("gan", gan.SHAPES, device)
     return lambda: model.sample(SAMPLES, rng)
 
 
@@ -73,7 +73,7 @@ def _floor_gan(device: str) -> Step:
 
 
 def _scratchgen_ddpm(device: str) -> Step:
-    model, _, rng = ddpm.scratchgen_model(device)
+    model, _, rng = training.lecture("ddpm", ddpm.SHAPES, device)
     frozen, times = model.frozen(), _times()
     x = rng.standard_normal((IMAGES, 1, 28, 28), dtype=np.float32)
     return lambda: frozen.p_sample(x, next(times), rng.standard_normal(x.shape, dtype=x.dtype))

@@ -27,7 +27,7 @@ def _training(title: str, batch: int = 64, hidden: tuple[int, ...] = (100,)) -> 
 
 
 def _chain(T: int, device: str) -> Step:
-    model, _, rng = ddpm.scratchgen_model(device)
+    model, _, rng = training.lecture("ddpm", ddpm.SHAPES, device)
     shorter = type(model)(model.network, model.shape, T)
     return lambda: shorter.sample(1, rng)
 

@@ -34,11 +34,7 @@ SHAPES = {
 
 
 def _scratchgen(device: str) -> Step:
-    import scratchgen
-
-    rng = scratchgen.generator(0, device)
-    model, optimizers = scratchgen.models.vae.lecture(rng)
-    model.load_state_dict(training.weights(SHAPES))
+    model, optimizers, rng = training.lecture("vae", SHAPES, device)
     batch = training.batches(device, BATCH, training.images_as_strokes())
     return training.step(model, optimizers, batch, rng)
 
