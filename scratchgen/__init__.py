@@ -2,6 +2,11 @@
 
 Read it from the ground up: ``backend``, ``autodiff``, ``operations``, ``nn``, ``optim``,
 ``training``, ``models``. Each file is a chapter.
+
+"The notes" are M. Hjorth-Jensen's lectures *Advanced machine learning and data analysis for the
+physical sciences* (University of Oslo, weeks of 30 April 2024 and 8 May 2025) and his talk
+*Mathematics of discriminative and generative deep learning* (Catania, June 2024), all under
+CC BY-NC 4.0. "Erratum E…" is a row of the page ``tutorials/errata.md``.
 """
 
 from . import datasets, gradcheck, metrics, models, nn, operations, optim, plotting
