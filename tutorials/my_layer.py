@@ -11,9 +11,9 @@ as RMSNorm does (Zhang and Sennrich 2019, eq. 4). By hand, with D numbers in a r
 
 The second term is the one that is forgotten: r depends on x too.
 
-``scratchgen check`` calls every function of the file whose name begins with ``check_``. Each of them
-returns a report. One checks the layer as a rule, the other within a cost. ``refused`` shows what the
-check says of the forgotten term; the command leaves it alone, by its name.
+``scratchgen check`` calls every function of the file whose name begins with ``check_``. Each of
+them returns a report: one checks the layer as a rule, the other within a cost. ``refused`` shows
+what the check says of the forgotten term; the command leaves it alone, by its name.
 """
 
 import numpy as np
