@@ -13,7 +13,6 @@ import os
 import platform
 import shlex
 import shutil
-import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -154,7 +153,7 @@ def _folder(asked: argparse.Namespace, given: dict[str, Any]) -> AbstractContext
 def _saved_or_built(
     run: Run, begun: Config | None, config: Config, data: Data
 ) -> tuple[Checkpoint, Any]:
-    """What the training goes on from, the checkpoint of the run or a new model, and its patience."""
+    """What the training goes on from, of the run or a new model, and its patience."""
     recipe, settings = config.recipe, config.settings
     saved = run.checkpoints(begun) if begun else None
     if begun and begun.shape != config.shape:
@@ -389,7 +388,7 @@ def _parser() -> argparse.ArgumentParser:
             "--resume",
             action="store_true",
             default=False,
-            help="go on with the run in --out, or with the newest in runs/; with the same --epochs, "
+            help="go on with the run in --out, or with the newest in runs/: with as many --epochs "
             "to the same bits as if it had never stopped",
         )
 

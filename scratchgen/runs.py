@@ -66,7 +66,7 @@ class Config:
 
     @classmethod
     def read(cls, folder: Path) -> Config:
-        """What config.json says; ``ValueError`` for a folder without, or with one that is damaged."""
+        """What config.json says; ``ValueError`` where there is none, or one that is damaged."""
         path = folder / CONFIG
         if not path.is_file():
             raise ValueError(
@@ -120,7 +120,7 @@ class Config:
         return settings
 
     def load(self, path: Path) -> Checkpoint:
-        """A checkpoint of this run; ``ValueError`` if it is of another model, or of other settings."""
+        """A checkpoint of this run; ``ValueError`` if it is of a model with other settings."""
         state = load(path, self.settings.device)
         if type(state.model) is not self.recipe.kind:
             differ = [f"it is a {type(state.model).__name__}, not a {self.recipe.kind.__name__}"]
@@ -251,8 +251,9 @@ class Run:
         """Add the samples of an epoch, on the host, to those of the epochs before."""
         rows = samples.reshape(SHOWN, -1)
         kept = {**self.samples(rows.shape[1]), epoch: rows}
+        named: dict[str, Any] = {f"{name}": kept[name] for name in sorted(kept)}
         file = io.BytesIO()
-        np.savez_compressed(file, **{f"{name}": kept[name] for name in sorted(kept)})
+        np.savez_compressed(file, **named)
         write_atomically(self.folder / EPOCHS, file.getvalue())
 
 

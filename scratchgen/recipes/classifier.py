@@ -23,11 +23,12 @@ from ..optim import Optimizer
 from ..stopping import Patience
 from ..training import History
 from .data import Data
-from .recipe import Recipe, in_parts, mean_and_error, only_mnist_sized
+from .recipe import Recipe, in_parts, layers_of, mean_and_error, only_mnist_sized
 from .settings import Choice, Real, Settings, Whole, Wholes, setting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierSettings(Settings):
@@ -99,9 +100,7 @@ class ClassifierRecipe(Recipe[S]):
         """The penalties."""
         return {"l1": model.l1, "l2": model.l2}
 
-    def network(
-        self, settings: S, shape: tuple[int, ...], n_out: int, rng: Generator
-    ) -> Network:
+    def network(self, settings: S, shape: tuple[int, ...], n_out: int, rng: Generator) -> Network:
         """The network for samples of a shape."""
         raise NotImplementedError
 
@@ -111,10 +110,10 @@ class ClassifierRecipe(Recipe[S]):
         train_labels, test_labels = _labels(data)
         n_classes = int(max(train_labels.max(), test_labels.max())) + 1
         n = len(self.prepare(data)[0])
-        if settings.optimizer == "lbfgs" and settings.batch_size < n:
+        if settings.optimizer == "lbfgs" and settings.batch_size not in (None, n):
             raise ValueError(
-                f"L-BFGS compares gradients of all samples: take --batch-size {n}, got "
-                f"{settings['batch_size']}"
+                f"--optimizer lbfgs compares gradients of all {n} samples to train on: take "
+                f"--batch-size all, got {settings.batch_size}"
             )
         network = self.network(settings, data.shape, n_classes if n_classes > 2 else 1, rng)
         return Classifier(network, settings.l1, settings.l2)
@@ -144,9 +143,7 @@ class ClassifierRecipe(Recipe[S]):
             "validation accuracy": float(to_host(model.accuracy(x, y))),
         }
 
-    def judge(
-        self, model: Classifier, data: Data, settings: S, rng: Generator
-    ) -> dict[str, str]:
+    def judge(self, model: Classifier, data: Data, settings: S, rng: Generator) -> dict[str, str]:
         """Accuracy, cost, the class that is hardest, and what is taken for what."""
         z, p, y = _predicted(model, data, rng)
         predicted = p.argmax(axis=1)
@@ -229,9 +226,9 @@ class FFNNRecipe(ClassifierRecipe[FFNNSettings]):
 
     def shown(self, model: Classifier) -> dict[str, Any]:
         """Sizes and activation too."""
-        layers = model.network.layers
+        layers = layers_of(model.network)
         hidden = tuple(layer.weight.shape[0] for layer in layers[1:-1:2])
-        shown = {**super().shown(model), "hidden": hidden}
+        shown = {**super().shown(model), "hidden": hidden, "pixels": layers[1].weight.shape[1]}
         for name, kind in ACTIVATIONS.items():
             if hidden and type(layers[2]) is kind:
                 shown["activation"] = name
@@ -257,7 +254,7 @@ class CNNRecipe(ClassifierRecipe[CNNSettings]):
 
     def shown(self, model: Classifier) -> dict[str, Any]:
         """Channels, units and dropout too."""
-        layers = model.network.layers
+        layers = layers_of(model.network)
         convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
         return {
             **super().shown(model),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from ..models import DDPM, PlainDenoiser, UNet
 from ..training import History
 from .data import Data
 from .recipe import Recipe, in_parts, only_mnist_sized
-from .settings import Choice, GenerativeSettings, Real, Whole, decay_as_schedule, setting
+from .settings import Choice, GenerativeSettings, Real, Whole, add_decay, decay_as_schedule, setting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,9 +34,13 @@ class DDPMSettings(GenerativeSettings):
         Whole("channels of the U-Net at the full size", least=8, most=1024, step=8), default=32
     )
     T: int = setting(Whole("steps of noising", most=10_000), default=300)
-    noise_schedule: Any = setting(Choice("of the noise, β", names=("linear", "cosine")))
-    variance: Any = setting(Choice("of a step back, beside β or β̃", names=("beta", "posterior")))
-    predicts: Any = setting(
+    noise_schedule: Literal["linear", "cosine"] = setting(
+        Choice("of the noise, β", names=("linear", "cosine"))
+    )
+    variance: Literal["beta", "posterior"] = setting(
+        Choice("of a step back, beside β or β̃", names=("beta", "posterior"))
+    )
+    predicts: Literal["noise", "velocity"] = setting(
         Choice("what the network's output means", names=("noise", "velocity"))
     )
     clip: str = setting(
@@ -44,6 +49,16 @@ class DDPMSettings(GenerativeSettings):
     ema: float = setting(
         Real("share that the averaged weights keep at each step", most=1, below=True)
     )
+
+    @classmethod
+    def parsed(cls, words: Mapping[str, Any]) -> dict[str, Any]:
+        """The schedule of the noise was once called schedule."""
+        if words.get("schedule") == "linear":
+            raise ValueError(
+                "--schedule is that of the learning rate, got 'linear': that of the noise is "
+                "--noise-schedule linear"
+            )
+        return super().parsed(words)
 
     @classmethod
     def from_first_format(cls, values: dict[str, Any]) -> dict[str, Any]:
@@ -90,6 +105,11 @@ class DDPMRecipe(Recipe[DDPMSettings]):
     )
     DIGITS = replace(MNIST, data="digits", width=16, ema=0.99, epochs=100, lr=2e-3)
 
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        """The schedule may be called decay."""
+        super().add_options(parser)
+        add_decay(parser)
+
     def shown(self, model: DDPM) -> dict[str, Any]:
         """The network, the steps of the chain, and what is averaged."""
         is_unet = isinstance(model.network, UNet)
@@ -101,6 +121,7 @@ class DDPMRecipe(Recipe[DDPMSettings]):
             "predicts": model.predicts,
             "clip": "none" if model.clip is None else "data",
             "ema": model.ema,
+            "pixels": math.prod(model.shape),
         }
         return {**shown, "width": model.network.width} if is_unet else shown
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from ..models import gan
 from ..optim import Optimizer
 from ..training import History
 from .data import Data
-from .recipe import Recipe, in_parts, only_mnist_sized
+from .recipe import Recipe, in_parts, layers_of, only_mnist_sized
 from .settings import Choice, GenerativeSettings, Real, Whole, setting
 
 if TYPE_CHECKING:
@@ -30,9 +30,11 @@ class GANSettings(GenerativeSettings):
     layers: int = setting(Whole("hidden layers of either network", most=1000))
     slope: float = setting(Real("of their LeakyReLU, below 0", most=1))
     latent: int = setting(Whole("dimensions of the noise"))
-    noise: Any = setting(Choice("what G is given", names=("uniform", "normal")))
+    noise: Literal["uniform", "normal"] = setting(
+        Choice("what G is given", names=("uniform", "normal"))
+    )
     dropout: float = setting(Real("share of D's hidden units that are dropped", most=1, below=True))
-    generator_cost: Any = setting(
+    generator_cost: Literal["minimax", "non_saturating"] = setting(
         Choice("what G minimises", names=tuple(gan.GENERATOR_COSTS)), default="non_saturating"
     )
     d_steps: int = setting(Whole("moves of D to each move of G", most=1000), default=1)
@@ -88,7 +90,7 @@ class GANRecipe(Recipe[GANSettings]):
 
     def shown(self, model: gan.GAN) -> dict[str, Any]:
         """Sizes, noise, and the game."""
-        of_G, of_D = model.generator.layers, model.discriminator.layers
+        of_G, of_D = layers_of(model.generator), layers_of(model.discriminator)
         return {
             "hidden": of_G[0].weight.shape[0],
             "layers": sum(isinstance(layer, nn.LeakyReLU) for layer in of_G),
@@ -98,6 +100,7 @@ class GANRecipe(Recipe[GANSettings]):
             "dropout": of_D[2].p,
             "generator_cost": model.generator_cost,
             "d_steps": model.d_steps,
+            "pixels": of_D[0].weight.shape[1],
         }
 
     def build(self, settings: GANSettings, data: Data, rng: Generator) -> gan.GAN:

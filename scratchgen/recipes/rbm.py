@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from .settings import (
     GenerativeSettings,
     Real,
     Whole,
+    add_decay,
     decay_as_schedule,
     setting,
 )
@@ -43,7 +45,7 @@ class RBMSettings(GenerativeSettings):
     """Sizes, chains, optimizer."""
 
     hidden: int = setting(Whole("hidden units"))
-    visible: Any = setting(
+    visible: Literal["bernoulli", "gaussian"] = setting(
         Choice("what the visible units are", names=("bernoulli", "gaussian")), default="bernoulli"
     )
     k: int = setting(Whole("steps of Gibbs sampling to an update"), default=1)
@@ -51,9 +53,7 @@ class RBMSettings(GenerativeSettings):
         Flag("chains that go on from update to update, in place of chains from the data")
     )
     chains: int = setting(Whole("how many persistent chains"), default=100)
-    start: str = setting(
-        Choice("visible biases: of the data, or zeros", names=("data", "zeros"))
-    )
+    start: str = setting(Choice("visible biases: of the data, or zeros", names=("data", "zeros")))
     momentum: float = setting(
         Real("share of the last step that is gone again", most=1, below=True), default=0.0
     )
@@ -94,6 +94,11 @@ class RBMRecipe(Recipe[RBMSettings]):
     )
     DIGITS = replace(MNIST, data="digits", hidden=256, epochs=1000, batch_size=50, lr=0.2)
 
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        """The schedule may be called decay."""
+        super().add_options(parser)
+        add_decay(parser)
+
     def shown(self, model: rbm.RBM) -> dict[str, Any]:
         """Sizes, units, chains."""
         return {
@@ -102,6 +107,7 @@ class RBMRecipe(Recipe[RBMSettings]):
             "k": model.k,
             "persistent": model.persistent,
             "chains": model.n_chains,
+            "pixels": model.n_visible,
         }
 
     def build(self, settings: RBMSettings, data: Data, rng: Generator) -> rbm.RBM:

@@ -64,7 +64,7 @@ class Recipe(Generic[S]):
         return replace(default, **{**default.following(given), **given})
 
     def shown(self, model: Any) -> dict[str, Any]:
-        """Those settings that a model shows by what it is built of."""
+        """Those settings that a model shows by what it is built of, and the pixels of a sample."""
         raise NotImplementedError
 
     def build(self, settings: S, data: Data, rng: Generator) -> Any:
@@ -161,9 +161,7 @@ class Recipe(Generic[S]):
         """n draws from the distribution of the model: the samples, but where these are means."""
         return self.samples(model, n, rng)
 
-    def judge(
-        self, model: Any, data: Data, settings: S, rng: Generator
-    ) -> dict[str, str]:
+    def judge(self, model: Any, data: Data, settings: S, rng: Generator) -> dict[str, str]:
         """All that can be said of how good the model is."""
         raise NotImplementedError
 
@@ -177,6 +175,12 @@ class Recipe(Generic[S]):
     ) -> Iterator[tuple[str, Axes]]:
         """The pictures that fit the model, by name."""
         raise NotImplementedError
+
+
+def layers_of(network: Any) -> tuple[Any, ...]:
+    """The layers of a Sequential; ``AttributeError`` for a network of another kind."""
+    layers: tuple[Any, ...] = network.layers
+    return layers
 
 
 def only_mnist_sized(settings: Settings, data: Data) -> None:

@@ -27,7 +27,7 @@ def recognised(samples: Array, data: Data, name: str) -> dict[str, str]:
     all classes come as often, 0 where there is but one. ``name`` is that of the data.
     """
     recipe = FFNNRecipe()
-    settings = {"seed": 0, "device": "cpu", "preset": None, **recipe.settings(name, lecture=False)}
+    settings = recipe.settings({"data": name})
     rng = generator(0)
     model = recipe.build(settings, data, rng)
     state = Checkpoint(model, recipe.optimizers(model, settings), rng, History())

@@ -22,10 +22,14 @@ R = TypeVar("R", bound="Record")
 
 @dataclass(frozen=True)
 class Kind:
-    """What a setting may be; ``none`` is the word for ``None``, of one that may be left open."""
+    """What a setting may be; ``none`` is the word for ``None``, of one that may be left open.
+
+    The ``help`` of an option ends with its default, or is ``complete`` without.
+    """
 
     help: str
     none: str = ""
+    complete: bool = False
 
     def parse(self, word: Any) -> Any:
         """The value that a word of the command line stands for; ``ValueError`` if for none."""
@@ -96,7 +100,7 @@ class Whole(Kind):
 
 @dataclass(frozen=True)
 class Real(Kind):
-    """A number from ``least`` to ``most``, where neither ``above`` nor ``below`` excludes an end."""
+    """A number from ``least`` to ``most``; ``above`` and ``below`` leave out these ends."""
 
     least: float = 0.0
     most: float = 1e6
@@ -296,7 +300,7 @@ class Record:
             default = next(iter(said.values()))
             if len({*said.values()}) > 1:
                 default = ", ".join(f"{key}: {value}" for key, value in said.items())
-            kind.option(parser, option(name), f" (default {default})".replace("%", "%%"))
+            kind.option(parser, option(name), "" if kind.complete else f" (default {default})")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -304,9 +308,13 @@ class Settings(Record):
     """What every training is asked."""
 
     preset: str | None = setting(
-        Choice("the notes' own settings", names=("lecture",), none="none"), default=None
+        Choice("the notes' own settings", names=("lecture",), none="none", complete=True),
+        default=None,
     )
-    data: str = setting(Name("digits, mnist, or a file .npy or .npz"), default="digits")
+    data: str = setting(
+        Name("digits (default; with --preset mnist), mnist, or a file .npy or .npz", complete=True),
+        default="digits",
+    )
     seed: int = setting(SEED, default=0)
     device: str = setting(DEVICE, default="cpu")
     epochs: int = setting(Whole("in all, those before --resume included", least=0, most=1_000_000))
@@ -381,3 +389,13 @@ def decay_as_schedule(values: Mapping[str, Any]) -> dict[str, Any]:
     if "decay" not in values:
         return rest
     return {**rest, "schedule": "constant" if values["decay"] == "none" else values["decay"]}
+
+
+def add_decay(parser: argparse.ArgumentParser) -> None:
+    """The option ``--decay none`` or ``cosine``, the former name of a schedule."""
+    parser.add_argument(
+        "--decay",
+        dest="schedule",
+        type=lambda word: "constant" if word == "none" else word,
+        help=argparse.SUPPRESS,
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from .. import plotting
 from ..backend import Array, Generator, to_device, to_host
@@ -13,7 +13,7 @@ from ..models import vae
 from ..operations import gaussian_kl
 from ..training import History
 from .data import Data
-from .recipe import Recipe, in_parts, mean_and_error, only_mnist_sized
+from .recipe import Recipe, in_parts, layers_of, mean_and_error, only_mnist_sized
 from .settings import Choice, GenerativeSettings, Whole, setting
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class VAESettings(GenerativeSettings):
 
     hidden: int = setting(Whole("units of the hidden layers"))
     latent: int = setting(Whole("latent dimensions"))
-    likelihood: Any = setting(
+    likelihood: Literal["bernoulli", "gaussian"] = setting(
         Choice("p(x|h)", names=("bernoulli", "gaussian")), default="bernoulli"
     )
 
@@ -47,16 +47,19 @@ class VAERecipe(Recipe[VAESettings]):
 
     def shown(self, model: vae.VAE) -> dict[str, Any]:
         """Sizes and likelihood."""
-        hidden = model.encoder.layers[0].weight.shape[0]
-        return {"hidden": hidden, "latent": model.n_latent, "likelihood": model.likelihood}
+        hidden, pixels = layers_of(model.encoder)[0].weight.shape
+        return {
+            "hidden": hidden,
+            "latent": model.n_latent,
+            "likelihood": model.likelihood,
+            "pixels": pixels,
+        }
 
     def build(self, settings: VAESettings, data: Data, rng: Generator) -> vae.VAE:
         """The model, for as many numbers as a sample has."""
         only_mnist_sized(settings, data)
         n_visible = math.prod(data.shape)
-        return vae.dense(
-            n_visible, settings.hidden, settings.latent, rng, settings.likelihood
-        )
+        return vae.dense(n_visible, settings.hidden, settings.latent, rng, settings.likelihood)
 
     def score(self, model: vae.VAE, data: Data, rng: Generator) -> dict[str, float]:
         """−ELBO in nats per sample, from one latent each."""
