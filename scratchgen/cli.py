@@ -116,7 +116,7 @@ def _train(asked: argparse.Namespace) -> None:
             print(f"scratchgen: {run.folder} holds no run yet, a new one begins", file=sys.stderr)
         data = Data.named(settings.data)
         config = Config(asked.model, settings, data.shape, data.value_range)
-        state, patience = _saved_or_built(run, begun, config, data)
+        state, patience = _state_and_patience(run, begun, config, data)
         epochs = recipe.epochs(state, data, settings, lambda starts: bar.batches(starts), patience)
         try:
             with run.training(config, state) as kept:
@@ -150,7 +150,7 @@ def _folder(asked: argparse.Namespace, given: dict[str, Any]) -> AbstractContext
     return Run.held(newest(base)) if asked.resume else Run.new(base)
 
 
-def _saved_or_built(
+def _state_and_patience(
     run: Run, begun: Config | None, config: Config, data: Data
 ) -> tuple[Checkpoint, Any]:
     """What the training goes on from, of the run or a new model, and its patience."""

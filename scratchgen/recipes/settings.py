@@ -290,7 +290,7 @@ class Record:
         wrong += [f"{reprlib.repr(n)} is unknown" for n in sorted(values.keys() - kinds.keys())]
         if wrong:
             raise ValueError("; ".join(wrong[:4]))
-        return cls(**values)
+        return cls(**{name: kind.checked(name, values[name]) for name, kind in kinds.items()})
 
     @classmethod
     def add_options(cls, parser: argparse.ArgumentParser, defaults: Mapping[str, Record]) -> None:
