@@ -13,9 +13,10 @@ from . import datasets, gradcheck, metrics, models, nn, operations, optim, plott
 from .autodiff import Tensor, backward_sweep, differentiable, grad, gradient, value_and_grad
 from .backend import generator, to_device, to_host
 from .gradcheck import assert_gradient, check_gradient, check_network, check_operation
+from .progress import fit
 from .storage import Checkpoint, CheckpointError, load, save
 from .tracing import Trace, trace
-from .training import Epoch, History, NonFiniteCostError, fit, train
+from .training import Epoch, History, NonFiniteCostError, train
 
 __version__ = "0.1.0"
 
