@@ -79,7 +79,8 @@ class Config:
             return cls._of(values)
         except (ValueError, RecursionError) as error:
             raise ValueError(
-                f"{path} cannot be read: {error}; put back the file that scratchgen train wrote"
+                f"{path} is damaged, or of another release: {error}; put back the file that "
+                "scratchgen train wrote"
             ) from None
 
     @classmethod

@@ -72,8 +72,10 @@ class Recipe(Generic[S]):
         raise NotImplementedError
 
     def optimizers(self, model: Any, settings: S) -> list[Optimizer]:
-        """The model's own, whose learning rate ``epochs`` sets."""
+        """The model's own, with the learning rate that was asked for."""
         optimizers: list[Optimizer] = model.default_optimizers()
+        for optimizer in optimizers:
+            optimizer.lr = settings.lr
         return optimizers
 
     def prepare(self, data: Data) -> Any:

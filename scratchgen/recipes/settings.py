@@ -122,7 +122,7 @@ class Real(Kind):
     def expected(self, value: Any) -> str:
         """The range."""
         low = f"{'above' if self.above else 'from'} {self.least:g}"
-        return f"a number {low} {'to below' if self.below else 'to'} {self.most:g}"
+        return f"a number {low} {'to below' if self.below else 'to'} {self.most:.15g}"
 
     def checked(self, name: str, value: Any) -> Any:
         """As a floating number, so that 1 and 1.0 are one setting."""
