@@ -264,7 +264,7 @@ def _sample(asked: argparse.Namespace) -> None:
     else:
         plotting.save(plotting.image_grid(samples, value_range=config.value_range), path)
     shown = recipe.drawn if wanted.draw else recipe.sampled
-    print(f"{path}: {wanted.n} {shown}{_epochs_of(checkpoint)}")
+    print(f"{path}: {wanted.n} {shown}, {_epochs_of(checkpoint)}")
 
 
 def _evaluate(asked: argparse.Namespace) -> None:
@@ -284,7 +284,7 @@ def _evaluate(asked: argparse.Namespace) -> None:
     if recipe.generative and data.train_labels is not None:
         samples = to_host(recipe.samples(checkpoint.model, recipe.n_judged, rng))
         judged |= recognised(samples.reshape(-1, *data.shape), data, name)
-    print(f"{asked.run}: {config.model}{_epochs_of(checkpoint)}")
+    print(f"{asked.run}: {config.model} {_epochs_of(checkpoint)}")
     for name, value in judged.items():
         print(f"  {name:<{max(map(len, judged))}}  {value}")
 
@@ -300,7 +300,7 @@ def _run(asked: argparse.Namespace, device: str) -> tuple[Config, Checkpoint]:
 def _epochs_of(checkpoint: Checkpoint) -> str:
     """How long a model was trained for, in words."""
     done = len(checkpoint.history)
-    return f" after {done} epoch{'s' * (done != 1)}" + ", untrained" * (not done)
+    return f"after {done} epoch{'s' * (done != 1)}" if done else "untrained, after 0 epochs"
 
 
 def _check(asked: argparse.Namespace) -> int:

@@ -70,6 +70,8 @@ class RBMRecipe(Recipe[RBMSettings]):
 
     kind = rbm.RBM
     title = "restricted Boltzmann machine"
+    sampled = "means of p(v|h), at the end of chains from noise"
+    drawn = "states v, at the end of chains from noise"
     unit = "nats"
 
     LECTURE = RBMSettings(

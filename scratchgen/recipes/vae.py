@@ -37,6 +37,8 @@ class VAERecipe(Recipe[VAESettings]):
     kind = vae.VAE
     title = "variational autoencoder"
     unit = "nats per sample"
+    sampled = "means of p(x|h)"
+    drawn = "draws x ~ p(x|h)"
 
     LECTURE = VAESettings(
         preset="lecture", data="mnist", hidden=400, latent=20, epochs=10, batch_size=128, lr=1e-3
