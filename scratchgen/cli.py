@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from . import __version__, plotting, tracing
+from . import __version__, interruption, plotting, tracing
 from .backend import Generator, describe_cuda, generator, to_device, to_host
 from .files import write_atomically
 from .gradcheck import check_file, check_rules
@@ -72,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # a − or σ is no reason to fail
             stream.reconfigure(errors="backslashreplace")
     try:
+        interruption.restore()
         asked = _parser().parse_args(arguments)
         with np.errstate(all="ignore"), warnings.catch_warnings():
             # What is not finite is found where it matters; what is doubtful takes one line.

@@ -44,8 +44,10 @@ class Recipe(Generic[S]):
     """Whether the samples of an epoch that fill no batch are left out."""
     n_judged = 2000
     """How many samples are drawn to be judged."""
-    sampled = drawn = "samples"
-    """What ``samples`` are, and what ``draws`` are."""
+    sampled = "samples"
+    """What ``samples`` are."""
+    drawn = "samples, which are draws in any case"
+    """What ``draws`` are."""
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         """An option for each setting."""
