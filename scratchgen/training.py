@@ -20,6 +20,7 @@ import numpy as np
 
 from .autodiff import Tensor, gradient
 from .backend import Array, Generator, check_generator, device_of, to_device, to_host
+from .html import table
 from .optim import Optimizer
 from .parallel import threads_for
 
@@ -54,12 +55,31 @@ class Epoch:
         return {**dict(zip(names, self.costs, strict=True)), **self.report}
 
     def __str__(self) -> str:
-        values = "".join(f"   {name} {value:.4f}" for name, value in self.values().items())
+        values = "".join(f"   {name} {_figure(value)}" for name, value in self.values().items())
         return f"epoch {self.number:3d}{values}   {self.seconds:.2f} s"
+
+    def _repr_html_(self) -> str:
+        return History([self])._repr_html_()
 
 
 class History(list[Epoch]):
-    """The epochs of a run, first to last."""
+    """The epochs of a run, first to last; shown are the first, some between, and the last."""
+
+    def __repr__(self) -> str:
+        return "\n".join(map(str, self._some())) or "History of no epochs"
+
+    def _repr_html_(self) -> str:
+        names = self[0].values() if self else ()
+        rows = []
+        for epoch in self._some():
+            values = epoch.values()
+            figures = [_figure(values[name]) if name in values else "" for name in names]
+            rows.append((epoch.number, *figures, f"{epoch.seconds:.2f} s"))
+        return table(("epoch", *names, "time"), rows)
+
+    def _some(self) -> History:
+        """A dozen epochs at most, evenly spaced, the first and the last among them."""
+        return History(self[round(k)] for k in np.linspace(0, len(self) - 1, min(len(self), 12)))
 
     def curves(self) -> dict[str, list[float]]:
         """Each cost and reported quantity over the epochs."""
@@ -71,6 +91,11 @@ class History(list[Epoch]):
         from .plotting import learning_curves
 
         return learning_curves(self.curves(), ax, first_epoch=self[0].number if self else 1)
+
+
+def _figure(value: float) -> str:
+    """Four decimals, or four digits where a number is too small or too large for them."""
+    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e7 else f"{value:.3e}"
 
 
 class NonFiniteCostError(RuntimeError):
