@@ -87,10 +87,27 @@ class History(list[Epoch]):
         return {name: [epoch.values()[name] for epoch in self] for name in names}
 
     def plot(self, ax: Any = None) -> Any:
-        """The curves over the epochs, on ``ax`` or on new axes, which are returned."""
-        from .plotting import learning_curves
+        """The curves over the epochs, on ``ax`` or on new axes, which are returned.
 
-        return learning_curves(self.curves(), ax, first_epoch=self[0].number if self else 1)
+        New axes have the costs, and all that is counted in units; quantities that stay between 0
+        and 1, such as probabilities, have axes of their own below.
+        """
+        from .plotting import learning_curves, learning_panels
+
+        curves, first_epoch = self.curves(), self[0].number if self else 1
+        shares = {
+            name: values
+            for name, values in curves.items()
+            if name in self[0].report
+            and not name.endswith("cost")
+            and min(values) >= 0
+            and max(values) <= 1
+        }
+        if ax is not None or not shares:
+            return learning_curves(curves, ax, first_epoch=first_epoch)
+        units = {name: values for name, values in curves.items() if name not in shares}
+        label = "from 0 to 1" if len(shares) > 1 else next(iter(shares))
+        return learning_panels({"cost": units, label: shares}, first_epoch=first_epoch)
 
 
 def _figure(value: float) -> str:

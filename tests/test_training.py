@@ -398,6 +398,18 @@ def test_the_plot_goes_on_the_axes_that_are_given():
     assert len(ax.lines) == 2
 
 
+def test_what_stays_between_0_and_1_has_axes_of_its_own_below_the_costs():
+    report = {"D(x)": 0.6, "KL": 2.0, "D(G(z))": 0.4, "test cost": 0.5}
+    history = History(Epoch(k, (1.4, 0.7), 0.1, report, ("D", "G")) for k in (1, 2))
+    top = history.plot()
+    _, below = top.figure.axes
+    assert [line.get_label() for line in top.lines] == ["D", "G", "KL", "test cost"]
+    assert [line.get_label() for line in below.lines] == ["D(x)", "D(G(z))"]
+    assert below.get_ylabel() == "from 0 to 1"
+    ax = plotting.learning_curves({"other": [1.0]})
+    assert len(history.plot(ax).lines) == 7, "axes that are given have all"
+
+
 def test_a_history_reads_as_a_dozen_of_its_epochs_the_first_and_the_last_among_them():
     history = History(Epoch(k, (1 / k,), 0.25, {"KL": 2.0 * k}) for k in range(1, 401))
     read = Reader(history._repr_html_())
