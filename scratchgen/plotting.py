@@ -423,11 +423,15 @@ def titled(ax: Axes, title: str) -> Axes:
     box = ax.get_window_extent()
     middle = (box.x0 + box.x1) / 2
     room = 2 * min(middle, figure.bbox.width - middle)
+    fits = ""
     for columns in range(max(len(title), 1), 0, -1):
         lines = [textwrap.fill(x, columns, break_long_words=False) for x in title.splitlines()]
-        text = ax.set_title("\n".join(lines), fontsize=10)
-        if text.get_window_extent().width <= room:
-            break
+        broken = "\n".join(lines)
+        if broken.count("\n") > fits.count("\n") and fits:
+            break  # of as many lines as it takes, the last was the most even
+        if fits or ax.set_title(broken, fontsize=10).get_window_extent().width <= room:
+            fits = broken
+    ax.set_title(fits or broken, fontsize=10)
     if isinstance(ax, Picture) and ax.images:
         _fit(ax, box.width / figure.dpi, box.height / figure.dpi)
     return ax
@@ -550,7 +554,7 @@ def _draw(
     inches = width * dots / DPI, height * dots / DPI
     own = ax is None
     if ax is None:
-        ax = _new_axes(inches[0] + 2, inches[1] + 2)  # for now, with room for any label
+        ax = _new_axes(*inches)
     box = ax.get_window_extent()
     enlarged = box.width >= width and box.height >= height
     image = ax.imshow(
@@ -603,11 +607,15 @@ def _fit(ax: Axes, width: float, height: float) -> None:
     ax.set_aspect("auto")  # else the labels would be measured inside the box, not beside it
     # matplotlib rounds a figure down to whole dots, and an image up: see MARGIN.
     width, height = width * (1 - 1e-7), height * (1 - 1e-7)
+    figure.set_size_inches(width + 4, height + 4)  # for now, with room for any label
     for _ in range(4):  # once, if it were not for a colour bar, which grows with the images
         figure.draw_without_rendering()
         box = ax.get_position()
-        across, down = figure.get_size_inches()
-        figure.set_size_inches(across * (1 - box.width) + width, down * (1 - box.height) + height)
+        before = figure.get_size_inches()
+        after = before * (1 - np.asarray(box.size)) + (width, height)
+        figure.set_size_inches(after)
+        if np.allclose(after, before, rtol=0, atol=1e-6):
+            break
     ax.set_aspect(aspect, adjustable=ax.get_adjustable())
 
 

@@ -682,6 +682,15 @@ def test_a_title_is_broken_into_lines_that_fit_and_leaves_the_images_as_large_as
     assert title.y1 <= whole.y1
 
 
+def test_a_long_title_has_room_over_one_low_row():
+    ax = plotting.image_grid(np.zeros((5, 8, 8)), columns=5)
+    height = ax.get_window_extent().height
+    plotting.titled(ax, "what a very long title has to say, of a row of images " * 3)
+    ax.figure.draw_without_rendering()
+    assert ax.get_window_extent().height == pytest.approx(height)
+    assert ax.title.get_window_extent().y1 <= ax.figure.bbox.y1
+
+
 def test_a_title_keeps_the_lines_that_it_has():
     ax = plotting.titled(plotting.learning_curves({"cost": [2.0, 1.0]}), "vae\nepoch 2")
     assert ax.get_title() == "vae\nepoch 2"
