@@ -168,19 +168,18 @@ class ClassifierRecipe(Recipe):
                 yield name, plotting.learning_curves(curves, ylabel=unit, first_epoch=first)
         _, p, y = _predicted(model, data, rng)
         predicted = p.argmax(axis=1)
-        yield "confusion", plotting.confusion_matrix(confusion_matrix(y, predicted, p.shape[1]))
+        counts = plotting.confusion_matrix(confusion_matrix(y, predicted, p.shape[1]))
+        yield "confusion", plotting.titled(counts, "held-out samples")
         mistakes = np.flatnonzero(predicted != y)
         if not plotting.is_image(data.shape) or not len(mistakes):
             return
         surest = mistakes[np.argsort(-p.max(axis=1)[mistakes], kind="stable")][:10]
-        yield (
-            "mistakes",
-            plotting.image_table(
-                {"": data.test[surest]},
-                columns=[f"{y[k]}→{predicted[k]}" for k in surest],
-                value_range=data.value_range,
-            ),
+        table = plotting.image_table(
+            {"": data.test[surest]},
+            columns=[f"{y[k]}→{predicted[k]}" for k in surest],
+            value_range=data.value_range,
         )
+        yield "mistakes", plotting.titled(table, "the surest mistakes, class→answer")
 
 
 class FFNNRecipe(ClassifierRecipe):
