@@ -31,9 +31,10 @@ def split(strata: Any, share: float, rng: Generator) -> tuple[Indices, Indices]:
     # Differences of rounded cumulative sums: each is rounded, and so is their total.
     quotas = np.diff(np.floor(share * np.cumsum(counts) + 0.5), prepend=0)
     quotas = np.clip(quotas, counts > 1, counts - 1)
-    held_out = np.zeros(len(kinds), dtype=bool)
     by_class = np.lexsort((to_host(rng.random(len(kinds))), kinds))
-    held_out[by_class] = np.concatenate([np.arange(c) < q for c, q in zip(counts, quotas)])
+    first_ones = [np.arange(c) < q for c, q in zip(counts, quotas, strict=True)]
+    held_out = np.zeros(len(kinds), dtype=bool)
+    held_out[by_class] = np.concatenate(first_ones)
     # The order is drawn anew: in the first one, samples of a class precede those not drawn.
     order = np.argsort(to_host(rng.random(len(kinds))))
     return order[~held_out[order]], order[held_out[order]]

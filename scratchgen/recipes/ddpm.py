@@ -81,11 +81,7 @@ class DDPMRecipe(Recipe):
     def build(self, settings: Mapping[str, Any], data: Data, rng: Generator) -> DDPM:
         """The model, for images of that size."""
         only_mnist_sized(settings, data)
-        low, high = data.value_range
-        if low < 0 or high > 1:
-            raise ValueError(
-                f"a DDPM on the command line takes images on [0, 1], got {low:g} to {high:g}"
-            )
+        data.check_unit_interval("a DDPM")
         shape = data.shape if len(data.shape) == 3 else (1, *data.shape)
         if len(shape) != 3:
             raise ValueError(
