@@ -177,7 +177,7 @@ def _channels_first(
     if not last or images.ndim != 4:
         return images, None
     moved = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-    return moved, f"images {shape} have their channels last: {TO_FIRST} is taken"
+    return moved, f"images {shape} have their channels last: images{TO_FIRST} is taken"
 
 
 def _without_opaque_alpha(

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 CHANNELS = 4  # at most: grey, grey and alpha, RGB, RGBA
-TO_FIRST = "images.transpose(0, 3, 1, 2)"
+TO_FIRST = ".transpose(0, 3, 1, 2)"
 
 
 def channels_last(shape: Sequence[int]) -> bool | None:
@@ -26,9 +26,13 @@ def channels_last(shape: Sequence[int]) -> bool | None:
     return None if c <= CHANNELS else False
 
 
-def advice(shape: Sequence[int]) -> str:
-    """Return what an error adds about samples of ``shape`` if their channels are last, else ""."""
-    return f"; their channels are last: take {TO_FIRST}" if channels_last(shape) else ""
+def advice(shape: Sequence[int], name: str = "x") -> str:
+    """Return what an error says beside about samples of ``shape`` whose channels are last, else "".
+
+    >>> advice((32, 48, 3))
+    '; channels come first: take x.transpose(0, 3, 1, 2)'
+    """
+    return f"; channels come first: take {name}{TO_FIRST}" if channels_last(shape) else ""
 
 
 def named(shape: Sequence[int]) -> str:

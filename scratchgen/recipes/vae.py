@@ -90,7 +90,7 @@ class VAERecipe(Recipe):
 
         mu = in_parts(lambda x: frozen.encode(x)[0], data.test, rng)
         if model.n_latent > 1:
-            yield "latents", plotting.latent_scatter(mu, data.test_labels)
+            yield "latents", plotting.latent_scatter(mu, data.test_labels, classes=data.classes)
         if not plotting.is_image(shape):
             return
         few = data.test[:10]
