@@ -36,6 +36,8 @@ def read_labels(array: NDArray[Any], n: int) -> tuple[Labels, str | None]:
         raise ValueError(
             f"labels are {array.dtype}, expected whole numbers or text; save labels.astype(str)"
         )
+    if array.dtype.kind == "b":
+        return array.astype(np.int64), None
     whole = (array >= -(2**63)) & (array < 2**63)  # not of NaN
     labels = np.where(whole, array, 0).astype(np.int64)
     wrong = ~whole | (labels != array)

@@ -116,7 +116,9 @@ class Data:
         """
         n, kept = len(self.train) + len(self.test), len(self.train)
         low, high = float(self.train.min()), float(self.train.max())
-        values = f"numbers from {low:g} to {high:g}" if low < high else f"every number {low:g}"
+        values = (
+            f"numbers from {low:.3g} to {high:.3g}" if low < high else f"every number {low:.3g}"
+        )
         validation = ""
         if validates:
             kept = len(self.validation[0])

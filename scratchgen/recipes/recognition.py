@@ -6,8 +6,8 @@ over the classes. Neither number means anything alone: copies of one image are a
 of uniform noise a classifier may recognise half. Beside each therefore stand two more, for held-out
 data in place of the samples, which no generator is expected to beat, and for uniform noise.
 
-The classifier is the feed-forward one with the settings of the command line and seed 0. It is
-trained once for some data, and kept in the folder of the run.
+The classifier is the feed-forward one with the settings of the command line and seed 0, and few
+data are gone through more often. It is trained once, and kept in the folder of the run.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from .data import Data
 
 CONFIDENCE = 0.9
 COMPARED = 2000  # samples at most, of which the MMD² is taken
+STEPS = 1500  # at least so many does the classifier learn for
 
 
 def recognised(samples: Array, data: Data, folder: Path) -> dict[str, str]:
@@ -51,9 +52,9 @@ def evenness(counts: Array) -> float:
 
     It is 1 where all classes come as often, and 0 where there is but one, or none.
     """
-    if len(counts) < 2:
+    if np.count_nonzero(counts) < 2:
         return 0.0
-    shares = counts[counts > 0] / max(counts.sum(), 1)
+    shares = counts[counts > 0] / counts.sum()
     return float(-(shares * np.log(shares)).sum() / math.log(len(counts)))
 
 
@@ -108,6 +109,9 @@ def _classifier(data: Data, folder: Path) -> Classifier:
         raise ValueError("the data have no labels")
     settings = {"seed": 0, "device": "cpu", "preset": None, **recipe.settings(data.name, False)}
     model = recipe.build(settings, data, rng)
+    steps_an_epoch = math.ceil(len(data.validation[0]) / settings["batch_size"])
+    settings["epochs"] = max(settings["epochs"], math.ceil(STEPS / steps_an_epoch))
+    settings["schedule"] = f"cosine:{settings['epochs']}"
     key = hashlib.sha256(json.dumps([data.sha256, settings]).encode()).hexdigest()[:12]
     path = folder / f"classifier-{key}.safetensors"
     if path.exists():
