@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import math
 import os
 import platform
 import shlex
@@ -31,15 +32,12 @@ from .gradcheck import check_file, check_rules
 from .models.ddpm import DiffusionWarning
 from .parallel import describe_blas
 from .progress import ProgressBar
-from .recipes import RECIPES, Data, recognised
+from .recipes import RECIPES, Data, pictures, recognised
 from .recipes.schedule import spans_the_training
 from .recipes.settings import DEVICE, SEED, Flag, Name, Record, Whole, setting
 from .runs import MODEL, SHOWN, Config, Run, RunWarning, newest
 from .storage import Checkpoint
 from .training import History
-
-ROWS = 12
-"""At most so many epochs have their samples in one picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,10 +113,13 @@ def _train(asked: argparse.Namespace) -> None:
             settings = begun.asked_again(run.folder, asked.model, given)
         elif asked.resume:
             print(f"scratchgen: {run.folder} holds no run yet, a new one begins", file=sys.stderr)
-        data = Data.named(settings.data)
-        config = Config(asked.model, settings, data.shape, data.value_range)
+        data = Data.named(settings.data, begun.classes if begun else ())
+        config = Config.of(asked.model, settings, data)
+        if begun:
+            begun.check_data(data, run.folder, validates=not recipe.generative)
         state, patience = _state_and_patience(run, begun, config, data)
         epochs = recipe.epochs(state, data, settings, lambda starts: bar.batches(starts), patience)
+        print(data.describe(validates=not recipe.generative))
         try:
             with run.training(config, state) as kept:
                 _show_samples(run, config, state)
@@ -157,10 +158,6 @@ def _state_and_patience(
     """What the training goes on from, of the run or a new model, and its patience."""
     recipe, settings = config.recipe, config.settings
     saved = run.checkpoints(begun) if begun else None
-    if begun and begun.shape != config.shape:
-        raise ValueError(
-            f"{run.folder} was begun on samples of shape {begun.shape}, not {config.shape}"
-        )
     if not begun or not saved:
         rng = generator(settings.seed, settings.device)
         model = recipe.build(settings, data, rng)
@@ -192,24 +189,21 @@ def _show_samples(run: Run, config: Config, state: Checkpoint) -> None:
 
 def _draw(run: Run, config: Config, state: Checkpoint, data: Data) -> None:
     """Leave the pictures that fit the model."""
-    recipe, shape, span = config.recipe, config.shape, config.value_range
+    if not plotting.is_image(config.shape):
+        print(f"no pictures of samples: those of shape {config.shape} are no images")
+    kept = run.samples(math.prod(config.shape))
+    heading = _heading(config, state)
     rng = generator(config.settings.seed, config.settings.device)
-    if state.history:
-        ax = state.history.plot()
-        ax.set_ylabel(recipe.unit)
-        plotting.save(ax, run.folder / "curves.png")
-    if not plotting.is_image(shape):
-        print(f"no pictures of samples: those of shape {shape} are no images")
-    elif recipe.generative:
-        samples = to_host(recipe.samples(state.model, 64, rng)).reshape(-1, *shape)
-        plotting.save(plotting.image_grid(samples, value_range=span), run.folder / "samples.png")
-        kept = [*run.samples(samples[0].size).items()]
-        if kept:
-            of_rows = np.linspace(0, len(kept) - 1, min(len(kept), ROWS)).round().astype(int)
-            rows = {f"epoch {kept[k][0]}": kept[k][1].reshape(-1, *shape) for k in of_rows}
-            plotting.save(plotting.image_table(rows, value_range=span), run.folder / "epochs.png")
-    for name, ax in recipe.draw(state.model, data, config.settings, state.history, rng):
-        plotting.save(ax, run.folder / f"{name}.png")
+    for name, picture in pictures(
+        config.recipe, state.model, data, config.settings, state.history, kept, heading, rng
+    ):
+        plotting.save(picture, run.folder / name)
+
+
+def _heading(config: Config, state: Checkpoint) -> str:
+    """What stands over every picture: the model, its data, and how long it was trained."""
+    data = Path(config.settings.data).stem
+    return f"{config.model} on {data}, epoch {len(state.history)}"
 
 
 def _how_to_go_on(run: Run, model: str) -> str:
@@ -248,44 +242,51 @@ def _command() -> str:
 
 def _sample(asked: argparse.Namespace) -> None:
     wanted = Sampling(**Sampling.parsed(vars(asked)))
-    path = Path(asked.out or Path(asked.run) / f"samples-seed-{wanted.seed}.png")
+    config, checkpoint = _run(asked, wanted.device)
+    recipe, images = config.recipe, plotting.is_image(config.shape)
+    default = Path(asked.run) / f"samples-seed-{wanted.seed}.{'png' if images else 'npy'}"
+    path = default if asked.out is None else Path(asked.out)
     if path.suffix not in (".png", ".npy"):
         raise ValueError(f"--out ends with .png or .npy, got {path}")
-    config, checkpoint = _run(asked, wanted.device)
-    recipe = config.recipe
+    if path.suffix == ".png" and not images:
+        raise ValueError(
+            f"samples of shape {config.shape} are no images: take --out {path.with_suffix('.npy')}"
+        )
     if not recipe.generative:
         raise ValueError(f"a {recipe.title} has no samples: ask scratchgen evaluate {asked.run}")
+    of_model, what = recipe.samples, recipe.sampled
+    if wanted.draw:
+        of_model, what = recipe.draws, recipe.drawn
     rng = generator(wanted.seed, wanted.device)
-    of_model = recipe.draws if wanted.draw else recipe.samples
     samples = to_host(of_model(checkpoint.model, wanted.n, rng)).reshape(-1, *config.shape)
     if path.suffix == ".npy":
         file = io.BytesIO()
         np.save(file, samples)
         write_atomically(path, file.getvalue())
     else:
-        plotting.save(plotting.image_grid(samples, value_range=config.value_range), path)
-    shown = recipe.drawn if wanted.draw else recipe.sampled
-    print(f"{path}: {wanted.n} {shown}, {_epochs_of(checkpoint)}")
+        grid = plotting.image_grid(samples, value_range=config.value_range)
+        title = f"{_heading(config, checkpoint)}: {what}"
+        plotting.save(plotting.titled(grid, title), path)
+    print(f"{path}: {wanted.n} {what}, {_trained_for(checkpoint)}")
 
 
 def _evaluate(asked: argparse.Namespace) -> None:
     wanted = Evaluation(**Evaluation.parsed(vars(asked)))
     config, checkpoint = _run(asked, wanted.device)
-    name = wanted.data or config.settings.data
-    data = Data.named(name)
-    if data.shape != config.shape:
-        raise ValueError(
-            f"{asked.run} was trained on samples of shape {config.shape}, those in {name} are of "
-            f"shape {data.shape}"
-        )
-    recipe, rng = config.recipe, generator(wanted.seed, wanted.device)
+    recipe, folder = config.recipe, Path(asked.run)
+    classes = () if recipe.generative else config.classes
+    data = Data.named(wanted.data or config.settings.data, classes)
+    if wanted.data is None:
+        config.check_data(data, folder, validates=False)
+    config.check_shape(data, folder)
+    rng = generator(wanted.seed, wanted.device)
     held_out = recipe.prepare(replace(data, train=data.test, train_labels=data.test_labels))
     checkpoint.model.validate(_on_device(held_out, rng))
     judged = recipe.judge(checkpoint.model, data, config.settings, rng)
-    if recipe.generative and data.train_labels is not None:
+    if recipe.generative:
         samples = to_host(recipe.samples(checkpoint.model, recipe.n_judged, rng))
-        judged |= recognised(samples.reshape(-1, *data.shape), data, name)
-    print(f"{asked.run}: {config.model} {_epochs_of(checkpoint)}")
+        judged |= recognised(samples.reshape(-1, *data.shape), data, folder)
+    print(f"{folder}: {config.model} {_trained_for(checkpoint)}")
     for name, value in judged.items():
         print(f"  {name:<{max(map(len, judged))}}  {value}")
 
@@ -298,7 +299,7 @@ def _run(asked: argparse.Namespace, device: str) -> tuple[Config, Checkpoint]:
     return config, config.load(folder / MODEL)
 
 
-def _epochs_of(checkpoint: Checkpoint) -> str:
+def _trained_for(checkpoint: Checkpoint) -> str:
     """How long a model was trained for, in words."""
     done = len(checkpoint.history)
     return f"after {done} epoch{'s' * (done != 1)}" if done else "untrained, after 0 epochs"

@@ -19,6 +19,7 @@ import itertools
 import json
 import math
 import re
+import reprlib
 import time
 import warnings
 from collections.abc import Iterator
@@ -31,7 +32,7 @@ import numpy as np
 
 from .backend import Array
 from .files import FolderHeldError, sole_writer, write_atomically
-from .recipes import RECIPES, Recipe
+from .recipes import RECIPES, Data, Recipe
 from .recipes.settings import Choice, option
 from .storage import Checkpoint, load, to_bytes
 from .training import History
@@ -58,6 +59,15 @@ class Config:
     """The shape of one sample."""
     value_range: tuple[float, float]
     """What is drawn black and white."""
+    classes: tuple[str, ...]
+    """The name of class k in place k."""
+    data_sha256: str | None
+    """Of the samples, the classes, and how they were parted; None where it was not kept."""
+
+    @classmethod
+    def of(cls, model: str, settings: Any, data: Data) -> Config:
+        """Of a run on these data."""
+        return cls(model, settings, data.shape, data.value_range, data.classes, data.sha256)
 
     @property
     def recipe(self) -> Recipe[Any]:
@@ -86,24 +96,33 @@ class Config:
     @classmethod
     def _of(cls, values: dict[str, Any]) -> Config:
         number = values.pop("format", 1)
-        if not isinstance(number, int) or number not in (1, FORMAT):
-            raise ValueError(f"its format is {number!r}, this release reads 1 to {FORMAT}")
+        if type(number) is not int or number not in (1, FORMAT):
+            said = reprlib.repr(number)
+            raise ValueError(f"its format is {said}, this release reads 1 to {FORMAT}")
         model = Choice("", names=tuple(RECIPES)).checked("model", values.pop("model", None))
         shape, span = values.pop("shape", None), values.pop("value_range", None)
         if not isinstance(shape, list) or not all(type(n) is int and n > 0 for n in shape):
-            raise ValueError(f"shape is a list of whole numbers from 1, got {shape!r}")
+            raise ValueError(f"shape is a list of whole numbers from 1, got {reprlib.repr(shape)}")
         if not isinstance(span, list) or not _is_range(*span):
-            raise ValueError(f"value_range is a list of two numbers, the lower first, got {span!r}")
+            raise ValueError(
+                f"value_range is a list of two numbers, the lower first, got {reprlib.repr(span)}"
+            )
+        classes, sha256 = values.pop("classes", []), values.pop("data_sha256", None)
+        if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+            raise ValueError(f"classes is a list of names, got {reprlib.repr(classes)}")
+        if not isinstance(sha256, str) and (sha256 is not None or number == FORMAT):
+            raise ValueError(f"data_sha256 is a text, got {reprlib.repr(sha256)}")
         kind = type(RECIPES[model].MNIST)
         if number == 1:
             values = kind.from_first_format(values)
-        return cls(model, kind.from_json(values), tuple(shape), (float(span[0]), float(span[1])))
+        settings, low, high = kind.from_json(values), float(span[0]), float(span[1])
+        return cls(model, settings, tuple(shape), (low, high), tuple(classes), sha256)
 
     def to_bytes(self) -> bytes:
         """The content of config.json."""
-        samples = {"shape": self.shape, "value_range": self.value_range}
-        content = {"format": FORMAT, "model": self.model, **asdict(self.settings), **samples}
-        return json.dumps(content, indent=2).encode()
+        content = asdict(self)
+        settings = content.pop("settings")
+        return json.dumps({"format": FORMAT, **content, **settings}, indent=2).encode()
 
     def asked_again(self, folder: Path, model: str, given: dict[str, Any]) -> Any:
         """The settings with which a run goes on: as it was begun, with more or fewer epochs."""
@@ -119,6 +138,19 @@ class Config:
                     "it as it is, or begin a new run"
                 )
         return settings
+
+    def check_shape(self, data: Data, folder: Path) -> None:
+        """Raise ``ValueError`` for samples of another shape than the run was begun on."""
+        if data.shape != self.shape:
+            raise ValueError(
+                f"{folder} was trained on samples of shape {self.shape}, those in {data.name} are "
+                f"of shape {data.shape}"
+            )
+
+    def check_data(self, data: Data, folder: Path, validates: bool) -> None:
+        """Raise ``ValueError`` where these are not the samples that the run was begun on."""
+        self.check_shape(data, folder)
+        data.check_same(self.data_sha256, folder, validates)
 
     def load(self, path: Path) -> Checkpoint:
         """A checkpoint of this run; ``ValueError`` if it is of a model with other settings."""

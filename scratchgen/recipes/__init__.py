@@ -6,6 +6,7 @@ from .classifier import CNNRecipe, FFNNRecipe
 from .data import Data
 from .ddpm import DDPMRecipe
 from .gan import GANRecipe
+from .pictures import pictures
 from .rbm import RBMRecipe
 from .recipe import Recipe
 from .recognition import recognised
@@ -20,4 +21,4 @@ RECIPES: dict[str, Recipe[Any]] = {
     "ddpm": DDPMRecipe(),
 }
 
-__all__ = ["RECIPES", "Data", "Recipe", "recognised"]
+__all__ = ["RECIPES", "Data", "Recipe", "pictures", "recognised"]

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..backend import Array, Generator, generator, to_device, to_host
 from ..optim import Optimizer
+from ..progress import watched
 from ..stopping import Patience
 from ..storage import Checkpoint
 from ..training import Epoch, History, train
@@ -45,9 +46,9 @@ class Recipe(Generic[S]):
     n_judged = 2000
     """How many samples are drawn to be judged."""
     sampled = "samples"
-    """What ``samples`` are."""
+    """What ``samples`` gives, as a title says it."""
     drawn = "samples, which are draws in any case"
-    """What ``draws`` are."""
+    """What ``draws`` gives."""
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         """An option for each setting."""
@@ -177,8 +178,12 @@ class Recipe(Generic[S]):
         history: History,
         rng: Generator,
     ) -> Iterator[tuple[str, Axes]]:
-        """The pictures that fit the model, by name."""
+        """The pictures that fit the model, by name; the title of one says what it shows."""
         raise NotImplementedError
+
+    def animations(self, model: Any, rng: Generator) -> Iterator[tuple[str, dict[str, Array]]]:
+        """The moving pictures that fit the model, by name: images, by what stands over them."""
+        return iter(())
 
 
 def layers_of(network: Any) -> tuple[Any, ...]:
@@ -199,7 +204,9 @@ def only_mnist_sized(settings: Settings, data: Data) -> None:
 def in_parts(f: Callable[[Array], Array], x: Array, rng: Generator, size: int = 1000) -> Array:
     """f(x), one row or number per sample, computed for some samples at a time; on the host."""
     parts = [x[i : i + size] for i in range(0, len(x), size)]
-    return np.concatenate([to_host(f(to_device(part, rng))) for part in parts])
+    return np.concatenate(
+        [to_host(f(to_device(part, rng))) for part in watched(parts, "evaluating")]
+    )
 
 
 def mean_and_error(x: Array) -> str:
