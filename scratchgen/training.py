@@ -72,6 +72,10 @@ class History(list[Epoch]):
         return learning_curves(self.curves(), ax, first_epoch=self[0].number if self else 1)
 
 
+class TrainingWarning(UserWarning):
+    """What will keep a model from learning its data, found before training."""
+
+
 class NonFiniteCostError(RuntimeError):
     """A cost became NaN or infinite: in which epoch, step and player, and where it first did."""
 

@@ -30,7 +30,7 @@ def test_the_mean_weight_is_the_ratio_of_the_normalisations(mean, variance):
     within = []
     for _ in range(100):
         x = rng.standard_normal(100)
-        log_w = annealed_importance_sampling(
+        log_w, _ = annealed_importance_sampling(
             x, np.linspace(0, 1, 50).tolist(), *gaussian_path(mean, variance, rng)
         )
         estimate, error = log_mean_and_error(log_w)
@@ -42,12 +42,12 @@ def test_one_step_is_plain_importance_sampling():
     rng = sg.generator(0)
     x = rng.standard_normal(1000)
     log_ratio, _ = gaussian_path(0.5, 1.0, rng)
-    log_w = annealed_importance_sampling(x, [0, 1], log_ratio, None)
+    log_w, _ = annealed_importance_sampling(x, [0, 1], log_ratio, None)
     np.testing.assert_array_equal(log_w, log_ratio(x, 0, 1))
 
 
 def test_weights_of_a_path_that_does_not_move_are_one():
-    log_w = annealed_importance_sampling(
+    log_w, _ = annealed_importance_sampling(
         np.zeros(5), [0, 0.3, 1], lambda x, *_: 0 * x, lambda x, _: x
     )
     assert log_mean_and_error(log_w) == (0, 0)
@@ -58,7 +58,7 @@ def test_more_temperatures_make_the_error_smaller():
     for n in (3, 30, 300):
         rng = sg.generator(1)
         betas = np.linspace(0, 1, n).tolist()
-        log_w = annealed_importance_sampling(
+        log_w, _ = annealed_importance_sampling(
             rng.standard_normal(2000), betas, *gaussian_path(3.0, 0.5, rng)
         )
         errors.append(log_mean_and_error(log_w)[1])
