@@ -2,15 +2,21 @@
 
 Read it from the ground up: ``backend``, ``autodiff``, ``operations``, ``nn``, ``optim``,
 ``training``, ``models``. Each file is a chapter.
+
+"The notes" are M. Hjorth-Jensen's lectures *Advanced machine learning and data analysis for the
+physical sciences* (University of Oslo, weeks of 30 April 2024 and 8 May 2025) and his talk
+*Mathematics of discriminative and generative deep learning* (Catania, June 2024), all under
+CC BY-NC 4.0. "Erratum E…" is a row of the page ``tutorials/errata.md``.
 """
 
 from . import datasets, gradcheck, metrics, models, nn, operations, optim, plotting
 from .autodiff import Tensor, backward_sweep, differentiable, grad, gradient, value_and_grad
 from .backend import generator, to_device, to_host
 from .gradcheck import assert_gradient, check_gradient, check_network, check_operation
+from .progress import fit
 from .storage import Checkpoint, CheckpointError, load, save
 from .tracing import Trace, trace
-from .training import Epoch, History, NonFiniteCostError, fit, train
+from .training import Epoch, History, NonFiniteCostError, train
 
 __version__ = "0.1.0"
 

@@ -33,9 +33,10 @@ from .files import sole_writer, write_atomically
 from .gradcheck import check_file, check_rules
 from .models.ddpm import DiffusionWarning
 from .parallel import describe_blas
+from .progress import ProgressBar
 from .recipes import RECIPES, Data, recognised
 from .storage import Checkpoint, load, to_bytes
-from .training import History, ProgressBar
+from .training import History
 
 CONFIG, MODEL, HISTORY, EPOCHS = "config.json", "model.safetensors", "history.csv", "epochs.npz"
 SHOWN = {1, 2, 4, 10, 50, 100, 200, 400, 1000}  # the epochs of which samples are kept

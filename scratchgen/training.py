@@ -8,12 +8,13 @@ report. Each player moves before the next one's cost is built.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Generator as Yields
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -185,74 +186,13 @@ def threads_of_training(model: Model, batch_size: int) -> contextlib.AbstractCon
     return threads_for(batch_size * max(p.size for p in matrices))
 
 
-def fit(
-    model: Any,
-    data: Any,
-    *,
-    epochs: int,
-    batch_size: int = 64,
-    rng: Generator,
-    optimizers: Sequence[Optimizer] | Optimizer | None = None,
-    drop_last: bool = False,
-    history: History | None = None,
-) -> History:
-    """Run :func:`train` to its end with a progress bar, and return the history.
+if not TYPE_CHECKING:
 
-    Without ``optimizers``, those of ``model.default_optimizers()``. Where standard error is no
-    terminal, a line is printed for each epoch instead.
-    """
-    history = History() if history is None else history
-    if optimizers is None and not hasattr(model, "default_optimizers"):
-        raise ValueError(f"{type(model).__name__} has no default_optimizers(): give optimizers")
-    with ProgressBar(epochs, len(history)) as bar:
-        for epoch in train(
-            model,
-            data,
-            model.default_optimizers() if optimizers is None else optimizers,
-            epochs=epochs,
-            batch_size=batch_size,
-            rng=rng,
-            drop_last=drop_last,
-            history=history,
-            progress=bar.batches,
-        ):
-            bar.show(epoch)
-    return history
-
-
-class ProgressBar:
-    """One bar for all epochs of a training, on standard error if that is a terminal.
-
-    ``batches`` is the ``progress`` of :func:`train`, ``show`` takes each epoch. Where standard
-    error is no terminal, ``show`` prints the epoch to standard output instead, a line for each.
-    """
-
-    def __init__(self, epochs: int, done: int = 0) -> None:
-        from tqdm import tqdm
-
-        form = "{percentage:3.0f}%|{bar:12}| epoch {n:.0f}/{total} {elapsed}<{remaining}{postfix}"
-        self.bar = tqdm(total=epochs, initial=done, bar_format=form, disable=None)
-
-    def __enter__(self) -> ProgressBar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.close()
-
-    def batches(self, starts: Iterable[int]) -> Iterator[int]:
-        """The batches of an epoch, counted as they pass."""
-        starts = list(starts)
-        for start in starts:
-            yield start
-            self.bar.update(1 / len(starts))
-
-    def show(self, epoch: Epoch) -> None:
-        """The values of an epoch that is done."""
-        if self.bar.disable:
-            print(epoch, flush=True)
-        else:
-            self.bar.n = epoch.number
-            self.bar.set_postfix({k: f"{v:.4g}" for k, v in epoch.values().items()})
+    def __getattr__(name: str) -> Any:
+        """``fit`` and ``ProgressBar``, which stood here and stand in ``progress`` now."""
+        if name in ("fit", "ProgressBar"):
+            return getattr(importlib.import_module("scratchgen.progress"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _ready(data: Any, dtype: Any, rng: Generator) -> tuple[Array, ...]:

@@ -192,7 +192,7 @@ def test_a_run_killed_at_ten_random_moments_and_resumed_has_the_bits_of_one_that
 def test_ctrl_c_saves_the_last_epoch_says_how_to_go_on_and_exits_130():
     process = command("train", "vae", "--epochs", "100000", "--out", "run")
     for line in process.stdout:
-        if line.startswith("epoch   3"):
+        if line.startswith("epoch   1 "):
             break
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
@@ -200,7 +200,7 @@ def test_ctrl_c_saves_the_last_epoch_says_how_to_go_on_and_exits_130():
     assert errors.count("\n") == 1
     assert "scratchgen train vae --out run --resume" in errors
     history = sg.load("run/model.safetensors").history
-    assert len(history) >= 3
+    assert len(history) >= 1
     assert (
         cli.main(["train", "vae", "--out", "run", "--resume", "--epochs", str(len(history))]) == 0
     )

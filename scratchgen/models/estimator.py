@@ -17,7 +17,8 @@ from ..autodiff import Tensor
 from ..backend import Array, Generator, generator, to_device, to_host
 from ..optim import Optimizer
 from ..optim.schedules import Schedule
-from ..training import Epoch, History, train
+from ..stopping import Patience
+from ..training import History, train
 from .feed_forward import FeedForward, dense
 from .scikit_learn import ScikitLearnEstimator, samples
 
@@ -62,27 +63,6 @@ def build_optimizer(
     if lr is not None:
         built.lr = lr
     return built
-
-
-class Patience:
-    """Early stopping: the weights where a cost was lowest, and whether it fell since.
-
-    Source: Prechelt 1998; Goodfellow, Bengio, Courville 2016, algorithm 7.1.
-    """
-
-    def __init__(self, epochs: float) -> None:
-        self.epochs, self.lowest, self.best_epoch = epochs, math.inf, 0
-        self.best: dict[str, Array] = {}
-
-    def is_over(self, model: nn.Network, cost: float, epoch: int) -> bool:
-        """Note the weights if the cost is the lowest so far; whether that is ``epochs`` ago."""
-        if cost < self.lowest:
-            self.lowest, self.best_epoch, self.best = cost, epoch, model.state_dict()
-        return epoch - self.best_epoch >= self.epochs
-
-    def restore(self, model: nn.Network) -> None:
-        """Put the best weights back."""
-        model.load_state_dict(self.best)
 
 
 class Estimator(ScikitLearnEstimator):
@@ -196,7 +176,7 @@ class Estimator(ScikitLearnEstimator):
     ) -> History:
         if held_out:
             held_out = to_device(held_out[0], rng), to_device(held_out[1], rng)
-        patience = Patience(self.patience if self.early_stopping else math.inf)
+        patience = Patience(self.patience)
         history, lr = History(), optimizer.lr
         if self.schedule:
             optimizer.lr = lr * self.schedule(0)
@@ -211,19 +191,19 @@ class Estimator(ScikitLearnEstimator):
         ):
             if self.schedule:
                 optimizer.lr = lr * self.schedule(epoch.number)
-            if held_out and self._ends(epoch, held_out, patience):
-                break
+            if held_out:
+                cost = float(to_host(self.model_.data_cost(*held_out)))
+                epoch.report["validation cost"] = cost
+                epoch.report[f"validation {self.monitored}"] = self._score_of(*held_out)
+                if self.early_stopping:
+                    patience.note(cost, self.model_)
+                if patience.is_over:
+                    break
         self.best_epoch_ = len(history)
-        if self.early_stopping and patience.best:
+        if patience.best_epoch:
             patience.restore(self.model_)
             self.best_epoch_ = patience.best_epoch
         return history
-
-    def _ends(self, epoch: Epoch, held_out: tuple[Array, Array], patience: Patience) -> bool:
-        cost = float(to_host(self.model_.data_cost(*held_out)))
-        epoch.report["validation cost"] = cost
-        epoch.report[f"validation {self.monitored}"] = self._score_of(*held_out)
-        return patience.is_over(self.model_, cost, epoch.number)
 
     def _batch_size(self, optimizer: Optimizer, n: int) -> int:
         full = isinstance(optimizer, optim.LBFGS)

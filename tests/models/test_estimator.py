@@ -12,7 +12,7 @@ import pytest
 import scratchgen as sg
 from scratchgen import optim, parallel
 from scratchgen.models import FeedForwardClassifier, FeedForwardRegressor
-from scratchgen.models.estimator import OPTIMIZERS, Patience
+from scratchgen.models.estimator import OPTIMIZERS
 from scratchgen.models.feed_forward import convolutional
 from scratchgen.optim.schedules import Cosine, Exponential
 
@@ -306,12 +306,3 @@ def test_what_is_held_out_is_spread_over_the_classes_and_not_trained_on():
     chosen = net._held_out(y, rng())
     np.testing.assert_array_equal(np.bincount(y[chosen]), [25, 10, 5])
     assert (net._held_out(y, rng(1)) != chosen).any()
-
-
-def test_patience_counts_from_the_lowest_cost():
-    model = FeedForwardClassifier((2,), epochs=1).fit(*blobs()).model_
-    patience = Patience(2)
-    costs = [3.0, 2.0, 2.5, 1.0, 1.0, 1.5]
-    over = [patience.is_over(model, cost, epoch) for epoch, cost in enumerate(costs, 1)]
-    assert over == [False, False, False, False, False, True]
-    assert (patience.lowest, patience.best_epoch) == (1.0, 4)
