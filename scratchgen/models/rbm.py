@@ -55,8 +55,10 @@ from ..sampling import (
 )
 from . import audit
 
-GAUSSIAN_RATE = 0.005
+GAUSSIAN_RATE = 0.002
 """The learning rate of Gaussian units: their states have no bounds, so that steps are smaller."""
+STANDARDISED: dict[str, Any] = {"sigma": 0.5, "standardise": True}
+"""Settings of Gaussian units for data of any scale."""
 STATES = 2**25
 """As many states of a layer are summed over, and no more: some minutes for layers of 25 units."""
 
@@ -390,7 +392,7 @@ class RBM(nn.Network):
         return [self.parameters()]
 
     def default_optimizers(self) -> list[optim.Optimizer]:
-        """Stochastic gradient descent, with a rate of 0.1, or of 0.005 for Gaussian units."""
+        """Stochastic gradient descent, with a rate of 0.1, or of 0.002 for Gaussian units."""
         lr = 0.1 if self.visible == "bernoulli" else GAUSSIAN_RATE
         return [optim.SGD(self.parameters(), lr)]
 
