@@ -47,10 +47,10 @@ def check_means(x: Any, who: str, otherwise: str) -> None:
 
 
 def check_unconfined(out: Any, network: str, expected: str, model: str) -> None:
-    """Raise ``ValueError`` where a network, called on a tensor, cannot give real numbers as it must.
+    """Raise ``ValueError`` where a network cannot give any real number, as it must.
 
-    ``out`` is what it gave; ``expected`` says what its outputs mean, and ``model`` what is made of
-    them: a decoder that ends in σ cannot give logits.
+    ``out`` is what it gave for a tensor; ``expected`` says what its outputs mean, and ``model``
+    what is made of them: a decoder that ends in σ cannot give logits.
     """
     found = ranges.confined(out)
     if found is None:

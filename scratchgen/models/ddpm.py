@@ -94,8 +94,10 @@ class DDPM(nn.Network):
             raise ValueError(f"variance is 'beta' or 'posterior', got {variance!r}")
         if predicts not in ("noise", "velocity"):
             raise ValueError(f"predicts is 'noise' or 'velocity', got {predicts!r}")
-        if not 1 <= operator.index(T) <= MOST_STEPS:
-            raise ValueError(f"T is at least 1 step and at most {MOST_STEPS:,}, got {T}")
+        if operator.index(T) < 1:
+            raise ValueError(f"T is at least 1 step, got {T}")
+        if T > MOST_STEPS:
+            raise ValueError(f"T is at most {MOST_STEPS:,} steps, got {T:,}")
         if clip is not None and (len(clip) != 2 or not clip[0] < clip[1]):
             raise ValueError(f"clip is a range (low, high), or None, got {clip}")
         if not 0 <= ema < 1:
@@ -392,6 +394,12 @@ class DDPM(nn.Network):
                 DiffusionWarning,
             )
 
+    def _sample_shape(self) -> tuple[int, ...]:
+        return self.shape
+
+    def _one_pass(self, x: Array) -> None:
+        self._output(x, self.T - 1)
+
     def _theta(self) -> Array:
         """All parameters in a row, then 1: averaged with them, it is what the weights add up to."""
         flat = [p.data.reshape(-1) for p in self.parameters()]
@@ -449,7 +457,7 @@ def cosine_schedule(T: int) -> Array:
     return np.minimum(1 - f[1:] / f[:-1], 0.999)
 
 
-MOST_STEPS = 100_000  # each takes a place in the tables of β, α and ᾱ
+MOST_STEPS = 10_000  # each takes a place in the tables of β, α and ᾱ
 SCHEDULES = {"linear": linear_schedule, "cosine": cosine_schedule}
 PART = 9600  # numbers of the samples that go through convolutions together: what a cache holds
 SIGNAL_LEFT = 1e-2  # ᾱ at the end from which on the prior is not taken to be matched

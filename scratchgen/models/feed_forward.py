@@ -58,7 +58,8 @@ class FeedForward(nn.Network):
     """C(θ) = (1/n) Σᵢ −log p(yᵢ|xᵢ) + l1 Σ |W| + ½ l2 Σ W²: a network, and how it is trained.
 
     A subclass states ``nll``, −log p(y|x) for the outputs of the network, ``check_targets``, what
-    it is to ``expect`` of them, and what it ``reports`` of a batch. ``l1`` and ``l2`` are the strengths of the penalties.
+    it is to ``expect`` of them, and what it ``reports`` of a batch. ``l1`` and ``l2`` are the
+    strengths of the penalties.
     """
 
     def __init__(self, network: nn.Network, l1: float = 0.0, l2: float = 0.0) -> None:
@@ -119,6 +120,9 @@ class FeedForward(nn.Network):
     def data_cost(self, x: Array, y: Array) -> Array:
         """(1/n) Σᵢ −log p(yᵢ|xᵢ) without dropout and penalties: what held-out samples are for."""
         return self.nll(self.outputs(x), y).mean()
+
+    def _one_pass(self, x: Array) -> None:
+        self.network(x)
 
     def validate(self, data: Any) -> None:
         """Raise ``ValueError`` for data that are no (x, y), or that the network does not take."""

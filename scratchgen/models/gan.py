@@ -179,6 +179,12 @@ class GAN(nn.Network):
         """G(z) of n draws of the noise, in the range of the generator: [−1, 1] with a tanh."""
         return by_rows(self.frozen().generate, self.sample_noise(n, rng))
 
+    def _sample_shape(self) -> tuple[int, ...]:
+        return (self.n_latent,)
+
+    def _one_pass(self, x: Array) -> None:
+        self.logits(self.generate(np.zeros_like(x, shape=(1, self.n_latent))))
+
     def validate(self, x: Any) -> None:
         """Raise ``ValueError`` for data that G could not make, or a D that gives no logits."""
         audit.check_samples(x, "a GAN", "2 (x / 255) − 1")

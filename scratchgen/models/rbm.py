@@ -268,7 +268,9 @@ class RBM(nn.Network):
         if not (0 <= scale < math.inf and 0 < sigma < math.inf):
             raise ValueError(f"scale ≥ 0 and sigma > 0, both finite, got {scale} and {sigma}")
         if visible == "bernoulli" and (sigma != 1 or standardise):
-            raise ValueError("sigma and standardise are for Gaussian units: take visible='gaussian'")
+            raise ValueError(
+                "sigma and standardise are for Gaussian units: take visible='gaussian'"
+            )
         check_generator(rng)
         W = rng.standard_normal((n_visible, n_hidden), dtype=np.float32)
         W *= scale
@@ -443,8 +445,8 @@ class RBM(nn.Network):
             if not 0.5 <= variance / self.sigma**2 <= 100:
                 audit.caution(
                     f"the data have a variance of {variance:.3g}, averaged over the visible units, "
-                    f"and these are of variance σ² = {self.sigma**2:.3g} or more: scale the data to "
-                    "some times that, or build the RBM with standardise=True and sigma=0.5, and "
+                    f"and these are of variance σ² = {self.sigma**2:.3g} or more: scale the data "
+                    "to some times that, or build the RBM with standardise=True and sigma=0.5, and "
                     "call start_at(data)"
                 )
 
@@ -576,6 +578,9 @@ class RBM(nn.Network):
 
     # Within
 
+    def _one_pass(self, x: Array) -> None:
+        """No network is within."""
+
     def _rows(self, v: Any) -> Any:
         rows = v if v.ndim == 2 else v.reshape(len(v), math.prod(v.shape[1:]))
         if rows.shape[1] != self.n_visible:
@@ -609,7 +614,7 @@ class RBM(nn.Network):
     def _annealed(
         self, a0: Array, n: int, betas: Sequence[float], rng: Generator
     ) -> tuple[Array, Array]:
-        """Estimates of log Z by n chains of a frozen machine, from biases a0 on, and where they end."""
+        """Estimates of log Z by n chains of a frozen machine, from a0 on, and where they end."""
         units, a = self.units, self.a
 
         def log_ratio(state: tuple[Array, Array], beta: float, following: float) -> Array:

@@ -17,7 +17,8 @@ class RBMFeatures(ScikitLearnEstimator):
 
     The settings are those of ``RBM``, ``optim.SGD``, ``train`` and ``generator``; ``lr`` is by
     default that of ``RBM.default_optimizers``. The visible biases begin at those of the data, and
-    Gaussian units, of σ = ½, see the data standardised. After ``fit``: ``model_``, ``history_``, ``n_features_in_``.
+    Gaussian units, of σ = ½, see the data standardised. After ``fit``: ``model_``, ``history_``,
+    ``n_features_in_``.
     """
 
     model_: RBM

@@ -174,6 +174,12 @@ class VAE(nn.Network):
             log_weights.append(prior_over_posterior - frozen.nll(x, h))
         return ops.logsumexp(np.stack(log_weights), axis=0) - math.log(n_samples)
 
+    def _sample_shape(self) -> tuple[int, ...] | None:
+        return self.encoder._sample_shape()
+
+    def _one_pass(self, x: Array) -> None:
+        self.decode(self.encode(x)[0])
+
     def validate(self, x: Any) -> None:
         """Raise ``ValueError`` for data, or networks, that do not fit the model.
 
@@ -211,8 +217,8 @@ class VAE(nn.Network):
         if constant:
             audit.caution(
                 f"{constant} of the {math.prod(x.shape[1:])} entries of x are the same in all "
-                "samples: their Gaussian density grows without bound as its variance falls, and the "
-                "cost tells nothing more; leave them out, or add noise of the size of a grey level"
+                "samples: their Gaussian density grows without bound as its variance falls, and "
+                "the cost tells nothing more; leave them out, or add noise of the size of a level"
             )
 
 

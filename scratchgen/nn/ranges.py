@@ -15,17 +15,20 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from .. import operations
 from ..autodiff import Tensor
 from ..backend import Array, to_host
 
 Bounds: TypeAlias = tuple[Array, Array]
 
 # Each rises with all of its inputs: bounds of the inputs give those of the value.
-_RISING = frozenset(
-    "add exp expm1 log log1p sqrt maximum minimum clip sigmoid tanh relu leaky_relu elu softplus "
-    "sum mean max min logsumexp reshape transpose getitem take concatenate stack pad "
-    "max_pool2d avg_pool2d upsample_nearest2d".split()
-)
+_RISING = {
+    *("add", "exp", "expm1", "log", "log1p", "sqrt", "maximum", "minimum", "clip"),
+    *("sigmoid", "tanh", "relu", "leaky_relu", "elu", "softplus"),
+    *("sum", "mean", "max", "min", "logsumexp", "pad"),
+    *("reshape", "transpose", "getitem", "take", "concatenate", "stack"),
+    *("max_pool2d", "avg_pool2d", "upsample_nearest2d"),
+}
 # What these give lies between two numbers.
 _WITHIN = {
     "softmax": (0.0, 1.0),
@@ -37,11 +40,11 @@ _WITHIN = {
     "silu": (-0.2785, math.inf),
     "gelu": (-0.1701, math.inf),
 }
-_MOVING = frozenset(("reshape", "transpose", "getitem", "take", "concatenate", "stack"))
+_MOVING = {"reshape", "transpose", "getitem", "take", "concatenate", "stack"}
 
 
 def bounds(out: Any) -> Bounds:
-    """The least and the greatest value that each entry of ``out`` can have, in its shape, float64.
+    """The least and the greatest value that each entry of ``out`` can have, float64 on the host.
 
     Tensors that came from nothing, parameters and inputs, may have any value; arrays and numbers
     have the one that they have. Operations that are not known reach any number.
@@ -50,12 +53,15 @@ def bounds(out: Any) -> Bounds:
     reached, stack = {out}, [out]
     while stack:
         tensor = stack.pop()
-        if _name(tensor) in _RISING or _name(tensor) in _RULES:
+        if _rule_of(tensor) in _RISING or _rule_of(tensor) in _RULES:
             inputs = {x for x in tensor.inputs if isinstance(x, Tensor)} - reached
             reached |= inputs
             stack.extend(inputs)
     for tensor in sorted(reached, key=lambda tensor: tensor.birth):
-        given = [known.get(x) or _anything(x) if isinstance(x, Tensor) else (x, x) for x in tensor.inputs]
+        given = [
+            known.get(x) or _anything(x) if isinstance(x, Tensor) else _as_it_is(x)
+            for x in tensor.inputs
+        ]
         known[tensor] = _bounds_of(tensor, given)
     return known[out]
 
@@ -88,21 +94,32 @@ def last_operation(out: Any) -> str:
 
 def _extremes(out: Any) -> tuple[float, float]:
     low, high = bounds(out)
-    return float(to_host(low.min())), float(to_host(high.max()))
+    return float(low.min()), float(high.max())
 
 
 def _name(tensor: Any) -> str:
     return getattr(tensor.operation, "__name__", "nothing")
 
 
+def _rule_of(tensor: Any) -> str:
+    """The name of the operation, if it is the one of this library."""
+    name = _name(tensor)
+    return name if getattr(operations, name, None) is tensor.operation else "another"
+
+
 def _anything(x: Tensor) -> Bounds:
-    high = np.full_like(x.data, math.inf, dtype=np.float64)
+    high = np.full(x.shape, math.inf)
     return -high, high
+
+
+def _as_it_is(x: Any) -> Bounds:
+    x = to_host(x)
+    return x, x
 
 
 def _bounds_of(tensor: Tensor, given: list[Bounds]) -> Bounds:
     """Bounds of a value from those of its inputs."""
-    name, (low, high) = _name(tensor), _anything(tensor)
+    name, (low, high) = _rule_of(tensor), _anything(tensor)
     if name in _WITHIN:
         least, greatest = _WITHIN[name]
         return np.full_like(low, least), np.full_like(high, greatest)
@@ -151,7 +168,7 @@ def _divide(x: Bounds, y: Bounds) -> Bounds:
 def _power(x: Bounds, y: Bounds) -> Bounds:
     """A power of what is not negative is not; so is an even one of anything."""
     even = (y[0] == y[1]) & (y[0] % 2 == 0)
-    return np.where((x[0] >= 0) | even, 0.0, -math.inf), np.asarray(math.inf, like=x[0])
+    return np.where((x[0] >= 0) | even, 0.0, -math.inf), np.asarray(math.inf)
 
 
 def _where(condition: Bounds, x: Bounds, y: Bounds) -> Bounds:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import scratchgen as sg
-from scratchgen.sampling import annealed_importance_sampling, log_mean_and_error
+from scratchgen.sampling import annealed_importance_sampling, far_apart, log_mean_and_error
 
 
 def gaussian_path(mean, variance, rng):
@@ -91,3 +91,15 @@ def test_a_path_rises_from_0_to_1(betas):
 def test_an_error_needs_two_chains(shape):
     with pytest.raises(ValueError, match=r"at least 2 chains, got shape"):
         log_mean_and_error(np.zeros(shape))
+
+
+def test_chains_of_one_distribution_are_not_far_apart_and_of_two_they_are():
+    rng = sg.generator(0)
+    for _ in range(200):
+        x, y = rng.standard_normal((2, 50, 30))
+        assert not far_apart(x, y)
+        # Entries that all are one vary most: two modes that are met as often
+        signs = np.where(rng.random((2, 50, 1)) < 0.5, -1.0, 1.0) * np.ones(30)
+        assert not far_apart(*signs)
+    assert far_apart(-np.ones((50, 30)), np.ones((50, 30)))
+    assert far_apart(x, y + 1)
