@@ -26,7 +26,6 @@ from .estimator import Estimator
 from .feed_forward import FeedForward, dense
 from .scikit_learn import column_as_vector
 
-
 SORTED: Final = "biufUSmM"
 """The kinds of NumPy's dtypes whose values can be labels: numbers, strings, dates."""
 
