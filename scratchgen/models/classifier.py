@@ -147,6 +147,9 @@ class FeedForwardClassifier(Estimator):
             )
         return labels
 
+    def _strata(self, y: Array) -> Array:
+        return y
+
     def _model(self, network: Any) -> Classifier:
         return Classifier(network, self.l1, self.l2)
 

@@ -14,6 +14,7 @@ import numpy as np
 from .. import nn, optim
 from ..autodiff import Tensor
 from ..backend import Array, Generator, generator, to_device, to_host
+from ..datasets.split import split
 from ..optim import Optimizer
 from ..optim.schedules import Schedule
 from ..stopping import Patience
@@ -137,6 +138,10 @@ class Estimator(ScikitLearnEstimator):
         """More targets, of the kind that was learned."""
         raise NotImplementedError
 
+    def _strata(self, y: Array) -> Array:
+        """Equal numbers for targets that are alike: each part has its share of them."""
+        raise NotImplementedError
+
     def _model(self, network: nn.Network) -> FeedForward:
         raise NotImplementedError
 
@@ -160,9 +165,9 @@ class Estimator(ScikitLearnEstimator):
         if validation is not None:
             held_out = self._samples_as_fitted(validation[0]), self._targets(validation[1])
         elif self.early_stopping:
-            chosen = self._held_out(targets, rng)
+            kept, chosen = self._split(targets, rng)
             held_out = x[chosen], targets[chosen]
-            x, targets = x[~chosen], targets[~chosen]
+            x, targets = x[kept], targets[kept]
         build = self.network or self._dense
         self.model_ = self._model(build(x.shape[1:], n_out, rng))
         optimizer = build_optimizer(self.optimizer, self.model_.parameters(), self.lr)
@@ -214,20 +219,18 @@ class Estimator(ScikitLearnEstimator):
             self.best_epoch_ = patience.best_epoch
         return history
 
-    def _held_out(self, y: Array, rng: Generator) -> Array:
-        """Which samples are held out, drawn at random so that they spread evenly over y."""
+    def _split(self, y: Array, rng: Generator) -> tuple[Array, Array]:
+        """Which samples are trained on, and which held out, in even shares of all targets."""
         n = round(self.validation_fraction * len(y))
-        if not 0 < n < len(y):
+        kept = chosen = np.arange(0)
+        if 0 < n < len(y):
+            kept, chosen = split(self._strata(y), self.validation_fraction, rng)
+        if not len(chosen):
             raise ValueError(
                 f"validation_fraction {self.validation_fraction} of {len(y)} samples is {n}, "
-                "expected at least 1, with some left to train on"
+                "expected at least 1, with some left to train on, of a class of two or more"
             )
-        order = np.argsort(to_host(rng.random(len(y))))
-        first = y[order] if y.ndim == 1 else y[order, 0]
-        order = order[np.argsort(first, kind="stable")]
-        chosen = np.zeros(len(y), dtype=bool)
-        chosen[order[((np.arange(n) + 0.5) * len(y) / n).astype(int)]] = True
-        return chosen
+        return kept, chosen
 
     # Use
 
