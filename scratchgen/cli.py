@@ -31,12 +31,11 @@ from . import __version__, plotting, tracing
 from .backend import Generator, describe_cuda, generator, to_device, to_host
 from .files import sole_writer, write_atomically
 from .gradcheck import check_file, check_rules
-from .models.ddpm import DiffusionWarning
 from .parallel import describe_blas
 from .progress import ProgressBar
 from .recipes import RECIPES, Data, pictures, recognised
 from .storage import Checkpoint, load, to_bytes
-from .training import History
+from .training import History, TrainingWarning
 
 CONFIG, MODEL, HISTORY, EPOCHS = "config.json", "model.safetensors", "history.csv", "epochs.npz"
 SHOWN = {1, 2, 4, 10, 50, 100, 200, 400, 1000}  # the epochs of which samples are kept
@@ -51,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         asked = _parser().parse_args(arguments)
         with np.errstate(all="ignore"), warnings.catch_warnings():
             # What is not finite is found where it matters; what is doubtful takes one line.
-            warnings.simplefilter("always", DiffusionWarning)
+            warnings.simplefilter("always", TrainingWarning)
             warnings.showwarning = _in_one_line
             code: int | None = asked.command(asked)
         sys.stdout.flush()

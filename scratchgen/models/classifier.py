@@ -21,7 +21,9 @@ import numpy as np
 
 from .. import operations as ops
 from .. import optim
+from ..autodiff import Tensor
 from ..backend import Array, Generator, to_device, to_host
+from . import audit
 from .estimator import Estimator
 from .feed_forward import FeedForward, dense
 from .scikit_learn import column_as_vector
@@ -63,6 +65,13 @@ class Classifier(FeedForward):
     def reports(self, outputs: Array, y: Array) -> dict[str, Array]:
         """The accuracy in the batch, as the network was when it met it."""
         return {"accuracy": (_most_probable(outputs) == y).mean()}
+
+    def expect(self, outputs: Tensor) -> None:
+        """Raise ``ValueError`` for probabilities, or what else is not a logit."""
+        applied = "softmax" if outputs.shape[1] > 1 else "σ"
+        audit.check_unconfined(
+            outputs, "network", "logits", f"since the classifier applies {applied} itself"
+        )
 
     def check_targets(self, outputs: Array, y: Array) -> None:
         """Raise ``ValueError`` unless y is (n,) integers from 0 to K − 1."""

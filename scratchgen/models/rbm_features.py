@@ -8,16 +8,17 @@ from typing import Any, Literal
 from .. import optim
 from ..backend import Array, generator, to_device, to_host
 from ..training import History, train
-from .rbm import RBM
+from .rbm import RBM, STANDARDISED
 from .scikit_learn import ScikitLearnEstimator
 
 
 class RBMFeatures(ScikitLearnEstimator):
     """``transform(X)``: P(h = 1|v), (n, n_hidden), of the samples X: (n, …), after ``fit(X)``.
 
-    The settings are those of ``RBM``, ``optim.SGD``, ``train`` and ``generator``. The visible
-    biases begin at those of the data. After ``fit``: ``model_``, ``history_``, ``n_features_in_``,
-    and ``feature_names_in_`` of a table.
+    The settings are those of ``RBM``, ``optim.SGD``, ``train`` and ``generator``; ``lr`` is by
+    default that of ``RBM.default_optimizers``. The visible biases begin at those of the data, and
+    Gaussian units, of σ = ½, see the data standardised. After ``fit``: ``model_``, ``history_``,
+    ``n_features_in_``, and ``feature_names_in_`` of a table.
     """
 
     model_: RBM
@@ -31,7 +32,7 @@ class RBMFeatures(ScikitLearnEstimator):
         k: int = 1,
         persistent: bool = True,
         n_chains: int = 50,
-        lr: float = 0.1,
+        lr: float | None = None,
         momentum: float = 0.0,
         weight_decay: float = 0.0,
         epochs: int = 20,
@@ -56,10 +57,11 @@ class RBMFeatures(ScikitLearnEstimator):
             k=self.k,
             persistent=self.persistent,
             n_chains=self.n_chains,
+            **STANDARDISED if self.visible == "gaussian" else {},
         )
-        model.validate(x)
         model.start_at(to_device(x, rng))
-        sgd = optim.SGD(model.parameters(), self.lr, self.momentum, weight_decay=self.weight_decay)
+        lr = model.default_optimizers()[0].lr if self.lr is None else self.lr
+        sgd = optim.SGD(model.parameters(), lr, self.momentum, weight_decay=self.weight_decay)
         history = History()
         for _ in train(
             model,
