@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .datasets import layout
 from .files import write_atomically
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ Floats = NDArray[np.float64]
 Decode = Callable[[Floats], ArrayLike]  # latents (n, k) -> n images, of any shape of image_grid
 Ticks = Mapping[float, str]  # where, counted in cells of a mosaic -> what is written there
 
+MARKERS = "o^sDPX"  # of classes 0 … 9, 10 … 19, …
+LETTER = 0.09  # inches: about as wide is a letter of a label
 DPI = 150  # dots per inch, on screen and in files
 CELL = 0.6  # inches that an image takes, where there is room
 SIDES = (1.5, 7.5)  # inches: the longer side of a mosaic stays between them
@@ -167,8 +170,9 @@ def image_grid(
 ) -> Axes:
     """Image k in row ``k // columns`` and column ``k % columns``, by default ⌈√n⌉ columns.
 
-    ``images``: (n, H, W), (n, 1, H, W), (n, D) with D a square, or (n, 3, H, W) in colour. The
-    ends of ``value_range`` are black and white; what lies beyond them is drawn as they are.
+    ``images``: (n, H, W), (n, 1, H, W), (n, D) with D a square, or in colour (n, 3, H, W), and
+    with alpha (n, 4, H, W), drawn over white. The ends of ``value_range`` are black and white; what
+    lies beyond them is drawn as they are.
     ``padding`` is in pixels of the images; it and the cells left over are blank, not black.
     """
     stack = _images("images", images, value_range)
@@ -249,12 +253,22 @@ def reconstructions(
     return image_table(rows, ax, value_range=value_range)
 
 
-def latent_scatter(h: ArrayLike, labels: ArrayLike | None = None, ax: Axes | None = None) -> Axes:
-    """Latents (n, k) as points of a plane, coloured by integer ``labels`` (n,) of ≤ 10 classes.
+def latent_scatter(
+    h: ArrayLike,
+    labels: ArrayLike | None = None,
+    ax: Axes | None = None,
+    *,
+    classes: Sequence[str] = (),
+) -> Axes:
+    """Latents (n, k) as points of a plane, each in the colour and the shape of its class.
 
     k = 2: the latents themselves. k > 2: (h − h̄) v₁ and (h − h̄) v₂, with v₁ and v₂ the leading
     right singular vectors of h − h̄ (principal component analysis); the labels of the axes then
     say which share s² / Σ s² of the variance each axis keeps.
+
+    ``labels``: (n,), integers or text. ``classes``, if given, names class k in place k. Ten classes
+    differ in colour, the next ten in shape too, and so on; of more than 60 the colour runs from the
+    first to the last.
     """
     from matplotlib import colormaps
     from matplotlib.lines import Line2D
@@ -271,33 +285,46 @@ def latent_scatter(h: ArrayLike, labels: ArrayLike | None = None, ax: Axes | Non
         names = [
             f"principal axis {k} ({100 * s:.0f} % of variance)" for k, s in enumerate(shares, 1)
         ]
-    palette = np.asarray(colormaps["tab10"](range(10)))
-    colours, key = palette[:1], []
+    kinds: NDArray[np.intp] = np.zeros(len(latents), dtype=np.intp)
+    key: dict[int, str] = {}
     if labels is not None:
-        kinds, classes = _classes(labels, len(latents))
-        # A class of 0 … 9 keeps its colour from picture to picture, whichever others are present.
-        ten = classes[0] >= 0 and classes[-1] <= 9
-        chosen = palette[classes if ten else np.arange(len(classes))]
-        colours = chosen[kinds]
-        key = [
-            Line2D([], [], linestyle="", marker="o", markersize=6, color=colour, label=str(name))
-            for name, colour in zip(classes, chosen, strict=True)
-        ]
+        kinds, key = _classes(labels, len(latents), classes)
+    many = max(key, default=0) >= 10 * len(MARKERS)
+    columns = 1 if many else math.ceil(len(key) / 15)
     if ax is None:
-        ax = _new_axes(5.6, 4.6)
+        beside = max(columns - 1, 0) * (0.4 + LETTER * max(map(len, key.values()), default=0))
+        ax = _new_axes(5.6 + beside, 4.6)
         ax.set_aspect("equal", adjustable="datalim")  # distances on paper are those of the latents
     # A thousand points are to be seen one by one, and ten thousand not to become a blot.
     area = float(np.clip(16_000 / len(latents), 4, 26))
-    ax.scatter(latents[:, 0], latents[:, 1], c=colours, s=area, alpha=0.75, linewidths=0)
-    if key:
-        ax.legend(
-            handles=key,
-            loc="upper left",
-            bbox_to_anchor=(1.0, 1.0),
-            frameon=False,
-            handletextpad=0.1,
-            borderaxespad=0.0,
-        )
+    x, y = latents.T
+    look: dict[str, Any] = {"s": area, "alpha": 0.75, "linewidths": 0}
+    if many:
+        points = ax.scatter(x, y, c=kinds, cmap="turbo", **look)
+        bar = _figure(ax).colorbar(points, ax=ax, label="class")
+        shown = [*key][:: math.ceil(len(key) / 12)]
+        bar.set_ticks(shown, labels=[key[k] for k in shown])
+    else:
+        palette = np.asarray(colormaps["tab10"](range(10)))
+        for shape in np.unique(kinds // 10):
+            here = kinds // 10 == shape
+            colours = palette[kinds[here] % 10]
+            ax.scatter(x[here], y[here], c=colours, marker=MARKERS[shape], **look)
+        handles = [
+            Line2D([], [], ls="", ms=6, marker=MARKERS[k // 10], color=palette[k % 10], label=name)
+            for k, name in key.items()
+        ]
+        if handles:
+            ax.legend(
+                handles=handles,
+                loc="upper left",
+                bbox_to_anchor=(1.0, 1.0),
+                frameon=False,
+                ncols=columns,
+                handletextpad=0.1,
+                columnspacing=1.0,
+                borderaxespad=0.0,
+            )
     ax.set_xlabel(names[0])
     ax.set_ylabel(names[1])
     _open_frame(ax)
@@ -376,14 +403,9 @@ def confusion_matrix(
         ax = _new_axes(side + 0.8, side + 0.8)
     shade = np.sqrt(n / np.maximum(n.sum(axis=1, keepdims=True), 1))
     ax.imshow(shade, cmap="Blues", vmin=0, vmax=1)
-    places = np.arange(0, len(n), math.ceil(len(n) / 20))
-    turned = sum(len(name) for name in names) > 40
-    ax.set_xticks(
-        places,
-        [names[k] for k in places],
-        rotation=45 if turned else 0,
-        ha="right" if turned else "center",
-    )
+    places = np.arange(0, len(n), math.ceil(len(n) / 30))
+    ax.set_xticks(places, [names[k] for k in places])
+    _turn(ax, 0.42 * min(len(n), 19) / len(places))
     ax.set_yticks(places, [names[k] for k in places])
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
@@ -407,7 +429,7 @@ def is_image(shape: tuple[int, ...]) -> bool:
     """Whether :func:`image_grid` takes samples of this shape."""
     if len(shape) == 1:
         return math.isqrt(shape[0]) ** 2 == shape[0]
-    return len(shape) == 2 or (len(shape) == 3 and shape[0] in (1, 3))
+    return len(shape) == 2 or (len(shape) == 3 and shape[0] in (1, 3, 4))
 
 
 def titled(ax: Axes, title: str) -> Axes:
@@ -571,6 +593,8 @@ def _draw(
             # Pixel 0 reaches from −½ to ½, and half of the padding belongs to either cell.
             places = [cell * (pixels + padding) - (padding + 1) / 2 for cell in ticks]
             axis.set_ticks(places, list(ticks.values()))
+        if x_ticks and len(x_ticks) == columns:
+            _turn(ax, images.shape[2] * dots / DPI)
         ax.tick_params(length=3 if scales else 0)
         ax.spines[:].set_visible(False)
         ax.set_xlabel(scales[0] if scales else "")
@@ -667,6 +691,14 @@ def _new_axes(width: float, height: float) -> Axes:
     return new_pictures(width, [height], DPI, MARGIN)[0]
 
 
+def _turn(ax: Axes, room: float) -> None:
+    """Turn the names below ``ax`` where the longest takes more than its ``room``, in inches."""
+    names = ax.get_xticklabels()
+    if LETTER * max((len(name.get_text()) for name in names), default=0) > room:
+        for name in names:
+            name.set(rotation=45, ha="right", rotation_mode="anchor")
+
+
 def _open_frame(ax: Axes) -> None:
     """Only the two sides that carry numbers, and faint lines behind the data."""
     ax.spines[["top", "right"]].set_visible(False)
@@ -714,13 +746,18 @@ def _images(name: str, values: ArrayLike, value_range: tuple[float, float]) -> F
         return x.reshape(-1, side, side)
     if x.ndim == 3:
         return x
-    if x.ndim == 4 and x.shape[1] == 1:
+    channels = x.shape[1] if x.ndim == 4 and not layout.channels_last(x.shape[1:]) else 0
+    if channels == 1:
         return x[:, 0]
-    if x.ndim == 4 and x.shape[1] == 3:
+    if channels == 3:
         return np.moveaxis(x, 1, -1)
+    if channels == 4:
+        opacity = np.clip((x[:, 3:] - low) / (high - low), 0, 1)
+        return np.moveaxis(opacity * x[:, :3] + (1 - opacity) * high, 1, -1)
+    sides = "; give them their sides, x.reshape(-1, H, W)" if x.ndim == 2 else ""
     raise ValueError(
-        f"{name}: shape {x.shape}, expected (n, H, W), (n, 1, H, W), (n, 3, H, W), or (n, D) with "
-        "D a square number: reshape them"
+        f"{name}: shape {x.shape}, expected (n, H, W), (n, 1, H, W), (n, 3, H, W), (n, 4, H, W), "
+        f"or (n, D) with D a square number{sides}{layout.advice(x.shape[1:])}"
     )
 
 
@@ -767,21 +804,30 @@ def _decoded(decode: Decode, value_range: tuple[float, float], latents: Floats) 
     return images
 
 
-def _classes(labels: ArrayLike, n: int) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
-    """Which class each sample belongs to, as an index among the classes present; those classes."""
+def _classes(
+    labels: ArrayLike, n: int, classes: Sequence[str]
+) -> tuple[NDArray[np.intp], dict[int, str]]:
+    """The number of each sample's class, and the names of the numbers that occur.
+
+    Labels of 0 … 9, and those that ``classes`` names, are such numbers: a class keeps its number
+    whichever others occur. Any others are numbered in their order.
+    """
     given = np.asarray(labels)
-    if given.shape != (n,) or given.dtype.kind not in "iu":
+    if given.shape != (n,) or given.dtype.kind not in "iuU":
         raise ValueError(
-            f"labels: {given.dtype} of shape {given.shape}, expected integers of shape ({n},): "
-            "pass one class number per sample"
+            f"labels: {given.dtype} of shape {given.shape}, expected integers or text of shape "
+            f"({n},): pass the class of each sample"
         )
-    classes, kinds = np.unique(given, return_inverse=True)
-    if len(classes) > 10:
+    values, numbers = np.unique(given, return_inverse=True)
+    known = len(classes) or 10
+    if given.dtype.kind != "U" and values[0] >= 0 and values[-1] < known:
+        return given.astype(np.intp), {int(k): classes[k] if classes else f"{k}" for k in values}
+    if classes:
         raise ValueError(
-            f"labels: {len(classes)} classes, expected at most ten, as more colours cannot be told "
-            "apart: select or merge classes"
+            f"labels: from {values[0]} to {values[-1]}, expected 0 to {known - 1}, as {known} "
+            "classes have names: pass one name for each class"
         )
-    return kinds, classes.astype(np.int64)
+    return numbers, {k: f"{value}" for k, value in enumerate(values)}
 
 
 def _principal_plane(h: Floats) -> tuple[Floats, Floats]:

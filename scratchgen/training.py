@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from .autodiff import Tensor, gradient
-from .backend import Array, Generator, check_generator, device_of, to_device, to_host
+from .backend import Array, Generator, check_generator, copy_of, device_of, to_device, to_host
 from .html import table
 from .optim import Optimizer
+from .optim.optimizer import Evaluate
 from .parallel import threads_for
 
 
@@ -159,6 +160,9 @@ def train(
             f"{len(arrays[0])} samples make no full batch of {batch_size}: take a smaller "
             "batch_size, or drop_last=False"
         )
+    for optimizer in optimizers:
+        if optimizer.searches:
+            _check_search(model, optimizer, len(arrays[0]), batch_size)
     if hasattr(model, "validate"):
         model.validate(_as_given(arrays))
     history = History() if history is None else history
@@ -188,14 +192,18 @@ def _epochs(
         reports: dict[str, list[Array]] = {}
         with threads_of_training(model, batch_size):
             for start in progress(starts):
-                batch = tuple([x[order[start : start + batch_size]] for x in arrays])
-                losses = model.losses(_as_given(batch), rng)
+                batch = _as_given(tuple([x[order[start : start + batch_size]] for x in arrays]))
+                before = copy_of(rng) if optimizers[0].searches else rng
+                losses = model.losses(batch, rng)
                 for player, optimizer in enumerate(optimizers):
                     cost = _next_cost(losses, player)
                     if on_host and not np.isfinite(cost.data).all():
                         step = len(costs[player]) + 1
                         raise NonFiniteCostError(_diagnosis(model, cost, number, step, player))
-                    optimizer.step(gradient(cost, optimizer.parameters))
+                    if optimizer.searches:
+                        optimizer.search(_evaluation(model, batch, before, optimizer))
+                    else:
+                        optimizer.step(gradient(cost, optimizer.parameters))
                     costs[player].append(cost.data)
                     last[player] = cost
                 for name, value in _returned(losses).items():
@@ -257,6 +265,30 @@ def _ready(data: Any, dtype: Any, rng: Generator) -> tuple[Array, ...]:
                 )
         ready.append(x)
     return tuple(ready)
+
+
+def _check_search(model: Model, optimizer: Optimizer, n: int, batch_size: int) -> None:
+    """Raise ``ValueError`` where there is no one cost to search along."""
+    name = f"{type(optimizer).__name__} searches along one cost, evaluating it again and again"
+    if batch_size < n:
+        raise ValueError(f"{name}: take a batch_size of all {n} samples, got {batch_size}")
+    kept = [name for name, _ in getattr(model, "named_buffers", lambda: ())()]
+    if len(model.players) > 1 or kept:
+        why = f"keeps {', '.join(kept)} from step to step" if kept else "has several players"
+        raise ValueError(
+            f"{name}, but that of a {type(model).__name__} which {why} changes meanwhile: take "
+            "another optimizer, such as Adam"
+        )
+
+
+def _evaluation(model: Model, batch: Any, rng: Generator, optimizer: Optimizer) -> Evaluate:
+    """The cost of a batch and its gradient, each time with the draws that ``rng`` would make."""
+
+    def evaluate() -> tuple[float, list[Array]]:
+        cost = _next_cost(model.losses(batch, copy_of(rng)), 0)
+        return float(to_host(cost.data)), gradient(cost, optimizer.parameters)
+
+    return evaluate
 
 
 def _as_given(arrays: tuple[Array, ...]) -> Any:

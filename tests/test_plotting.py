@@ -363,9 +363,10 @@ def test_images_are_enlarged_without_blur_and_reduced_without_gaps():
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (np.zeros((2, 10)), r"images: shape \(2, 10\), expected .*D a square number: reshape"),
+        (np.zeros((2, 10)), r"images: shape \(2, 10\), expected .*x\.reshape\(-1, H, W\)"),
         (np.zeros(9), r"images: shape \(9,\), expected \(n, H, W\)"),
-        (np.zeros((2, 4, 4, 3)), r"shape \(2, 4, 4, 3\), expected .*\(n, 3, H, W\)"),
+        (np.zeros((2, 4, 4, 3)), r"shape \(2, 4, 4, 3\), .*take x\.transpose\(0, 3, 1, 2\)"),
+        (np.zeros((2, 4, 4, 1)), r"shape \(2, 4, 4, 1\), .*take x\.transpose\(0, 3, 1, 2\)"),
         (np.zeros((0, 4, 4)), r"images is empty, of shape \(0, 4, 4\): pass"),
         (np.zeros((2, 0, 4)), r"images is empty"),
         (np.full((1, 2, 2), np.nan), r"images: 4 of 4 values not finite, the first nan at"),
@@ -560,6 +561,55 @@ def test_classes_beyond_ten_numbers_still_differ_in_colour():
     assert len({tuple(colour) for colour in ax.collections[0].get_facecolors()}) == 3
 
 
+def look(ax):
+    """The colour and the marker of each name in the legend."""
+    handles = ax.get_legend().legend_handles
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    looks = [(tuple(handle.get_color()), handle.get_marker()) for handle in handles]
+    return dict(zip(names, looks, strict=True))
+
+
+@pytest.mark.parametrize("n_classes", [11, 26, 60])
+def test_up_to_sixty_classes_differ_in_colour_or_shape(n_classes):
+    names = [f"class {k}" for k in range(n_classes)]
+    h = np.random.default_rng(0).normal(size=(n_classes, 2))
+    ax = plotting.latent_scatter(h, np.arange(n_classes), classes=names)
+    looks = look(ax)
+    assert [*looks] == names
+    assert len(set(looks.values())) == n_classes
+    drawn = np.concatenate([points.get_offsets() for points in ax.collections])
+    np.testing.assert_array_equal(drawn[np.lexsort(drawn.T)], h[np.lexsort(h.T)])
+
+
+def test_a_class_that_has_a_name_keeps_its_look_whichever_others_are_present():
+    names = [chr(ord("a") + k) for k in range(26)]
+    every = look(plotting.latent_scatter(np.eye(26, 2), np.arange(26), classes=names))
+    some = look(plotting.latent_scatter(np.eye(2), [25, 3], classes=names))
+    assert some == {"d": every["d"], "z": every["z"]}
+
+
+def test_labels_that_are_text_are_classes():
+    assert [*look(plotting.latent_scatter(np.eye(3, 2), ["owl", "cat", "owl"]))] == ["cat", "owl"]
+
+
+def test_of_more_than_sixty_classes_the_colour_runs_from_the_first_to_the_last():
+    ax = plotting.latent_scatter(
+        np.eye(100, 2), np.arange(100), classes=[f"c{k}" for k in range(100)]
+    )
+    assert ax.get_legend() is None
+    np.testing.assert_array_equal(ax.collections[0].get_array(), np.arange(100))
+    (bar,) = [other for other in ax.figure.axes if other is not ax]
+    assert bar.get_yticklabels()[0].get_text() == "c0"
+
+
+def test_images_with_alpha_are_drawn_over_white():
+    image = np.zeros((1, 4, 1, 3))
+    image[0, 0] = 1  # red
+    image[0, 3] = 0, 0.5, 1
+    drawn = plotting.image_grid(image).images[0].get_array()[..., :3]
+    np.testing.assert_allclose(drawn[0], [[1, 1, 1], [1, 0.5, 0.5], [1, 0, 0]])
+
+
 @pytest.mark.parametrize(
     ("h", "labels", "message"),
     [
@@ -568,13 +618,17 @@ def test_classes_beyond_ten_numbers_still_differ_in_colour():
         (np.zeros((1, 3)), None, r"h has one row, expected two or more"),
         (np.full((2, 2), np.inf), None, r"h: 4 of 4 values not finite, the first inf at"),
         (np.zeros((2, 2)), [0, 1, 2], r"labels: int64 of shape \(3,\), expected .*shape \(2,\)"),
-        (np.zeros((2, 2)), [0.0, 1.0], r"labels: float64.*expected integers"),
-        (np.zeros((11, 2)), np.arange(11), r"labels: 11 classes, expected at most ten"),
+        (np.zeros((2, 2)), [0.0, 1.0], r"labels: float64.*expected integers or text"),
+        (
+            np.zeros((2, 2)),
+            [0, 3],
+            r"labels: from 0 to 3, expected 0 to 2, as 3 classes have names",
+        ),
     ],
 )
 def test_latents_or_labels_that_do_not_fit_are_refused(h, labels, message):
     with pytest.raises(ValueError, match=message):
-        plotting.latent_scatter(h, labels)
+        plotting.latent_scatter(h, labels, classes="abc")
 
 
 # interpolation

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import scratchgen as sg
-from scratchgen import History, NonFiniteCostError, nn, optim, plotting, train
+from scratchgen import History, NonFiniteCostError, models, nn, optim, plotting, train
 from scratchgen import operations as ops
+from scratchgen.models import Classifier
 from scratchgen.training import Epoch
 from tests.reading import Reader
 
@@ -542,6 +543,105 @@ def test_on_the_device_the_player_whose_cost_failed_is_named_with_its_operation(
     match = "the cost of player 0 of Broken is not finite, first in the value of log"
     with np.errstate(all="ignore"), pytest.raises(NonFiniteCostError, match=match):
         next(epochs)
+
+
+# Optimizers that search
+
+
+class Noisy(nn.Network):
+    """A line through points that are blurred anew at every call; it reports what was drawn."""
+
+    def __init__(self, rng):
+        self.line = nn.Linear(1, 1, rng=rng)
+
+    @property
+    def players(self):
+        return [self.parameters()]
+
+    def losses(self, x, rng):
+        noise = rng.standard_normal(x.shape, dtype=np.float32)
+        yield ops.squared_error(self.line(x + noise), 2 * x).mean()
+        return {"noise": noise.sum()}
+
+
+class Stays(optim.Optimizer):
+    """It evaluates the cost and goes nowhere."""
+
+    searches = True
+
+    def search(self, evaluate):
+        self.evaluations = [evaluate()[0] for _ in range(3)]
+
+
+NOISY = np.linspace(-1, 1, 12, dtype=np.float32)[:, None]
+
+
+def test_a_search_meets_the_cost_of_its_step_again_with_the_same_draws(device):
+    model = Noisy(sg.generator(0, device))
+    stays = Stays(model.parameters(), 1.0)
+    for epoch in train(model, NOISY, stays, epochs=3, batch_size=12, rng=sg.generator(1, device)):
+        assert stays.evaluations == [epoch.costs[0]] * 3
+
+
+def test_a_search_takes_no_draws_from_the_generator():
+    def drawn(optimizer):
+        model, generator = Noisy(rng()), rng(1)
+        given = optimizer(model.parameters(), 1.0)
+        epochs = train(model, NOISY, given, epochs=3, batch_size=12, rng=generator)
+        return [epoch.report["noise"] for epoch in epochs], generator.bit_generator.state
+
+    assert drawn(optim.WolfeLBFGS) == drawn(optim.SGD)
+
+
+def test_training_with_a_search_goes_on_from_a_checkpoint_bit_for_bit(tmp_path):
+    """With dropout, so that each step searches along another draw."""
+    images, labels = sg.datasets.digits("test")
+    path = tmp_path / "model.safetensors"
+
+    def begun():
+        generator = rng()
+        network = nn.Sequential(
+            nn.Flatten(), nn.Linear(64, 8, rng=generator), nn.ReLU(), nn.Dropout(0.2),
+            nn.Linear(8, 10, rng=generator),
+        )  # fmt: skip
+        model = Classifier(network)
+        return model, [optim.WolfeLBFGS(model.parameters())], generator, History()
+
+    def go_on(state, epochs):
+        model, optimizers, generator, history = state
+        settings = {"epochs": epochs, "batch_size": len(images), "rng": generator}
+        for _ in train(model, (images, labels), optimizers, history=history, **settings):
+            sg.save(path, *state)
+        return model.state_dict(), [epoch.costs for epoch in history]
+
+    whole = go_on(begun(), 9)
+    go_on(begun(), 4)
+    resumed = go_on(sg.load(path), 9)
+    assert resumed[1] == whole[1]
+    for name, value in whole[0].items():
+        np.testing.assert_array_equal(resumed[0][name], value)
+
+
+@pytest.mark.parametrize(
+    ("model", "batch_size", "message"),
+    [
+        (lambda: models.vae.dense(64, 8, 2, rng()), 5, "a batch_size of all 10 samples, got 5"),
+        (lambda: models.RBM(64, 4, rng=rng(), persistent=True), 10, "RBM which keeps chains from"),
+        (
+            lambda: models.ddpm.with_unet((1, 8, 8), rng(), width=8),
+            10,
+            "DDPM which keeps average from",
+        ),
+        (lambda: Game(), 10, "a Game which has several players changes meanwhile: take another"),
+    ],
+)
+def test_a_search_where_there_is_no_one_cost_is_refused_at_once(model, batch_size, message):
+    model = model()
+    optimizers = [optim.WolfeLBFGS(parameters) for parameters in model.players]
+    with pytest.raises(ValueError, match=message):
+        train(
+            model, np.zeros((10, 1, 8, 8)), optimizers, epochs=1, batch_size=batch_size, rng=rng()
+        )
 
 
 # What is refused, at once

@@ -82,23 +82,19 @@ class DDPMRecipe(Recipe):
     def build(self, settings: Mapping[str, Any], data: Data, rng: Generator) -> DDPM:
         """The model, for images of that size."""
         only_mnist_sized(settings, data)
-        low, high = data.value_range
-        if low < 0 or high > 1:
-            raise ValueError(
-                f"a DDPM on the command line takes images on [0, 1], got {low:g} to {high:g}"
-            )
+        data.check_unit_interval("a DDPM")
         shape = data.shape if len(data.shape) == 3 else (1, *data.shape)
         if len(shape) != 3:
             raise ValueError(
                 "a DDPM on the command line takes images (n, height, width) or (n, channels, "
-                f"height, width), got samples of shape {data.shape}"
+                f"height, width), got samples of shape {data.shape}{_advice(data.shape)}"
             )
         if settings["network"] == "notes":
             network: Any = PlainDenoiser(shape[0], rng=rng)
         elif shape[1] % 4 or shape[2] % 4:
             raise ValueError(
                 f"the U-Net halves images twice, these are {shape[1]} × {shape[2]}: pad them to "
-                "multiples of 4, or take --network notes"
+                f"{shape[1] + -shape[1] % 4} × {shape[2] + -shape[2] % 4}, or take --network notes"
             )
         else:
             network = UNet(shape[0], settings["width"], rng=rng)
@@ -219,6 +215,14 @@ class DDPMRecipe(Recipe):
             return frozen.errors(part, t, rng.standard_normal(part.shape, dtype=part.dtype))
 
         return in_parts(errors, x, rng, PARTS)
+
+
+def _advice(shape: tuple[int, ...]) -> str:
+    """What to do with samples that are no images."""
+    side = math.isqrt(shape[0])
+    if len(shape) == 1 and side**2 == shape[0]:
+        return f"; flattened images of {side} × {side} are images.reshape(-1, {side}, {side})"
+    return "; for rows of numbers take a vae, gan or rbm" if len(shape) == 1 else ""
 
 
 def _centred(data: Data, x: Array) -> Array:

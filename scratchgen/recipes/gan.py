@@ -84,11 +84,7 @@ class GANRecipe(Recipe):
     def build(self, settings: Mapping[str, Any], data: Data, rng: Generator) -> gan.GAN:
         """The model, for as many numbers as a sample has."""
         only_mnist_sized(settings, data)
-        low, high = data.value_range
-        if low < 0 or high > 1:
-            raise ValueError(
-                f"a GAN on the command line takes data in [0, 1], got {low:g} to {high:g}"
-            )
+        data.check_unit_interval("a GAN")
         networks = gan.dense(
             math.prod(data.shape),
             settings["hidden"],

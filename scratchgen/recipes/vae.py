@@ -91,7 +91,7 @@ class VAERecipe(Recipe):
 
         mu = in_parts(lambda x: frozen.encode(x)[0], data.test, rng)
         if model.n_latent > 1:
-            latents = plotting.latent_scatter(mu, data.test_labels)
+            latents = plotting.latent_scatter(mu, data.test_labels, classes=data.classes)
             yield "latents", plotting.titled(latents, "means μ(x) of held-out samples")
         if not plotting.is_image(shape):
             return
