@@ -146,7 +146,7 @@ def test_a_training_ends_when_D_answers_one_half_and_is_resumed_to_the_same_bits
 def test_data_that_are_not_on_0_to_1_are_refused(elsewhere, capsys):
     np.save(elsewhere / "wide.npy", 3 * np.random.default_rng(0).standard_normal((40, 16)))
     assert cli.main(["train", "gan", "--data", "wide.npy", "--epochs", "1"]) == 2
-    assert "takes data in [0, 1]" in capsys.readouterr().err
+    assert "takes data on [0, 1]" in capsys.readouterr().err
 
 
 def test_the_cost_of_G_begins_near_log_2(elsewhere):
