@@ -34,7 +34,7 @@ from .gradcheck import check_file, check_rules
 from .models.ddpm import DiffusionWarning
 from .parallel import describe_blas
 from .progress import ProgressBar
-from .recipes import RECIPES, Data, recognised
+from .recipes import RECIPES, Data, pictures, recognised
 from .storage import Checkpoint, load, to_bytes
 from .training import History
 
@@ -146,22 +146,22 @@ def _keep_samples(folder: Path, epoch: int, samples: Any) -> None:
 def _draw(
     folder: Path, settings: dict[str, Any], state: Checkpoint, data: Data, rng: Generator
 ) -> None:
-    recipe, span = RECIPES[settings["model"]], data.value_range
-    if state.history:
-        ax = state.history.plot()
-        ax.set_ylabel(recipe.unit)
-        plotting.save(ax, folder / "curves.png")
+    recipe = RECIPES[settings["model"]]
     if not plotting.is_image(data.shape):
         print(f"no pictures of samples: those of shape {data.shape} are no images")
-    elif recipe.generative:
-        samples = to_host(recipe.samples(state.model, 64, rng)).reshape(-1, *data.shape)
-        plotting.save(plotting.image_grid(samples, value_range=span), folder / "samples.png")
-        if (folder / EPOCHS).exists():
-            kept = np.load(folder / EPOCHS)
-            rows = {f"epoch {e}": kept[e].reshape(-1, *data.shape) for e in kept}
-            plotting.save(plotting.image_table(rows, value_range=span), folder / "epochs.png")
-    for name, ax in recipe.draw(state.model, data, settings, state.history, rng):
-        plotting.save(ax, folder / f"{name}.png")
+    kept = np.load(folder / EPOCHS) if (folder / EPOCHS).exists() else {}
+    by_epoch = {int(epoch): kept[epoch] for epoch in kept}
+    heading = _heading(settings, state)
+    for name, picture in pictures(
+        recipe, state.model, data, settings, state.history, by_epoch, heading, rng
+    ):
+        plotting.save(picture, folder / name)
+
+
+def _heading(settings: dict[str, Any], state: Checkpoint) -> str:
+    """What stands over every picture: the model, its data, and how long it was trained."""
+    data = Path(settings["data"]).stem
+    return f"{settings['model']} on {data}, epoch {len(state.history)}"
 
 
 def _sample(asked: argparse.Namespace) -> None:
@@ -190,7 +190,9 @@ def _sample(asked: argparse.Namespace) -> None:
         write_atomically(path, file.getvalue())
     else:
         low, high = settings["value_range"]
-        plotting.save(plotting.image_grid(samples, value_range=(low, high)), path)
+        grid = plotting.image_grid(samples, value_range=(low, high))
+        title = f"{_heading(settings, checkpoint)}: {recipe.sampled}"
+        plotting.save(plotting.titled(grid, title), path)
     print(path)
 
 

@@ -5,16 +5,20 @@ look into a latent space (a scatter, a straight line, a grid of quantiles). From
 of the host and matplotlib, which is imported when the first picture is drawn.
 
 Every function draws on the ``ax`` that it is given, or on a figure of its own, and returns the
-axes; none shows anything, and none touches pyplot. A figure of its own has 150 dots per inch, and
+axes; none touches pyplot. A notebook shows a figure of its own where the axes end a cell; axes that
+are given are shown by whoever made them. A figure of its own has 150 dots per inch, and
 its images whole numbers of dots per pixel: what ``save`` writes is crisp. Arrays that do not fit
 are a ValueError that says what came, what was expected and what to do, before anything is drawn.
 """
 
 from __future__ import annotations
 
+import base64
 import math
 import os
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from statistics import NormalDist
@@ -52,33 +56,33 @@ def learning_curves(
     """Cost against epoch, one line per name: value k of a curve stands at ``first_epoch + k``.
 
     Curves may differ in length. A name without values, or a value that is not finite, is refused.
+    On axes of its own, the first epochs, one in twenty at most, lie beyond the edge where all
+    others would have less than a quarter of the height; the label of the epochs says so.
     """
-    from matplotlib.ticker import MaxNLocator
-
-    if not curves:
-        raise ValueError("curves is empty: pass at least one name with its cost per epoch")
-    checked = {}
-    for name, costs in curves.items():
-        checked[name] = _numbers(f"curve {name!r}", costs)
-        if checked[name].ndim != 1:
-            raise ValueError(
-                f"curve {name!r} has shape {checked[name].shape}, expected one number per epoch: "
-                "take the mean over each epoch first"
-            )
-    if ax is None:
-        ax = _new_axes(5.6, 3.5)
-    for name, y in checked.items():
-        epochs = first_epoch + np.arange(len(y))
-        ax.plot(
-            epochs, y, label=name, linewidth=1.6, marker="o" if len(y) <= 20 else "", markersize=4
-        )
-    ax.set_xlabel("epoch")
-    ax.set_ylabel(ylabel)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
-    _open_frame(ax)
-    if len(ax.get_legend_handles_labels()[1]) > 1:
-        ax.legend(frameon=False)
+    checked = _curves(curves)
+    if ax is not None:
+        return _draw_curves(ax, checked, first_epoch, ylabel)
+    ax = _draw_curves(_new_axes(5.6, 3.5), checked, first_epoch, ylabel)
+    ax.set_xlabel(_cut_off(ax, checked, first_epoch) or "epoch")
     return ax
+
+
+def learning_panels(panels: Mapping[str, Mapping[str, ArrayLike]], *, first_epoch: int = 1) -> Axes:
+    """:func:`learning_curves` one above the other, for what is counted in different units.
+
+    ``panels``: the label of each vertical axis, and its curves. The uppermost axes are returned.
+    """
+    from .picture import new_pictures
+
+    if not panels:
+        raise ValueError("panels is empty: pass at least one label with its curves")
+    checked = {label: _curves(curves) for label, curves in panels.items()}
+    axes = new_pictures(5.6, [3.5] + [2.2] * (len(panels) - 1), DPI, MARGIN)
+    for ax, (label, curves) in zip(axes, checked.items(), strict=True):
+        _draw_curves(ax, curves, first_epoch, label)
+        cut_off = _cut_off(ax, curves, first_epoch)
+        ax.set_xlabel(cut_off or ("epoch" if ax is axes[-1] else ""))
+    return axes[0]
 
 
 def delta_norms(norms: Mapping[str, float], ax: Axes | None = None) -> Axes:
@@ -187,16 +191,8 @@ def image_table(
 
     Rows as in ``image_grid``: the samples of some epochs, the states of some chains over the steps.
     """
-    if not rows:
-        raise ValueError("rows is empty: pass at least one name with its images")
-    stacks = [_images(f"row {name!r}", images, value_range) for name, images in rows.items()]
+    stacks = _stacks("row", rows, value_range)
     n = len(stacks[0])
-    for name, stack in zip(rows, stacks, strict=True):
-        if stack.shape != stacks[0].shape:
-            raise ValueError(
-                f"row {name!r} is {_size(stack)}, the first {_size(stacks[0])}: pass as many "
-                "images for each row, of the same size"
-            )
     if len(columns) not in (0, n):
         raise ValueError(f"columns: {len(columns)} names for {n} columns, expected one for each")
     return _draw(
@@ -220,7 +216,8 @@ def filters(
     """The weights of each unit as an image: red above zero, blue below it, white at zero.
 
     ``weights``: (n, H, W), or (n, D) with D a square, as in ``image_grid``. All share one scale,
-    from −``limit`` to ``limit``, by default the size that 99 of 100 weights do not exceed.
+    from −``limit`` to ``limit``, by default the size that 99 of 100 weights do not exceed. A bar
+    beside the images shows it.
     """
     w = _numbers("weights", weights)
     if limit is None:
@@ -230,7 +227,9 @@ def filters(
         raise ValueError(f"limit is {limit}, expected a number above 0: the size that is darkest")
     stack = _images("weights", w, (-limit, limit))
     columns = math.ceil(math.sqrt(len(stack))) if columns is None else _whole("columns", columns, 1)
-    return _draw(stack, ax, columns, (-limit, limit), padding, colours="RdBu_r")
+    beyond = ("≤ ", "≥ ") if np.abs(w).max() > limit else ("", "")
+    scale = {-limit: f"{beyond[0]}−{limit:.2g}", 0.0: "0", limit: f"{beyond[1]}{limit:.2g}"}
+    return _draw(stack, ax, columns, (-limit, limit), padding, colours="RdBu_r", scale=scale)
 
 
 def reconstructions(
@@ -434,20 +433,105 @@ def is_image(shape: tuple[int, ...]) -> bool:
     return len(shape) == 2 or (len(shape) == 3 and shape[0] in (1, 3, 4))
 
 
-def save(ax_or_figure: Axes | Figure, path: str | os.PathLike[str]) -> None:
-    """Write the whole figure to ``path`` as a PNG of 150 dots per inch: all of it, or nothing.
+def titled(ax: Axes, title: str) -> Axes:
+    """``ax`` with ``title`` over it, each line of it broken where ``ax`` has no room for more.
+
+    A figure of its own grows by these lines, so that its images stay as crisp as they were.
+    """
+    from .picture import Picture
+
+    figure = _figure(ax)
+    figure.draw_without_rendering()
+    box = ax.get_window_extent()
+    middle = (box.x0 + box.x1) / 2
+    room = 2 * min(middle, figure.bbox.width - middle)
+    fits = ""
+    for columns in range(max(len(title), 1), 0, -1):
+        lines = [textwrap.fill(x, columns, break_long_words=False) for x in title.splitlines()]
+        broken = "\n".join(lines)
+        if broken.count("\n") > fits.count("\n") and fits:
+            break  # of as many lines as it takes, the last was the most even
+        if fits or ax.set_title(broken, fontsize=10).get_window_extent().width <= room:
+            fits = broken
+    ax.set_title(fits or broken, fontsize=10)
+    if isinstance(ax, Picture) and ax.images:
+        _fit(ax, box.width / figure.dpi, box.height / figure.dpi)
+    return ax
+
+
+@dataclass(frozen=True)
+class Animation:
+    """Moving images: ``gif`` is the file, which ``save`` writes and a notebook plays."""
+
+    frames: int
+    gif: bytes = field(repr=False)
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        return {"image/gif": base64.b64encode(self.gif).decode()}
+
+
+def animation(
+    frames: Mapping[str, ArrayLike],
+    *,
+    title: str = "",
+    columns: int | None = None,
+    value_range: tuple[float, float] = (0.0, 1.0),
+    seconds: float = 0.1,
+    hold: float = 2.0,
+) -> Animation:
+    """One ``image_grid`` after another, each under its name, for ever again: the steps of a chain.
+
+    ``frames``: names and images, as many for each, as in ``image_table``. A frame is seen for so
+    many ``seconds``, the last for ``hold`` of them. ``title`` stands over all. Greys are rounded to
+    32, which keeps the file small.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image  # which matplotlib brings
+
+    stacks = _stacks("frame", frames, value_range)
+    if not (0 < seconds < math.inf and 0 < hold < math.inf):
+        raise ValueError(f"seconds and hold are {seconds} and {hold}, expected numbers above 0")
+    columns = math.ceil(math.sqrt(len(stacks[0]))) if columns is None else columns
+    ax = image_grid(stacks[0], columns=columns, value_range=value_range)
+    titled(ax, f"{title}\n{max(frames, key=len)}".strip())
+    figure, heading = _figure(ax), ax.get_title().splitlines()[:-1]
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # nothing moves from frame to frame but what is drawn
+    canvas: Any = FigureCanvasAgg(figure)
+    pictures = []
+    for name, stack in zip(frames, stacks, strict=True):
+        ax.images[0].set_data(_visible(_mosaic(stack, columns, 1), value_range))
+        ax.title.set_text("\n".join([*heading, name]))
+        canvas.draw()
+        rgb = np.asarray(canvas.buffer_rgba())[..., :3]
+        if (rgb == rgb[..., :1]).all():
+            greys = np.rint(np.rint(rgb[..., 0] * (31 / 255)) * (255 / 31))
+            pictures.append(Image.fromarray(greys.astype(np.uint8)))
+        else:
+            pictures.append(Image.fromarray(rgb).quantize(64))
+    durations = [*[round(1000 * seconds)] * (len(pictures) - 1), round(1000 * hold)]
+    file = BytesIO()
+    first, *others = pictures
+    first.save(file, "GIF", save_all=True, append_images=others, duration=durations, loop=0)
+    return Animation(len(pictures), file.getvalue())
+
+
+def save(picture: Axes | Figure | Animation, path: str | os.PathLike[str]) -> None:
+    """Write a whole figure to ``path`` as a PNG of 150 dots per inch, or an animation as a GIF.
 
     The file appears under its name only when it is complete; one that was there before is kept
     until then. No folder is made: an OSError is the system's own.
     """
-    path = Path(path)
-    if path.suffix.lower() != ".png":
+    from .picture import png
+
+    path, kind = Path(path), "gif" if isinstance(picture, Animation) else "png"
+    if path.suffix.lower() != f".{kind}":
         raise ValueError(
-            f"{str(path)!r} does not end in .png: pictures are written as PNG, rename it"
+            f"{str(path)!r} does not end in .{kind}: such a picture is written as "
+            f"{kind.upper()}, rename it"
         )
-    picture = BytesIO()
-    _figure(ax_or_figure).savefig(picture, format="png", dpi=DPI)
-    write_atomically(path, picture.getvalue())
+    whole = picture.gif if isinstance(picture, Animation) else png(_figure(picture), DPI)
+    write_atomically(path, whole)
 
 
 # The mosaic, beneath every picture made of images.
@@ -478,24 +562,24 @@ def _draw(
     y_ticks: Ticks | None = None,
     scales: tuple[str, str] | None = None,
     colours: str = "gray",
+    scale: Mapping[float, str] | None = None,
 ) -> Axes:
-    """The mosaic, its ticks at places counted in cells; ``scales`` names axes to be read off."""
+    """The mosaic, its ticks at places counted in cells; ``scales`` names axes to be read off.
+
+    ``scale``: what is written at the lower end, the middle and the upper end of a colour bar.
+    """
     low, high = value_range
-    picture = _mosaic(images, columns, _whole("padding", padding, 0))
+    picture = _visible(_mosaic(images, columns, _whole("padding", padding, 0)), value_range)
     height, width = picture.shape[:2]
     side = np.clip(CELL * max(columns, math.ceil(len(images) / columns)), *SIDES)
     dots = max(1, int(DPI * side / max(height, width)))
     inches = width * dots / DPI, height * dots / DPI
     own = ax is None
     if ax is None:
-        ax = _new_axes(inches[0] + 2, inches[1] + 2)  # for now, with room for any label
-    if picture.ndim == 3:
-        blank = np.isnan(picture[..., :1])
-        channels = np.clip((picture - low) / (high - low), 0.0, 1.0)
-        picture = np.concatenate([np.where(blank, 0.0, channels), ~blank], axis=-1)
+        ax = _new_axes(*inches)
     box = ax.get_window_extent()
     enlarged = box.width >= width and box.height >= height
-    ax.imshow(
+    image = ax.imshow(
         picture,
         cmap=colours,
         vmin=low,
@@ -518,22 +602,77 @@ def _draw(
         ax.set_ylabel(scales[1] if scales else "")
     else:
         ax.set_axis_off()
+    if scale:
+        thickness = 0.12 / inches[0]
+        bar = ax.inset_axes((1 + thickness, 0, thickness, 1))
+        _figure(ax).colorbar(image, cax=bar, ticks=[*scale])
+        bar.set_yticklabels([*scale.values()])
+        # Within the height of the images, which thus begin on a whole dot.
+        for label, side in zip(bar.get_yticklabels(), ("bottom", "center", "top"), strict=True):
+            label.set(verticalalignment=side)
     if own:
         _fit(ax, *inches)
     return ax
 
 
+def _visible(picture: Floats, value_range: tuple[float, float]) -> Floats:
+    """A mosaic as ``imshow`` takes it: in colour scaled to [0, 1], with α = 0 where it is blank."""
+    if picture.ndim == 2:
+        return picture
+    low, high = value_range
+    blank = np.isnan(picture[..., :1])
+    channels = np.clip((picture - low) / (high - low), 0.0, 1.0)
+    return np.concatenate([np.where(blank, 0.0, channels), ~blank], axis=-1)
+
+
 def _fit(ax: Axes, width: float, height: float) -> None:
-    """Resize the figure so that ``ax``, alone in it, is width × height inches beside its labels."""
-    figure = _figure(ax)
+    """Resize the figure so that ``ax`` is width × height inches beside its labels and its title."""
+    figure, aspect = _figure(ax), ax.get_aspect()
     ax.set_aspect("auto")  # else the labels would be measured inside the box, not beside it
-    figure.draw_without_rendering()
-    box = ax.get_position()
-    across, down = figure.get_size_inches()
     # matplotlib rounds a figure down to whole dots, and an image up: see MARGIN.
     width, height = width * (1 - 1e-7), height * (1 - 1e-7)
-    figure.set_size_inches(across * (1 - box.width) + width, down * (1 - box.height) + height)
-    ax.set_aspect("equal")
+    figure.set_size_inches(width + 4, height + 4)  # for now, with room for any label
+    for _ in range(4):  # once, if it were not for a colour bar, which grows with the images
+        figure.draw_without_rendering()
+        box = ax.get_position()
+        before = figure.get_size_inches()
+        after = before * (1 - np.asarray(box.size)) + (width, height)
+        figure.set_size_inches(after)
+        if np.allclose(after, before, rtol=0, atol=1e-6):
+            break
+    ax.set_aspect(aspect, adjustable=ax.get_adjustable())
+
+
+def _draw_curves(ax: Axes, curves: Mapping[str, Floats], first_epoch: int, ylabel: str) -> Axes:
+    from matplotlib.ticker import MaxNLocator
+
+    for name, y in curves.items():
+        epochs = first_epoch + np.arange(len(y))
+        marker = "o" if len(y) <= 20 else ""
+        ax.plot(epochs, y, label=name, linewidth=1.6, marker=marker, markersize=4)
+    ax.set_xlabel("epoch")
+    ax.set_ylabel(ylabel)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+    _open_frame(ax)
+    if len(ax.get_legend_handles_labels()[1]) > 1:
+        ax.legend(frameon=False)
+    return ax
+
+
+def _cut_off(ax: Axes, curves: Mapping[str, Floats], first_epoch: int) -> str:
+    """Leave the first epochs beyond the edge where they flatten all others; what is said of it."""
+    early = max(1, max(map(len, curves.values())) // 20)
+    later = np.concatenate([y[early:] for y in curves.values()])
+    values = np.concatenate([*curves.values()])
+    if len(later) < 4 or not 0 < 4 * np.ptp(later) < np.ptp(values):
+        return ""
+    room = 0.05 * np.ptp(later)
+    low, high = later.min() - room, later.max() + room
+    ax.set_ylim(low, high)
+    beyond = [k for y in curves.values() for k in np.flatnonzero((y < low) | (y > high))]
+    last, worst = first_epoch + max(beyond), values[np.abs(values - later.mean()).argmax()]
+    which = f"epoch {last}" if last == first_epoch else f"epochs {first_epoch} to {last}"
+    return f"epoch (beyond the edge: {which}, as far as {worst:.4g})"
 
 
 def _figure(part: Axes | Figure) -> Figure:
@@ -547,12 +686,10 @@ def _figure(part: Axes | Figure) -> Figure:
 
 
 def _new_axes(width: float, height: float) -> Axes:
-    """Axes of a figure of its own, in inches; pyplot never hears of it."""
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
+    """Axes of a figure of its own, in inches; pyplot never hears of it, and a notebook shows it."""
+    from .picture import new_pictures
 
-    layout = ConstrainedLayoutEngine(w_pad=MARGIN, h_pad=MARGIN)
-    return Figure(figsize=(width, height), dpi=DPI, layout=layout).add_subplot()
+    return new_pictures(width, [height], DPI, MARGIN)[0]
 
 
 def _turn(ax: Axes, room: float) -> None:
@@ -623,6 +760,35 @@ def _images(name: str, values: ArrayLike, value_range: tuple[float, float]) -> F
         f"{name}: shape {x.shape}, expected (n, H, W), (n, 1, H, W), (n, 3, H, W), (n, 4, H, W), "
         f"or (n, D) with D a square number{sides}{layout.advice(x.shape[1:])}"
     )
+
+
+def _stacks(
+    what: str, named: Mapping[str, ArrayLike], value_range: tuple[float, float]
+) -> list[Floats]:
+    """The images of each row or frame, as many and as large in all of them."""
+    if not named:
+        raise ValueError(f"{what}s is empty: pass at least one name with its images")
+    stacks = [_images(f"{what} {name!r}", images, value_range) for name, images in named.items()]
+    for name, stack in zip(named, stacks, strict=True):
+        if stack.shape != stacks[0].shape:
+            raise ValueError(
+                f"{what} {name!r} is {_size(stack)}, the first {_size(stacks[0])}: pass as many "
+                f"images for each {what}, of the same size"
+            )
+    return stacks
+
+
+def _curves(curves: Mapping[str, ArrayLike]) -> dict[str, Floats]:
+    if not curves:
+        raise ValueError("curves is empty: pass at least one name with its cost per epoch")
+    checked = {name: _numbers(f"curve {name!r}", costs) for name, costs in curves.items()}
+    for name, y in checked.items():
+        if y.ndim != 1:
+            raise ValueError(
+                f"curve {name!r} has shape {y.shape}, expected one number per epoch: take the "
+                "mean over each epoch first"
+            )
+    return checked
 
 
 def _size(images: Floats) -> str:

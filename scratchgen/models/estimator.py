@@ -38,7 +38,7 @@ OPTIMIZERS: Final[dict[str, Callable[..., Optimizer]]] = {
     "rmsprop": optim.RMSprop,
     "adam": optim.Adam,
     "adamw": optim.AdamW,
-    "lbfgs": optim.LBFGS,
+    "lbfgs": optim.WolfeLBFGS,
 }
 """The optimizers, by name."""
 
@@ -190,7 +190,7 @@ class Estimator(ScikitLearnEstimator):
             (x, y),
             optimizer,
             epochs=self.epochs,
-            batch_size=self._batch_size(optimizer, len(x)),
+            batch_size=self.batch_size or (len(x) if optimizer.searches else 64),
             rng=rng,
             history=history,
         ):
@@ -209,15 +209,6 @@ class Estimator(ScikitLearnEstimator):
             patience.restore(self.model_)
             self.best_epoch_ = patience.best_epoch
         return history
-
-    def _batch_size(self, optimizer: Optimizer, n: int) -> int:
-        full = isinstance(optimizer, optim.LBFGS)
-        if full and self.batch_size is not None and self.batch_size < n:
-            raise ValueError(
-                f"L-BFGS compares gradients of all {n} samples: leave batch_size out, got "
-                f"{self.batch_size}"
-            )
-        return n if full else self.batch_size or 64
 
     def _split(self, y: Array, rng: Generator) -> tuple[Array, Array]:
         """Which samples are trained on, and which held out, in even shares of all targets."""

@@ -169,19 +169,18 @@ class ClassifierRecipe(Recipe):
         _, p, y = _predicted(model, data, rng)
         predicted = p.argmax(axis=1)
         counts = confusion_matrix(y, predicted, p.shape[1])
-        yield "confusion", plotting.confusion_matrix(counts, classes=data.classes)
+        ax = plotting.confusion_matrix(counts, classes=data.classes)
+        yield "confusion", plotting.titled(ax, "held-out samples")
         mistakes = np.flatnonzero(predicted != y)
         if not plotting.is_image(data.shape) or not len(mistakes):
             return
         surest = mistakes[np.argsort(-p.max(axis=1)[mistakes], kind="stable")][:10]
-        yield (
-            "mistakes",
-            plotting.image_table(
-                {"": data.test[surest]},
-                columns=[f"{data.classes[y[k]]}→{data.classes[predicted[k]]}" for k in surest],
-                value_range=data.value_range,
-            ),
+        table = plotting.image_table(
+            {"": data.test[surest]},
+            columns=[f"{data.classes[y[k]]}→{data.classes[predicted[k]]}" for k in surest],
+            value_range=data.value_range,
         )
+        yield "mistakes", plotting.titled(table, "the surest mistakes, class→answer")
 
 
 class FFNNRecipe(ClassifierRecipe):

@@ -726,17 +726,17 @@ def test_losses_and_samples_of_the_device_stay_there(device, noise):
 
 def test_training_on_the_device_is_that_of_the_host(monkeypatch):
     strict.install(monkeypatch)
-    images, states = data(100, 64, np.float32), {}
+    images, states = data(100, 64), {}
     for where in ["cpu", "cuda"]:
         source = sg.generator(0, where)
-        model = gan.dense(64, 10, 3, source)
+        model = gan.dense(64, 10, 3, source).astype(np.float64)
         for _ in sg.train(
             model, images, model.default_optimizers(), epochs=2, batch_size=32, rng=source
         ):
             pass
         states[where] = {k: sg.to_host(v) for k, v in model.state_dict().items()}
     for name, value in states["cpu"].items():
-        np.testing.assert_allclose(states["cuda"][name], value, rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(states["cuda"][name], value, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.slow

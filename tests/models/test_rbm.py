@@ -675,10 +675,10 @@ def test_images_are_taken_as_rows():
 @settings
 def test_training_on_the_device_is_that_of_the_host_without_a_transfer(monkeypatch, settings):
     strict.install(monkeypatch)
-    images, after = sg.datasets.digits()[0][:32], {}
+    images, after = sg.datasets.digits()[0][:32].astype(np.float64), {}
     for device in ("cpu", "cuda"):
         source = sg.generator(0, device)
-        model = RBM(64, 10, rng=source, **settings)
+        model = RBM(64, 10, rng=source, **settings).astype(np.float64)
         (sgd,) = model.default_optimizers()
         sgd.lr = 0.01
         x, before = sg.to_device(images, device), strict.transfers
@@ -692,7 +692,7 @@ def test_training_on_the_device_is_that_of_the_host_without_a_transfer(monkeypat
         assert device_of(samples) == device
         after[device] = {k: sg.to_host(v) for k, v in model.state_dict().items()}
     for name, value in after["cpu"].items():
-        np.testing.assert_allclose(after["cuda"][name], value, rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(after["cuda"][name], value, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("visible", ["bernoulli", "gaussian"])
