@@ -7,6 +7,7 @@ element-wise chains become one kernel. There is no global device: a generator de
 
 from __future__ import annotations
 
+import copy
 import functools
 import sys
 import types
@@ -21,6 +22,7 @@ __all__ = [
     "Generator",
     "check_device",
     "check_generator",
+    "copy_of",
     "describe_cuda",
     "device_of",
     "fused",
@@ -64,6 +66,13 @@ def check_generator(rng: object) -> None:
     if not isinstance(rng, np.random.Generator) and device_of(rng) == "cpu":
         what = rng.__name__ if isinstance(rng, types.ModuleType) else type(rng).__name__
         raise TypeError(f"rng is a generator, from scratchgen.generator(seed), got {what}")
+
+
+def copy_of(rng: Generator) -> Generator:
+    """Another generator, at the same point of the same sequence."""
+    if device_of(rng) == "cuda":
+        return generator_from_state(*generator_state(rng))
+    return copy.deepcopy(rng)
 
 
 def device_of(x: object) -> str:

@@ -286,6 +286,17 @@ def test_a_generator_continues_bit_for_bit_from_its_state(device):
         )
 
 
+def test_a_copy_of_a_generator_draws_what_it_would_and_leaves_it_alone(device):
+    rng, untouched = sg.generator(11, device), sg.generator(11, device)
+    rng.random(3), untouched.random(3)
+    for _ in range(2):
+        twin = backend.copy_of(rng)
+        assert backend.device_of(twin) == device
+        drawn = sg.to_host(twin.standard_normal(7))
+    np.testing.assert_array_equal(drawn, sg.to_host(rng.standard_normal(7)))
+    np.testing.assert_array_equal(drawn, sg.to_host(untouched.standard_normal(7)))
+
+
 def test_the_state_is_a_copy_and_json_holds_it(device):
     rng = sg.generator(11, device)
     state, array = backend.generator_state(rng)

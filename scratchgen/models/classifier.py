@@ -126,6 +126,9 @@ class FeedForwardClassifier(Estimator):
             raise ValueError(f"labels {list(unknown)} were not met in fit: {list(self.classes_)}")
         return numbers
 
+    def _strata(self, y: Array) -> Array:
+        return y
+
     def _model(self, network: Any) -> Classifier:
         return Classifier(network, self.l1, self.l2)
 

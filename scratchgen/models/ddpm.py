@@ -47,6 +47,7 @@ from .. import operations as ops
 from ..accumulation import mean_over_parts
 from ..autodiff import Tensor
 from ..backend import Array, Generator, check_generator, device_of, generator, to_device, to_host
+from ..datasets import layout
 from ..parallel import by_parts, even_parts
 from .unet import PlainDenoiser, UNet
 
@@ -343,9 +344,11 @@ class DDPM(nn.Network):
                 f"a DDPM takes floating numbers, got {x.dtype}: for bytes, x / 127.5 − 1"
             )
         if x.shape[1:] != self.shape:
+            rows = x.ndim < 4 and math.prod(x.shape[1:]) == math.prod(self.shape)
+            cure = f"; take x.reshape(-1, {str(self.shape)[1:]}" if rows else ""
             raise ValueError(
-                f"this DDPM takes samples of shape {self.shape}, got {x.shape[1:]}: reshape them, "
-                "or build it for that shape"
+                f"this DDPM takes samples of shape {self.shape}, got {x.shape[1:]}"
+                f"{layout.advice(x.shape[1:]) or cure}; or build it for that shape"
             )
         if self.clip is not None:
             low, high = float(to_host(x.min())), float(to_host(x.max()))

@@ -15,6 +15,7 @@ import numpy as np
 from .. import nn, optim
 from ..autodiff import Tensor
 from ..backend import Array, Generator, generator, to_device, to_host
+from ..datasets.split import split
 from ..optim import Optimizer
 from ..optim.schedules import Schedule
 from ..stopping import Patience
@@ -37,7 +38,7 @@ OPTIMIZERS: Final[dict[str, Callable[..., Optimizer]]] = {
     "rmsprop": optim.RMSprop,
     "adam": optim.Adam,
     "adamw": optim.AdamW,
-    "lbfgs": optim.LBFGS,
+    "lbfgs": optim.WolfeLBFGS,
 }
 """The optimizers, by name."""
 
@@ -129,6 +130,10 @@ class Estimator(ScikitLearnEstimator):
         """More targets, of the kind that was learned."""
         raise NotImplementedError
 
+    def _strata(self, y: Array) -> Array:
+        """Equal numbers for targets that are alike: each part has its share of them."""
+        raise NotImplementedError
+
     def _model(self, network: nn.Network) -> FeedForward:
         raise NotImplementedError
 
@@ -154,9 +159,9 @@ class Estimator(ScikitLearnEstimator):
         if validation is not None:
             held_out = self._samples_as_fitted(validation[0]), self._targets(validation[1])
         elif self.early_stopping:
-            chosen = self._held_out(targets, rng)
+            kept, chosen = self._split(targets, rng)
             held_out = x[chosen], targets[chosen]
-            x, targets = x[~chosen], targets[~chosen]
+            x, targets = x[kept], targets[kept]
         build = self.network or self._dense
         self.model_ = self._model(build(x.shape[1:], n_out, rng))
         optimizer = build_optimizer(self.optimizer, self.model_.parameters(), self.lr)
@@ -185,7 +190,7 @@ class Estimator(ScikitLearnEstimator):
             (x, y),
             optimizer,
             epochs=self.epochs,
-            batch_size=self._batch_size(optimizer, len(x)),
+            batch_size=self.batch_size or (len(x) if optimizer.searches else 64),
             rng=rng,
             history=history,
         ):
@@ -205,29 +210,18 @@ class Estimator(ScikitLearnEstimator):
             self.best_epoch_ = patience.best_epoch
         return history
 
-    def _batch_size(self, optimizer: Optimizer, n: int) -> int:
-        full = isinstance(optimizer, optim.LBFGS)
-        if full and self.batch_size is not None and self.batch_size < n:
-            raise ValueError(
-                f"L-BFGS compares gradients of all {n} samples: leave batch_size out, got "
-                f"{self.batch_size}"
-            )
-        return n if full else self.batch_size or 64
-
-    def _held_out(self, y: Array, rng: Generator) -> Array:
-        """Which samples are held out, drawn at random so that they spread evenly over y."""
+    def _split(self, y: Array, rng: Generator) -> tuple[Array, Array]:
+        """Which samples are trained on, and which held out, in even shares of all targets."""
         n = round(self.validation_fraction * len(y))
-        if not 0 < n < len(y):
+        kept = chosen = np.arange(0)
+        if 0 < n < len(y):
+            kept, chosen = split(self._strata(y), self.validation_fraction, rng)
+        if not len(chosen):
             raise ValueError(
                 f"validation_fraction {self.validation_fraction} of {len(y)} samples is {n}, "
-                "expected at least 1, with some left to train on"
+                "expected at least 1, with some left to train on, of a class of two or more"
             )
-        order = np.argsort(to_host(rng.random(len(y))))
-        first = y[order] if y.ndim == 1 else y[order, 0]
-        order = order[np.argsort(first, kind="stable")]
-        chosen = np.zeros(len(y), dtype=bool)
-        chosen[order[((np.arange(n) + 0.5) * len(y) / n).astype(int)]] = True
-        return chosen
+        return kept, chosen
 
     # Use
 

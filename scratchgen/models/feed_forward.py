@@ -27,6 +27,7 @@ import numpy as np
 from .. import nn, optim
 from ..autodiff import Rule, Tensor, differentiable
 from ..backend import Array, Generator
+from ..datasets import layout
 from ..optim.optimizer import checked
 from ..parallel import by_rows
 
@@ -198,6 +199,11 @@ def convolutional(
 
 
 def _rows_and_columns(shape: Sequence[int]) -> tuple[int, int]:
+    if len(shape) == 3 and shape[-1] == 3 and layout.channels_last(shape):
+        raise ValueError(
+            f"a convolutional network takes images of shape (channels, rows, columns), got "
+            f"{tuple(shape)}{layout.advice(shape)}"
+        )
     if len(shape) in (2, 3):
         return shape[-2], shape[-1]
     side = math.isqrt(math.prod(shape))

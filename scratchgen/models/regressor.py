@@ -19,6 +19,7 @@ import numpy as np
 
 from .. import operations as ops
 from ..backend import Array, to_device, to_host
+from ..datasets.split import intervals
 from .estimator import Estimator
 from .feed_forward import FeedForward
 
@@ -83,6 +84,9 @@ class FeedForwardRegressor(Estimator):
                 f"{targets.shape}"
             )
         return targets.astype(np.float32, copy=False)
+
+    def _strata(self, y: Array) -> Array:
+        return intervals(y if y.ndim == 1 else y[:, 0], self.validation_fraction)
 
     def _model(self, network: Any) -> Regressor:
         return Regressor(network, self.l1, self.l2)

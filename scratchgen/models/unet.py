@@ -21,6 +21,7 @@ import numpy as np
 from .. import nn
 from .. import operations as ops
 from ..backend import Array, Generator, device_of, to_device
+from ..datasets import layout
 
 
 class OnePixel(nn.Linear):
@@ -97,7 +98,7 @@ class UNet(nn.Network):
         if x.ndim != 4 or x.shape[2] % 4 or x.shape[3] % 4:
             raise ValueError(
                 "a U-Net of three sizes takes images (n, channels, height, width) with height and "
-                f"width multiples of 4, got {x.shape}: pad them"
+                f"width multiples of 4, got {x.shape}{layout.advice(x.shape[1:]) or ': pad them'}"
             )
         t = self.time(sinusoidal(time, self.width))
         whole = self.into(x)

@@ -277,9 +277,14 @@ def _direct(
     """Shapes and settings that fit; axis ``axis`` of W is that of the channels of x."""
     of_W = "(c_in, c_out, kh, kw)" if axis == 0 else "(c_out, c_in, kh, kw)"
     if x.ndim != 4 or W.ndim != 4 or 0 in W.shape or x.shape[1] != W.shape[axis]:
+        cure = ""
+        if x.ndim == 3:
+            cure = "; grey images have one channel: x[:, None]"
+        elif x.ndim == W.ndim == 4 and x.shape[3] == W.shape[axis]:
+            cure = "; channels come first: x.transpose(0, 3, 1, 2)"
         raise ValueError(
             f"{name} takes images x: (n, c_in, h, w) and kernels W: {of_W}, got {x.shape} and "
-            f"{W.shape}; grey images have one channel: x.reshape(n, 1, h, w)"
+            f"{W.shape}{cure}"
         )
     if b is not None and b.shape != (W.shape[1 - axis],):
         raise ValueError(f"{name}: b is one number per channel, {W.shape[1 - axis]}, got {b.shape}")

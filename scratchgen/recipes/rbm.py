@@ -36,6 +36,7 @@ class RBMRecipe(Recipe):
 
     title = "restricted Boltzmann machine"
     unit = "nats"
+    sampled = "means E[v|h] after 1000 steps from noise"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         """Sizes, chains, optimizer."""
@@ -180,17 +181,17 @@ class RBMRecipe(Recipe):
         W = to_host(model.W.data).T
         # Those that weigh most come first: some units are hardly in use.
         order = np.argsort(-(W**2).sum(axis=1), kind="stable")[:100]
-        yield "filters", plotting.filters(W[order].reshape(-1, *shape))
+        filters = plotting.filters(W[order].reshape(-1, *shape))
+        which = f"the {len(order)} that weigh most of {len(W)}" if len(W) > len(order) else len(W)
+        yield "filters", plotting.titled(filters, f"weights of the hidden units, {which}")
 
         few = to_device(data.test[:10], rng)
-        yield (
-            "reconstructions",
-            plotting.reconstructions(
-                data.test[:10],
-                to_host(frozen.prob_visible(frozen.prob_hidden(few))).reshape(-1, *shape),
-                value_range=span,
-            ),
+        seen_again = plotting.reconstructions(
+            data.test[:10],
+            to_host(frozen.prob_visible(frozen.prob_hidden(few))).reshape(-1, *shape),
+            value_range=span,
         )
+        yield "reconstructions", plotting.titled(seen_again, "means E[v|h] at h = E[h|v]")
         v = np.concatenate([_states(model, few[:5], rng), model.noise(5, rng)])
         columns = [*["image"] * (len(v) - 5), *["noise"] * 5]
         rows = {"step 0": to_host(v).reshape(-1, *shape)}
@@ -198,7 +199,8 @@ class RBMRecipe(Recipe):
             h = model.sample_hidden(model.gibbs(v, steps - before - 1, rng), rng)
             rows[f"step {steps}"] = to_host(frozen.prob_visible(h)).reshape(-1, *shape)
             v = model.sample_visible(h, rng)
-        yield "chains", plotting.image_table(rows, columns=columns, value_range=span)
+        chains = plotting.image_table(rows, columns=columns, value_range=span)
+        yield "chains", plotting.titled(chains, "where chains begin, and means E[v|h] further on")
 
 
 def _states(model: rbm.RBM, x: Array, rng: Generator) -> Array:

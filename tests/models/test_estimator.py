@@ -304,6 +304,19 @@ def test_early_stopping_ends_after_its_patience_and_restores_the_best_weights():
 def test_what_is_held_out_is_spread_over_the_classes_and_not_trained_on():
     y = np.repeat([0, 1, 2], [100, 40, 20])
     net = FeedForwardClassifier(validation_fraction=0.25)
-    chosen = net._held_out(y, rng())
+    kept, chosen = net._split(y, rng())
     np.testing.assert_array_equal(np.bincount(y[chosen]), [25, 10, 5])
-    assert (net._held_out(y, rng(1)) != chosen).any()
+    np.testing.assert_array_equal(np.sort(np.concatenate([kept, chosen])), np.arange(160))
+
+
+def test_what_is_held_out_is_spread_over_the_targets_of_a_regression():
+    y = rng().standard_normal(60)
+    _, chosen = FeedForwardRegressor(validation_fraction=0.2)._split(y, rng())
+    rank = np.argsort(np.argsort(y))[chosen]
+    np.testing.assert_array_equal(np.sort(rank // 5), np.arange(12))
+
+
+def test_classes_of_one_sample_each_leave_nothing_to_hold_out():
+    net = FeedForwardClassifier(early_stopping=True, validation_fraction=0.5)
+    with pytest.raises(ValueError, match="a class of two or more"):
+        net.fit(np.eye(4), [1, 2, 3, 4])
