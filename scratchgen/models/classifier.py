@@ -14,8 +14,9 @@ Source: the notes, "Feed-forward neural networks"; Goodfellow, Bengio, Courville
 
 from __future__ import annotations
 
+import contextlib
 import math
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -27,6 +28,10 @@ from ..nn import ranges
 from . import audit
 from .estimator import Estimator
 from .feed_forward import FeedForward, dense
+from .scikit_learn import column_as_vector
+
+SORTED: Final = "biufUSmM"
+"""The kinds of NumPy's dtypes whose values can be labels: numbers, strings, dates."""
 
 
 class Classifier(FeedForward):
@@ -127,23 +132,39 @@ class FeedForwardClassifier(Estimator):
     """The labels that were met, sorted: column k of ``predict_proba`` is that of the k-th."""
 
     def _learn_targets(self, y: Any) -> tuple[Array, int]:
-        labels = _labels(y)
-        self.classes_, numbers = np.unique(labels, return_inverse=True)
-        if len(self.classes_) < 2:
+        self.classes_, numbers = np.unique(self._given_targets(y), return_inverse=True)
+        if len(self.classes_) == 1:
             raise ValueError(
-                f"y holds one class, {self.classes_[0]!r}, expected at least 2: there is nothing "
-                "to tell apart"
+                f"y holds one class, {self.classes_.tolist()[0]!r}, expected at least 2: there is "
+                "nothing to tell apart"
             )
         return numbers, len(self.classes_) if len(self.classes_) > 2 else 1
 
     def _targets(self, y: Any) -> Array:
-        labels = _labels(y)
-        places = np.searchsorted(self.classes_, labels)
-        numbers = np.minimum(places, len(self.classes_) - 1)
-        unknown = np.unique(labels[self.classes_[numbers] != labels])
-        if len(unknown):
-            raise ValueError(f"labels {list(unknown)} were not met in fit: {list(self.classes_)}")
-        return numbers
+        known = {label: number for number, label in enumerate(self.classes_.tolist())}
+        labels = self._given_targets(y).tolist()
+        unknown = [label for label in dict.fromkeys(labels) if label not in known]
+        if unknown:
+            raise ValueError(f"labels {unknown} were not met in fit: {list(known)}")
+        return np.array([known[label] for label in labels], dtype=np.int64)
+
+    def _given_targets(self, y: Any) -> Array:
+        """Labels that can be sorted, (n,)."""
+        if isinstance(y, (list, tuple)) and len({isinstance(label, str) for label in y}) > 1:
+            y = np.array(y, dtype=object)  # NumPy would make strings of all
+        labels = column_as_vector(type(self).__name__, super()._given_targets(y))
+        if labels.ndim != 1:
+            raise ValueError(f"y is one label for each sample, of shape (n,), got {labels.shape}")
+        if labels.dtype.kind not in SORTED:
+            labels = _of_one_kind(labels)
+        if labels.dtype.kind == "f" and not (
+            np.isfinite(labels).all() and (labels == np.floor(labels)).all()
+        ):
+            raise ValueError(
+                "Unknown label type: y holds fractions, NaN or infinity, expected labels of "
+                "classes: for real targets take FeedForwardRegressor"
+            )
+        return labels
 
     def _strata(self, y: Array) -> Array:
         return y
@@ -165,14 +186,15 @@ class FeedForwardClassifier(Estimator):
         return to_host(self.model_.predict_proba(x))
 
 
-def _labels(y: Any) -> Array:
-    """Labels of any kind that can be sorted, (n,)."""
-    labels = np.asarray(y if isinstance(y, (list, tuple)) else to_host(y))
-    if labels.ndim != 1:
-        raise ValueError(f"y is one label for each sample, of shape (n,), got {labels.shape}")
-    if labels.dtype.kind == "f" and not (labels == np.floor(labels)).all():
-        raise ValueError(
-            "Unknown label type: y holds fractions, NaN or infinity, expected labels of classes: "
-            "for real targets take FeedForwardRegressor"
-        )
-    return labels
+def _of_one_kind(labels: Array) -> Array:
+    """Objects as strings, or as numbers, or as what else of ``SORTED`` they are."""
+    if len({isinstance(label, str) for label in labels}) == 1:
+        with contextlib.suppress(ValueError):  # of objects of several lengths
+            array = np.array(labels.tolist())
+            if array.dtype.kind in SORTED and array.ndim == 1:
+                return array
+    kinds = sorted({type(label).__name__ for label in labels.tolist()})
+    raise ValueError(
+        f"Unknown label type: y holds {', '.join(kinds)}, expected strings, or numbers, or dates: "
+        "[str(label) for label in y] makes strings of all"
+    )
