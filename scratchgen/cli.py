@@ -29,7 +29,6 @@ from . import __version__, interruption, plotting, tracing
 from .backend import Generator, describe_cuda, generator, to_device, to_host
 from .files import write_atomically
 from .gradcheck import check_file, check_rules
-from .models.ddpm import DiffusionWarning
 from .parallel import describe_blas
 from .progress import ProgressBar
 from .recipes import RECIPES, Data, pictures, recognised
@@ -37,7 +36,7 @@ from .recipes.schedule import spans_the_training
 from .recipes.settings import DEVICE, SEED, Flag, Name, Record, Whole, setting
 from .runs import MODEL, SHOWN, Config, Run, RunWarning, newest
 from .storage import Checkpoint
-from .training import History
+from .training import History, TrainingWarning
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         asked = _parser().parse_args(arguments)
         with np.errstate(all="ignore"), warnings.catch_warnings():
             # What is not finite is found where it matters; what is doubtful takes one line.
-            for category in (DiffusionWarning, RunWarning):
+            for category in (TrainingWarning, RunWarning):
                 warnings.simplefilter("always", category)
             warnings.showwarning = _in_one_line
             code: int | None = asked.command(asked)

@@ -63,8 +63,7 @@ def on_device(device):
     return lambda array: sg.to_device(array, device)
 
 
-@pytest.fixture(scope="session")
-def published():
+def files_of_mnist():
     """The four published files of MNIST, by name, where ``SCRATCHGEN_DATA`` has them."""
     folder = pathlib.Path(os.environ.get("SCRATCHGEN_DATA", "no such folder"))
     names = importlib.import_module("scratchgen.datasets.mnist").CONTENT
@@ -74,3 +73,9 @@ def published():
             if all(file.is_file() for file in files.values()):
                 return files
     pytest.skip("set SCRATCHGEN_DATA to a folder that holds the four files of MNIST")
+
+
+@pytest.fixture(scope="session")
+def published():
+    """The files of MNIST, or a skipped test."""
+    return files_of_mnist()

@@ -164,6 +164,12 @@ class GANRecipe(Recipe[GANSettings]):
         n = min(2000, len(data.test))
         order = np.random.default_rng(0).permutation(len(data.test))[: 2 * n]
         reals = data.test[order].reshape(len(order), -1)
+        if len(reals) < 4:
+            return judged | {"MMD²": f"none: it takes 4 samples held out, these are {len(reals)}"}
+        try:
+            metrics.median_bandwidth(reals[len(reals) // 2 :])
+        except ValueError:
+            return judged | {"MMD²": "none: most of the samples held out are equal"}
         for name, estimate in {
             "unbiased": metrics.mmd2_unbiased,
             "biased": metrics.mmd2_biased,

@@ -63,6 +63,10 @@ class VAERecipe(Recipe[VAESettings]):
         n_visible = math.prod(data.shape)
         return vae.dense(n_visible, settings.hidden, settings.latent, rng, settings.likelihood)
 
+    def draws(self, model: vae.VAE, n: int, rng: Generator) -> Array:
+        """x ~ p(x|h)."""
+        return model.draw(n, rng)
+
     def score(self, model: vae.VAE, data: Data, rng: Generator) -> dict[str, float]:
         """−ELBO in nats per sample, from one latent each."""
         frozen = model.frozen()

@@ -50,14 +50,17 @@ def test_train_leaves_a_model_curves_a_confusion_matrix_and_mistakes(elsewhere, 
 def test_samples_for_validation_are_not_trained_on_and_held_out_ones_are_neither():
     data, recipe = Data.named("digits"), RECIPES["ffnn"]
     x, y = recipe.prepare(data)
-    np.testing.assert_array_equal(x, np.delete(data.train, np.s_[9::10], axis=0))
-    np.testing.assert_array_equal(y, np.delete(data.train_labels, np.s_[9::10]))
+    kept, chosen = data.validation
+    assert len(kept) + len(chosen) == len(data.train)
+    np.testing.assert_array_equal(x, data.train[kept])
+    np.testing.assert_array_equal(y, data.train_labels[kept])
 
 
 def test_the_scores_of_an_epoch_are_those_of_the_validation():
     data, recipe, rng = Data.named("digits"), RECIPES["ffnn"], sg.generator(0)
     model = recipe.build(recipe.DIGITS, data, rng)
-    x, y = data.train[9::10], data.train_labels[9::10]
+    _, chosen = data.validation
+    x, y = data.train[chosen], data.train_labels[chosen]
     score = recipe.score(model, data, rng)
     assert score["validation accuracy"] == pytest.approx(model.accuracy(x, y))
     assert score["validation cost"] == pytest.approx(model.data_cost(x, y), rel=1e-6)
@@ -114,7 +117,7 @@ def test_two_classes_of_ones_own_file_take_one_logit(elsewhere):
     [
         (["--optimizer", "lbfgs", "--batch-size", "64"], "take --batch-size all, got 64"),
         (["--patience", "0"], "--patience is a whole number from 1"),
-        (["--l2", "-1"], "--l2 is a number from 0 to 1e+06, got -1.0"),
+        (["--l2", "-1"], "--l2 is a number from 0 to 1000000, got -1.0"),
         (["--hidden", "0"], "--hidden is whole numbers from 1 to 100000, got (0,)"),
     ],
 )
