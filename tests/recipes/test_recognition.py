@@ -9,6 +9,7 @@ from scratchgen.recipes import Data, recognised
 from scratchgen.recipes.recognition import evenness
 
 
+@pytest.mark.rounding
 @given(st.integers(2, 20), st.integers(1, 50))
 def test_the_evenness_is_1_for_equal_counts_and_0_for_one_class(K, n):
     assert evenness(np.full(K, n)) == pytest.approx(1)
@@ -16,10 +17,12 @@ def test_the_evenness_is_1_for_equal_counts_and_0_for_one_class(K, n):
     assert evenness(np.zeros(K, int)) == 0
 
 
+@pytest.mark.rounding
 def test_k_classes_of_ten_that_come_equally_often_have_the_evenness_log_k_over_log_ten():
     assert evenness(np.array([5] * 4 + [0] * 6)) == pytest.approx(np.log(4) / np.log(10))
 
 
+@pytest.mark.rounding
 def test_real_images_are_recognised_as_what_they_are():
     data = Data.named("digits")
     zeros = data.test[data.test_labels == 0]
