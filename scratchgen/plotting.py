@@ -176,8 +176,7 @@ def image_grid(
     ``padding`` is in pixels of the images; it and the cells left over are blank, not black.
     """
     stack = _images("images", images, value_range)
-    columns = math.ceil(math.sqrt(len(stack))) if columns is None else _whole("columns", columns, 1)
-    return _draw(stack, ax, columns, value_range, padding)
+    return _draw(stack, ax, _columns(columns, len(stack)), value_range, padding)
 
 
 def image_table(
@@ -226,9 +225,9 @@ def filters(
     if not 0 < limit < math.inf:
         raise ValueError(f"limit is {limit}, expected a number above 0: the size that is darkest")
     stack = _images("weights", w, (-limit, limit))
-    columns = math.ceil(math.sqrt(len(stack))) if columns is None else _whole("columns", columns, 1)
     beyond = ("≤ ", "≥ ") if np.abs(w).max() > limit else ("", "")
     scale = {-limit: f"{beyond[0]}−{limit:.2g}", 0.0: "0", limit: f"{beyond[1]}{limit:.2g}"}
+    columns = _columns(columns, len(stack))
     return _draw(stack, ax, columns, (-limit, limit), padding, colours="RdBu_r", scale=scale)
 
 
@@ -491,8 +490,8 @@ def animation(
     stacks = _stacks("frame", frames, value_range)
     if not (0 < seconds < math.inf and 0 < hold < math.inf):
         raise ValueError(f"seconds and hold are {seconds} and {hold}, expected numbers above 0")
-    columns = math.ceil(math.sqrt(len(stacks[0]))) if columns is None else columns
-    ax = image_grid(stacks[0], columns=columns, value_range=value_range)
+    columns = _columns(columns, len(stacks[0]))
+    ax = _draw(stacks[0], None, columns, value_range)
     titled(ax, f"{title}\n{max(frames, key=len)}".strip())
     figure, heading = _figure(ax), ax.get_title().splitlines()[:-1]
     figure.draw_without_rendering()
@@ -842,6 +841,11 @@ def _principal_plane(h: Floats) -> tuple[Floats, Floats]:
     variance = s**2
     shares = variance[:2] / variance.sum() if variance.any() else np.zeros(2)
     return centred @ (v[:2] * np.where(greatest < 0, -1.0, 1.0)).T, shares
+
+
+def _columns(columns: int | None, n: int) -> int:
+    """As many as are asked for, or as many as rows."""
+    return math.ceil(math.sqrt(n)) if columns is None else _whole("columns", columns, 1)
 
 
 def _whole(name: str, value: int, least: int) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import math
+import operator
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Generator as Yields
@@ -116,6 +117,10 @@ def _figure(value: float) -> str:
     return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e7 else f"{value:.3e}"
 
 
+class TrainingWarning(UserWarning):
+    """What will keep a model from learning its data, found before training."""
+
+
 class NonFiniteCostError(RuntimeError):
     """A cost became NaN or infinite: in which epoch, step and player, and where it first did."""
 
@@ -151,14 +156,16 @@ def train(
             f"{type(model).__name__} has {len(model.players)} players and needs an optimizer for "
             f"each, got {len(optimizers)}"
         )
-    if epochs < 0 or batch_size < 1:
+    if not all(model.players):
+        raise ValueError(f"a player of {type(model).__name__} has no parameters: nothing can move")
+    if operator.index(epochs) < 0 or operator.index(batch_size) < 1:
         raise ValueError(f"epochs ≥ 0 and batch_size ≥ 1, got {epochs} and {batch_size}")
     check_generator(rng)
     arrays = _ready(data, model.players[0][0].dtype, rng)
     if drop_last and len(arrays[0]) < batch_size:
         raise ValueError(
-            f"{len(arrays[0])} samples make no full batch of {batch_size}: take a smaller "
-            "batch_size, or drop_last=False"
+            f"{len(arrays[0])} samples make no full batch of {batch_size}: take a smaller batch "
+            f"size, of at most {len(arrays[0])}"
         )
     for optimizer in optimizers:
         if optimizer.searches:
@@ -243,15 +250,20 @@ if not TYPE_CHECKING:
 
 def _ready(data: Any, dtype: Any, rng: Generator) -> tuple[Array, ...]:
     """The arrays of ``data``, checked, as the parameters want them, on the device of ``rng``."""
-    arrays = data if isinstance(data, tuple) and data else (data,)
+    if isinstance(data, list) and any(getattr(x, "shape", ()) for x in data):
+        raise ValueError(
+            f"data is a list of {len(data)} arrays: samples with their labels are a tuple, (x, y), "
+            "and samples alone one array, np.stack(list)"
+        )
+    arrays = tuple(to_device(x, rng) for x in (data if isinstance(data, tuple) else (data,)))
+    shapes = [x.shape for x in arrays]
+    if len({shape[:1] for shape in shapes}) != 1 or not all(shapes[0][:1]) or shapes[0] == ():
+        raise ValueError(
+            "data is an array of at least one sample, or a tuple of arrays of as many samples "
+            f"each, got shapes {shapes}"
+        )
     ready = []
     for x in arrays:
-        x = to_device(x, rng)
-        if x.ndim == 0 or len(x) == 0 or len(x) != len(arrays[0]):
-            raise ValueError(
-                "data is an array of at least one sample, or a tuple of arrays of as many samples "
-                f"each, got shapes {[np.shape(a) for a in arrays]}"
-            )
         if x.dtype.kind not in "fbiu":
             raise TypeError(f"data holds numbers, got {x.dtype}")
         if x.dtype.kind in "fb":

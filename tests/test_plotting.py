@@ -795,6 +795,7 @@ def test_an_animation_is_one_grid_after_another_and_its_last_is_held():
 
 def test_an_animation_keeps_its_colours_to_a_few_of_256():
     images = {"a": random_images(4, 3, 3, 3), "b": random_images(4, 3, 3, 3, seed=1)}
+    assert plotting.animation(images).frames == 2
     frames, _ = played(plotting.animation(images, columns=4))
     dots = (frames[0].shape[1] - 2 * round(plotting.MARGIN * plotting.DPI)) // 15
     margin = round(plotting.MARGIN * plotting.DPI)

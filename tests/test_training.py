@@ -724,3 +724,46 @@ def test_a_cost_that_is_no_single_number_is_refused_with_what_to_do():
     model = Fragile(lambda weight, x: ops.square(weight - x))
     with pytest.raises(ValueError, match=r"take its \.mean\(\)"):
         run(model, DATA)
+
+
+# Data that are no data
+
+
+def test_samples_and_labels_in_a_list_are_refused_with_the_tuple():
+    model = models.vae.dense(4, 3, 2, sg.generator(0))
+    for data in ([np.ones((3, 4)), np.arange(3)], [np.ones(4), np.ones(4)]):
+        with pytest.raises(ValueError, match=r"list of 2 arrays: .* a tuple, \(x, y\)"):
+            sg.fit(model, data, epochs=1, rng=sg.generator(0))
+
+
+@pytest.mark.parametrize("data", [np.ones((0, 4)), (np.ones((0, 4)), np.ones(0)), []], ids=str)
+def test_no_samples_at_all_are_refused_with_a_sentence(data):
+    model = models.vae.dense(4, 3, 2, sg.generator(0))
+    with pytest.raises(ValueError, match=r"at least one sample, .* got shapes \[\(0,"):
+        sg.fit(model, data, epochs=1, rng=sg.generator(0))
+
+
+@pytest.mark.parametrize("data", [(), 3.0, (np.ones((3, 4)), [[1], [2]])], ids=str)
+def test_what_are_no_samples_is_refused_with_its_shapes(data):
+    model = models.vae.dense(4, 3, 2, sg.generator(0))
+    with pytest.raises(ValueError, match="an array of at least one sample, or a tuple"):
+        sg.fit(model, data, epochs=1, rng=sg.generator(0))
+
+
+def test_fewer_samples_than_a_batch_are_refused_with_the_largest_batch_that_there_is():
+    model = models.gan.dense(4, 3, 2, sg.generator(0))
+    with pytest.raises(ValueError, match=r"5 samples .* take a smaller batch size, of at most 5"):
+        sg.fit(model, np.zeros((5, 4)), epochs=1, batch_size=6, rng=sg.generator(0), drop_last=True)
+
+
+def test_a_model_that_has_nothing_to_learn_is_refused():
+    model = models.Classifier(nn.Flatten())
+    optimizer = optim.SGD([sg.Tensor(np.ones(1))], 0.1)
+    with pytest.raises(ValueError, match="a player of Classifier has no parameters"):
+        sg.fit(
+            model,
+            (np.ones((3, 4)), np.arange(3)),
+            epochs=1,
+            rng=sg.generator(0),
+            optimizers=optimizer,
+        )

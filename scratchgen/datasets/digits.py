@@ -30,7 +30,7 @@ def digits(
 
     >>> images, labels = digits("train")
     >>> images.shape, labels[:5]
-    ((1438, 1, 8, 8), array([0]))
+    ((1438, 1, 8, 8), array([5, 4, 2, 1, 9]))
     """
     if split not in ("all", "train", "test"):
         raise ValueError(f"split is {split!r}: expected 'all', 'train' or 'test'")

@@ -177,6 +177,8 @@ def _channels_first(
     if not last or images.ndim != 4:
         return images, None
     moved = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    if channels is not None:
+        return moved, None
     return moved, f"images {shape} have their channels last: images{TO_FIRST} is taken"
 
 

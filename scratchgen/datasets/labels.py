@@ -38,9 +38,10 @@ def read_labels(array: NDArray[Any], n: int) -> tuple[Labels, str | None]:
         )
     if array.dtype.kind == "b":
         return array.astype(np.int64), None
-    whole = (array >= -(2**63)) & (array < 2**63)  # not of NaN
-    labels = np.where(whole, array, 0).astype(np.int64)
-    wrong = ~whole | (labels != array)
+    values = array.astype(np.float64) if array.dtype.kind == "f" else array
+    fits = (values >= -(2**63)) & (values < 2**63)  # not true of NaN
+    labels = np.where(fits, values, 0).astype(np.int64)
+    wrong = ~fits | (labels != values)
     if wrong.any():
         first = int(np.argmax(wrong))
         raise ValueError(

@@ -52,16 +52,17 @@ def to_unit_interval(low: float, high: float, dtype: Any = np.float32) -> str:
     dtype = np.dtype(dtype)
     if -1 <= low < 0 and high <= 1:
         return "(images + 1) / 2"
-    if low < 0 and dtype == np.int8:
-        return "(images + 128.0) / 255"
+    if dtype == np.int8 and low < 0:
+        low, high = -128, 127
     if dtype.kind == "f":
-        white = high if high in WHITE else 255 if 127 < high <= 255 else None
+        white: float | None = high if high in WHITE else 255 if 127 < high <= 255 else None
     else:
         white = next((w for w in WHITE if w >= high), None)
-    if low < 0 or white is None:
-        shifted = f"images + {-low:g}" if low < 0 else f"images - {low:g}"
-        return f"({shifted}) / {high - low:g}"
-    line = f"images / {white:g}"
+    if low < 0 or (white is None and low > 0):
+        # A float, since small integers would wrap.
+        shifted = f"images + {float(-low)}" if low < 0 else f"images - {float(low)}"
+        return f"({shifted}) / {high - low or 1:.9g}"
+    line = f"images / {white or high:.9g}"
     if dtype == np.uint8:
         return f"{line} if {white} is white, or images / 255 if they are dark photographs"
     return line if dtype.kind == "f" else f"{line} if {white} is white"

@@ -6,7 +6,6 @@ scores what is held out, and stops.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
@@ -21,7 +20,7 @@ from ..optim.schedules import Schedule
 from ..stopping import Patience
 from ..training import History, train
 from .feed_forward import FeedForward, dense
-from .scikit_learn import ScikitLearnEstimator, samples
+from .scikit_learn import ScikitLearnEstimator, plain_array
 
 E = TypeVar("E", bound="Estimator")
 
@@ -86,7 +85,7 @@ class Estimator(ScikitLearnEstimator):
     - ``seed`` of weights, order and noise, ``device``: as for ``scratchgen.generator``.
 
     After ``fit``: ``model_``, ``history_`` (with the validation's cost and score of each epoch, if
-    there is one), ``best_epoch_``, ``n_features_in_``.
+    there is one), ``best_epoch_``, ``n_features_in_``, and ``feature_names_in_`` of a table.
     """
 
     kind: str
@@ -122,6 +121,15 @@ class Estimator(ScikitLearnEstimator):
 
     # What differs between a classifier and a regressor
 
+    def _given_targets(self, y: Any) -> Array:
+        """The targets as an array, as they are."""
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None: give "
+                "one target for each sample"
+            )
+        return plain_array("y", y)
+
     def _learn_targets(self, y: Any) -> tuple[Array, int]:
         """The targets as the model takes them, and how many outputs that needs."""
         raise NotImplementedError
@@ -148,12 +156,10 @@ class Estimator(ScikitLearnEstimator):
 
         Raises ``ValueError`` for settings, samples or targets that cannot be trained on.
         """
-        x = samples(X)
+        x = self._samples_to_fit(X)
         targets, n_out = self._learn_targets(y)
         if len(x) != len(targets):
             raise ValueError(f"{len(x)} samples X, but {len(targets)} targets y: one for each")
-        self.n_features_in_ = math.prod(x.shape[1:])
-        self._shape = x.shape[1:]
         rng = generator(self.seed, self.device)
         held_out = None
         if validation is not None:
@@ -182,6 +188,9 @@ class Estimator(ScikitLearnEstimator):
         if held_out:
             held_out = to_device(held_out[0], rng), to_device(held_out[1], rng)
         patience = Patience(self.patience)
+        batch_size = self.batch_size
+        if batch_size is None:
+            batch_size = len(x) if optimizer.searches else 64
         history, lr = History(), optimizer.lr
         if self.schedule:
             optimizer.lr = lr * self.schedule(0)
@@ -190,7 +199,7 @@ class Estimator(ScikitLearnEstimator):
             (x, y),
             optimizer,
             epochs=self.epochs,
-            batch_size=self.batch_size or (len(x) if optimizer.searches else 64),
+            batch_size=batch_size,
             rng=rng,
             history=history,
         ):
@@ -236,26 +245,13 @@ class Estimator(ScikitLearnEstimator):
             raise ValueError(f"{len(x)} samples X, but {len(targets)} targets y: one for each")
         return self._score_of(to_device(x, self.device), to_device(targets, self.device))
 
-    def _samples_as_fitted(self, X: Any) -> Array:
-        """Samples of the shape that was trained on."""
-        if not hasattr(self, "_shape"):
-            self._check_fitted()
-        x = samples(X)
-        if x.shape[1:] != self._shape:
-            raise ValueError(
-                f"X has {math.prod(x.shape[1:])} features, of shape {x.shape[1:]}, but "
-                f"{type(self).__name__} is expecting {self.n_features_in_} features as input, of "
-                f"shape {self._shape}"
-            )
-        return x
-
     def __sklearn_tags__(self) -> Any:
         """What scikit-learn, which alone asks, wants to know: what kind of estimator this is."""
         from sklearn.utils import ClassifierTags, InputTags, RegressorTags, Tags, TargetTags
 
         return Tags(
             estimator_type=self.kind,
-            target_tags=TargetTags(required=True),
+            target_tags=TargetTags(required=True, multi_output=self.kind == "regressor"),
             classifier_tags=ClassifierTags() if self.kind == "classifier" else None,
             regressor_tags=RegressorTags() if self.kind == "regressor" else None,
             input_tags=InputTags(two_d_array=True, three_d_array=True),

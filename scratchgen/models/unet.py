@@ -14,6 +14,7 @@ appendix B.
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -71,12 +72,22 @@ class UNet(nn.Network):
     the size, a convolution at the full one, where each costs most. Each block knows the time, from
     a sinusoidal embedding. ``groups`` are those of the group norms.
 
-    Raises ``ValueError`` for images whose height or width is no multiple of 4.
+    Raises ``ValueError`` for a ``width`` that is odd or no multiple of ``groups``, and for images
+    whose height or width is no multiple of 4.
     """
 
     def __init__(
         self, channels: int = 1, width: int = 32, groups: int = 8, *, rng: Generator
     ) -> None:
+        channels, width, groups = map(operator.index, (channels, width, groups))
+        if channels < 1 or groups < 1 or width < 2 or width % 2 or width % groups:
+            step = math.lcm(2, max(groups, 1))
+            near = [n for n in (width // step * step, (width // step + 1) * step) if n > 0]
+            raise ValueError(
+                f"a U-Net of {groups} groups has at least one channel and a width that is a "
+                f"multiple of {step}, got {channels} channels and a width of {width}: take "
+                f"{' or '.join(map(str, near))}"
+            )
         self.width = width
         half, quarter, times = 2 * width, 4 * width, 4 * width
         self.time = nn.Sequential(

@@ -132,3 +132,13 @@ def test_the_u_net_runs_on_the_device_without_a_transfer(device):
     host.load_state_dict({k: sg.to_host(v) for k, v in net.state_dict().items()})
     expected = host(sg.to_host(x), sg.to_host(time)).data
     np.testing.assert_allclose(sg.to_host(out.data), expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("width", "groups", "advice"), [(20, 8, "16 or 24"), (3, 3, "6"), (0, 8, "8"), (4, 8, "8")]
+)
+def test_a_width_that_is_no_multiple_of_the_groups_is_refused_with_those_beside_it(
+    width, groups, advice
+):
+    with pytest.raises(ValueError, match=rf"a width of {width}: take {advice}$"):
+        UNet(1, width, groups, rng=sg.generator(0))
