@@ -167,17 +167,12 @@ def samples(X: Any) -> Array:
 def plain_array(name: str, given: Any) -> Array:
     """The array that was given, or that a list or table makes, on the host.
 
-    Raises ``ValueError`` for a sparse matrix and for masked values, which it would not see.
+    Raises ``ValueError`` for a sparse matrix, in scikit-learn's words, and what ``to_host`` raises.
     """
     if hasattr(type(given), "tocsr"):
         raise ValueError(
             f"sparse input is not supported: {name}.toarray() makes an array of all "
             f"{math.prod(given.shape):,} numbers"
-        )
-    if isinstance(given, np.ma.MaskedArray) and np.ma.is_masked(given):
-        raise ValueError(
-            f"masked input is not supported: {name}.filled(value) gives the "
-            f"{np.ma.getmaskarray(given).sum()} masked entries a value, or leave their samples out"
         )
     return to_host(given)
 

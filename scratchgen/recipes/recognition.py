@@ -16,6 +16,7 @@ import hashlib
 import json
 import math
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ from .data import Data
 
 CONFIDENCE = 0.9
 COMPARED = 2000  # samples at most, of which the MMD² is taken
+BATCH = 64
 STEPS = 1500  # at least so many does the classifier learn for
 
 
@@ -107,12 +109,11 @@ def _classifier(data: Data, folder: Path) -> Classifier:
     recipe, rng = FFNNRecipe(), generator(0)
     if not data.classes:
         raise ValueError("the data have no labels")
-    settings = {"seed": 0, "device": "cpu", "preset": None, **recipe.settings(data.name, False)}
+    settings = recipe.settings({"data": data.name, "batch_size": BATCH})
     model = recipe.build(settings, data, rng)
-    steps_an_epoch = math.ceil(len(data.validation[0]) / settings["batch_size"])
-    settings["epochs"] = max(settings["epochs"], math.ceil(STEPS / steps_an_epoch))
-    settings["schedule"] = f"cosine:{settings['epochs']}"
-    key = hashlib.sha256(json.dumps([data.sha256, settings]).encode()).hexdigest()[:12]
+    steps_an_epoch = math.ceil(len(data.validation[0]) / BATCH)
+    settings = replace(settings, epochs=max(settings.epochs, math.ceil(STEPS / steps_an_epoch)))
+    key = hashlib.sha256(json.dumps([data.sha256, asdict(settings)]).encode()).hexdigest()[:12]
     path = folder / f"classifier-{key}.safetensors"
     if path.exists():
         try:
@@ -123,7 +124,7 @@ def _classifier(data: Data, folder: Path) -> Classifier:
     else:
         print(f"scratchgen: a classifier is trained, once: {path}", file=sys.stderr)
     state = Checkpoint(model, recipe.optimizers(model, settings), rng, History())
-    for _ in watched(recipe.epochs(state, data, settings), "classifier", settings["epochs"]):
+    for _ in watched(recipe.epochs(state, data, settings), "classifier", settings.epochs):
         pass
     try:
         write_atomically(path, to_bytes(model))

@@ -26,7 +26,7 @@ def data():
 
 
 def built(data, **settings):
-    settings = {"preset": None} | recipe.settings("digits", lecture=False) | settings
+    settings = recipe.settings(settings)
     return recipe.build(settings, data, sg.generator(0)), settings
 
 
@@ -48,7 +48,7 @@ def test_the_model_sees_2x_minus_1_and_its_samples_come_back_to_0_to_1(data):
 
 
 def test_the_preset_is_the_notes_model_and_optimizers():
-    settings = {"preset": "lecture"} | recipe.settings("mnist", lecture=True)
+    settings = recipe.LECTURE
     images = np.linspace(0, 1, 20 * 784, dtype=np.float32).reshape(20, 1, 28, 28)
     mnist = Data(images, None, images, None)
     model = recipe.build(settings, mnist, sg.generator(0))
@@ -58,7 +58,7 @@ def test_the_preset_is_the_notes_model_and_optimizers():
         np.testing.assert_array_equal(model.state_dict()[name], value)
     for ours, expected in zip(recipe.optimizers(model, settings), optimizers, strict=True):
         assert repr(ours) == repr(expected)
-    assert (settings["epochs"], settings["batch_size"]) == (100, 64)
+    assert (settings.epochs, settings.batch_size) == (100, 64)
 
 
 def test_the_score_is_D_of_held_out_samples_without_dropout(data):
@@ -73,8 +73,8 @@ def test_the_score_is_D_of_held_out_samples_without_dropout(data):
     [(0.05, (0.52, 0.47), True), (0.05, (0.58, 0.47), False), (None, (0.5, 0.5), False)],
 )
 def test_the_training_ends_at_equilibrium_if_asked_to(tolerance, outputs, ends):
-    state = sg.Checkpoint(None, [], None, history(*outputs))
-    assert recipe.between_epochs(state, {"equilibrium": tolerance}) is ends
+    settings = recipe.settings({"equilibrium": tolerance})
+    assert recipe.has_ended(history(*outputs), settings) is ends
 
 
 def test_the_judgement_says_what_D_answers_with_and_without_dropout_and_the_mmd_with_its_floor(
