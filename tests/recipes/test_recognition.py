@@ -132,8 +132,17 @@ def test_without_classes_there_is_the_distance_alone(tmp_path, labels, classes, 
 @pytest.mark.parametrize(
     ("test", "samples", "reason"),
     [
-        (np.ones((3, 4), np.float32), np.ones((9, 4), np.float32), "at least two samples and four"),
-        (np.ones((8, 4), np.float32), np.ones((9, 4), np.float32), "bandwidth"),
+        (
+            np.ones((3, 4), np.float32),
+            np.ones((9, 4), np.float32),
+            "it takes 4 held-out samples, these are 3",
+        ),
+        (np.repeat([[0.0], [1.0]], [11, 1], 0), np.ones((9, 1), np.float32), "most held-out"),
+        (
+            np.ones((8, 4), np.float32),
+            np.ones((9, 4), np.float32),
+            "most held-out samples are equal",
+        ),
         (np.eye(8, 4, dtype=np.float32), np.full((9, 4), np.nan, np.float32), "NaN or infinity"),
     ],
 )
