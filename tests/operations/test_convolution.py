@@ -230,8 +230,8 @@ def test_a_forked_process_convolves_as_its_parent_did():
         queue = context.Queue()
         child = context.Process(target=_sum_in_child, args=(queue, arrays))
         child.start()
-        found = queue.get(timeout=60)
-        child.join(60)
+        found = queue.get(timeout=600)
+        child.join(600)
     assert child.exitcode == 0
     assert found == expected
 
