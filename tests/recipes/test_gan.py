@@ -65,7 +65,8 @@ def test_the_score_is_D_of_held_out_samples_without_dropout(data):
     model, _ = built(data)
     score = recipe.score(model, data, sg.generator(0))
     D = model.discriminate(2 * data.test.reshape(-1, 64) - 1).data
-    assert score == {"D(held out)": pytest.approx(D.mean(), rel=1e-6)}
+    rounding = 32 * 2.0**-23  # of means in float32, added in pairs
+    assert score == {"D(held out)": pytest.approx(D.mean(), rel=rounding)}
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,7 @@ def test_k_classes_of_ten_that_come_equally_often_have_the_evenness_log_k_over_l
     assert evenness(np.array([5] * 4 + [0] * 6)) == pytest.approx(np.log(4) / np.log(10))
 
 
+@pytest.mark.rounding
 def test_real_images_are_recognised_as_what_they_are(data, folder):
     zeros = data.test[data.test_labels == 0]
     said = recognised(zeros, data, folder)
