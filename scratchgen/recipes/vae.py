@@ -81,7 +81,7 @@ class VAERecipe(Recipe[VAESettings]):
         nll = in_parts(lambda x: frozen.elbo_terms(x, rng=rng)[0], data.test, rng)
         kl = in_parts(lambda x: gaussian_kl(*frozen.encode(x)), data.test, rng)
         few = data.test[:1000]
-        bound = in_parts(lambda x: model.log_likelihood(x, 100, rng), few, rng)
+        bound = in_parts(lambda x: model.log_likelihood(x, 100, rng), few, rng, 100)
         mu = in_parts(lambda x: frozen.encode(x)[0], data.test, rng)
         return {
             "held-out samples": f"{len(data.test)}",
