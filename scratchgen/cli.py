@@ -32,6 +32,7 @@ from .gradcheck import check_file, check_rules
 from .parallel import describe_blas
 from .progress import ProgressBar
 from .recipes import RECIPES, Data, pictures, recognised
+from .recipes.recipe import had
 from .recipes.schedule import spans_the_training
 from .recipes.settings import DEVICE, SEED, Flag, Name, Record, Whole, setting
 from .runs import MODEL, SHOWN, Config, Run, RunWarning, newest
@@ -283,8 +284,12 @@ def _evaluate(asked: argparse.Namespace) -> None:
     checkpoint.model.validate(_on_device(held_out, rng))
     judged = recipe.judge(checkpoint.model, data, config.settings, rng)
     if recipe.generative:
-        samples = to_host(recipe.samples(checkpoint.model, recipe.n_judged, rng))
-        judged |= recognised(samples.reshape(-1, *data.shape), data, folder)
+
+        def compared() -> dict[str, str]:
+            samples = to_host(recipe.samples(checkpoint.model, recipe.n_judged, rng))
+            return recognised(samples.reshape(-1, *data.shape), data, folder)
+
+        judged |= had(iter([("samples", compared)]))
     print(f"{folder}: {config.model} {_trained_for(checkpoint)}")
     for name, value in judged.items():
         print(f"  {name:<{max(map(len, judged))}}  {value}")

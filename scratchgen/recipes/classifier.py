@@ -24,7 +24,7 @@ from ..optim import Optimizer
 from ..stopping import Patience
 from ..training import History
 from .data import Data
-from .recipe import Recipe, in_parts, layers_of, mean_and_error, only_mnist_sized
+from .recipe import Figures, Recipe, in_parts, layers_of, mean_and_error, only_mnist_sized
 from .settings import Choice, Real, Settings, Whole, Wholes, setting
 
 if TYPE_CHECKING:
@@ -143,33 +143,41 @@ class ClassifierRecipe(Recipe[S]):
             "validation accuracy": float(to_host(model.accuracy(x, y))),
         }
 
-    def judge(self, model: Classifier, data: Data, settings: S, rng: Generator) -> dict[str, str]:
+    def figures(self, model: Classifier, data: Data, settings: S, rng: Generator) -> Figures:
         """Accuracy, cost, the class that is hardest, and what is taken for what."""
         z, p, y = _predicted(model, data, rng)
-        predicted = p.argmax(axis=1)
+        predicted, names = p.argmax(axis=1), data.classes
         counts = confusion_matrix(y, predicted, p.shape[1])
         of_class, right = counts.sum(axis=1), np.diag(counts)
-        share = right.sum() / len(y)
-        error = math.sqrt(share * (1 - share) / len(y))
-        recalls = np.where(of_class, right / np.maximum(of_class, 1), 1)
-        worst = int(recalls.argmin())
-        wrong = counts - np.diag(right)
-        met, taken = np.unravel_index(wrong.argmax(), wrong.shape)
-        sure, names = p.max(axis=1) >= 0.9, data.classes
-        return {
-            "held-out samples": f"{len(y)}",
-            "accuracy": f"{100 * share:.2f} ± {100 * error:.2f} %",
-            "−log p(y|x)": mean_and_error(model.nll(z, y)),
-            f"accuracy of the {100 * sure.mean():.1f} % with confidence from 0.9": (
-                f"{100 * (predicted == y)[sure].mean():.2f} %" if sure.any() else "–"
-            ),
-            "the hardest class": f"{names[worst]}: {right[worst]} of {of_class[worst]} recognised",
-            "most often confused": (
-                f"{names[met]} taken for {names[taken]}: {wrong[met, taken]} of {of_class[met]}"
-                if wrong.any()
-                else "none"
-            ),
-        }
+
+        def accuracy() -> dict[str, str]:
+            share, sure = right.sum() / len(y), p.max(axis=1) >= 0.9
+            error = math.sqrt(share * (1 - share) / len(y))
+            return {
+                "accuracy": f"{100 * share:.2f} ± {100 * error:.2f} %",
+                f"accuracy of the {100 * sure.mean():.1f} % with confidence from 0.9": (
+                    f"{100 * (predicted == y)[sure].mean():.2f} %" if sure.any() else "–"
+                ),
+            }
+
+        def cost() -> dict[str, str]:
+            return {"−log p(y|x)": mean_and_error(model.nll(z, y))}
+
+        def mistakes() -> dict[str, str]:
+            recalls = np.where(of_class, right / np.maximum(of_class, 1), 1)
+            worst = int(recalls.argmin())
+            wrong = counts - np.diag(right)
+            met, taken = np.unravel_index(wrong.argmax(), wrong.shape)
+            confused = f"{names[met]} taken for {names[taken]}: {wrong[met, taken]}"
+            return {
+                "the hardest class": f"{names[worst]}: {right[worst]} of {of_class[worst]} "
+                "recognised",
+                "most often confused": f"{confused} of {of_class[met]}" if wrong.any() else "none",
+            }
+
+        yield "accuracy", accuracy
+        yield "−log p(y|x)", cost
+        yield "the hardest class", mistakes
 
     def draw(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import math
 from collections.abc import Iterator, Mapping
@@ -17,7 +18,7 @@ from ..models import DDPM, PlainDenoiser, UNet
 from ..progress import watched
 from ..training import History
 from .data import Data
-from .recipe import Recipe, in_parts, only_mnist_sized
+from .recipe import Figures, Recipe, in_parts, only_mnist_sized
 from .settings import Choice, GenerativeSettings, Real, Whole, add_decay, decay_as_schedule, setting
 
 if TYPE_CHECKING:
@@ -173,25 +174,28 @@ class DDPMRecipe(Recipe[DDPMSettings]):
         x = _centred(data, data.test[:1000])
         return {"test cost": float(self._errors(model, x, 0, model.T, rng).mean())}
 
-    def judge(
-        self, model: DDPM, data: Data, settings: DDPMSettings, rng: Generator
-    ) -> dict[str, str]:
+    def figures(self, model: DDPM, data: Data, settings: DDPMSettings, rng: Generator) -> Figures:
         """What the schedule leaves, and the errors of the network at times of each quarter."""
         x = _centred(data, data.test)
-        nats = in_parts(model.prior_kl, x.astype(model.dtype), rng)
-        judged = {
-            "held-out samples": f"{len(x)}",
-            "signal left at the end, ᾱ": f"{model.alpha_bar[-1]:.3g}",
-            "prior matching term, D_KL(q(x_T|x₀) ‖ N(0, I))": f"{nats.mean():.3g} nats",
-        }
+        squared = "(ε̂ − ε)²" if model.predicts == "noise" else "(v̂ − v)²"
+
+        def left() -> dict[str, str]:
+            nats = in_parts(model.prior_kl, x.astype(model.dtype), rng)
+            return {
+                "signal left at the end, ᾱ": f"{model.alpha_bar[-1]:.3g}",
+                "prior matching term, D_KL(q(x_T|x₀) ‖ N(0, I))": f"{nats.mean():.3g} nats",
+            }
+
+        def error(name: str, first: int, end: int) -> dict[str, str]:
+            errors = self._errors(model, x, first, end, rng)
+            return {name: f"{errors.mean():.4f} ± {errors.std() / math.sqrt(len(x)):.4f}"}
+
+        yield "prior matching term", left
         limits = [k * model.T // 4 for k in range(5)]
         quarters = [(a, b) for a, b in itertools.pairwise(limits) if a < b]
-        squared = "(ε̂ − ε)²" if model.predicts == "noise" else "(v̂ − v)²"
         for first, end in [(0, model.T), *quarters]:
-            errors = self._errors(model, x, first, end, rng)
             name = f"{squared}, averaged over t = {first} … {end - 1}"
-            judged[name] = f"{errors.mean():.4f} ± {errors.std() / math.sqrt(len(x)):.4f}"
-        return judged
+            yield name, functools.partial(error, name, first, end)
 
     def draw(
         self,

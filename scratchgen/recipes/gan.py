@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -9,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .. import metrics, nn, plotting
+from .. import nn, plotting
 from ..backend import Array, Generator, to_host
 from ..models import gan
 from ..optim import Optimizer
 from ..training import History
 from .data import Data
-from .recipe import Recipe, in_parts, layers_of, only_mnist_sized
+from .recipe import Figures, Recipe, in_parts, layers_of, only_mnist_sized
 from .settings import Choice, GenerativeSettings, Real, Whole, setting
 
 if TYPE_CHECKING:
@@ -147,38 +148,25 @@ class GANRecipe(Recipe[GANSettings]):
         tolerance = settings.equilibrium
         return tolerance is not None and gan.at_equilibrium(history, tolerance)
 
-    def judge(
-        self, model: gan.GAN, data: Data, settings: GANSettings, rng: Generator
-    ) -> dict[str, str]:
-        """D's outputs without and with dropout, and the MMD² beside its floor."""
-        judged = {}
+    def figures(self, model: gan.GAN, data: Data, settings: GANSettings, rng: Generator) -> Figures:
+        """D's outputs, without and with dropout."""
         G = np.concatenate([to_host(self.samples(model, 1000, rng)) for _ in range(10)])
+
+        def outputs(name: str, x: Array) -> dict[str, str]:
+            without, with_dropout = (
+                self._outputs(model, x, rng, dropout).mean() for dropout in (False, True)
+            )
+            return {
+                f"{name}, without dropout": f"{without:.4f}",
+                f"{name}, with dropout": f"{with_dropout:.4f}",
+            }
+
         for name, x in {
             "D(x) of samples trained on": data.train,
             "D(x) of samples held out": data.test,
             "D(G(z))": G,
         }.items():
-            judged[f"{name}, without dropout"] = f"{self._outputs(model, x, rng).mean():.4f}"
-            with_dropout = self._outputs(model, x, rng, dropout=True)
-            judged[f"{name}, with dropout"] = f"{with_dropout.mean():.4f}"
-        n = min(2000, len(data.test))
-        order = np.random.default_rng(0).permutation(len(data.test))[: 2 * n]
-        reals = data.test[order].reshape(len(order), -1)
-        if len(reals) < 4:
-            return judged | {"MMD²": f"none: it takes 4 samples held out, these are {len(reals)}"}
-        try:
-            metrics.median_bandwidth(reals[len(reals) // 2 :])
-        except ValueError:
-            return judged | {"MMD²": "none: most of the samples held out are equal"}
-        for name, estimate in {
-            "unbiased": metrics.mmd2_unbiased,
-            "biased": metrics.mmd2_biased,
-        }.items():
-            score = metrics.against_floor(G, reals, estimate=estimate)
-            judged[f"MMD² of {len(reals) // 2} samples, {name}, σ = {score.bandwidth:.2f}"] = (
-                f"{score.value:.5f}; of real samples {score.floor:.5f}"
-            )
-        return judged
+            yield name, functools.partial(outputs, name, x)
 
     def draw(
         self,

@@ -18,7 +18,14 @@ from ..optim import SGD, Optimizer
 from ..progress import watched
 from ..training import History
 from .data import Data
-from .recipe import Recipe, drawn_in_parts, in_parts, mean_and_error, only_mnist_sized
+from .recipe import (
+    Figures,
+    Recipe,
+    drawn_in_parts,
+    in_parts,
+    mean_and_error,
+    only_mnist_sized,
+)
 from .settings import (
     Choice,
     Flag,
@@ -159,46 +166,55 @@ class RBMRecipe(Recipe[RBMSettings]):
             )
         return scores
 
-    def judge(
-        self, model: rbm.RBM, data: Data, settings: RBMSettings, rng: Generator
-    ) -> dict[str, str]:
+    def figures(self, model: rbm.RBM, data: Data, settings: RBMSettings, rng: Generator) -> Figures:
         """log p(v), with log Z exact or by annealed importance sampling; what tells less of it."""
-        log_z, said = _log_partition(model, data, rng)
-        held_out = _log_likelihood(model, data.test, log_z, rng)
-        few = data.train[: len(data.test)]
-        independent = rbm.RBM(
-            model.n_visible, 1, rng=rng, visible=model.visible, standardise=model.standardise
-        )
-        independent.W.data[...] = 0
-        independent.start_at(to_device(data.train, rng))
-        floor = _log_likelihood(independent, data.test, independent.log_partition(), rng)
+        few, frozen = data.train[: len(data.test)], model.frozen()
         bernoulli = model.visible == "bernoulli"
-        judged = {
-            "held-out samples": f"{len(data.test)}"
-            + (", as states drawn with the grey values as means" if bernoulli else "")
-            + (", each pixel as (x − mean)/standard deviation" if model.standardise else ""),
-            "log Z": said,
-            "−log p(v), given log Z": mean_and_error(-held_out),
-            f"  of {len(few)} samples trained on": mean_and_error(
-                -_log_likelihood(model, few, log_z, rng)
-            ),
-            "  of independent units": mean_and_error(-floor),
-            "mean F(v), trained on − held out": f"{_gap(model, data, rng):.2f} nats",
-        }
-        if bernoulli:
-            pseudo = in_parts(
-                lambda x: model.pseudo_log_likelihood(_states(model, x, rng)), data.test[:500], rng
+
+        def likelihood() -> dict[str, str]:
+            log_z, said = _log_partition(model, data, rng)
+            held_out = _log_likelihood(model, data.test, log_z, rng)
+            independent = rbm.RBM(
+                model.n_visible, 1, rng=rng, visible=model.visible, standardise=model.standardise
             )
-            judged[f"−log pseudo-likelihood of {len(pseudo)}"] = mean_and_error(-pseudo)
-        frozen = model.frozen()
+            independent.W.data[...] = 0
+            independent.start_at(to_device(data.train, rng))
+            floor = _log_likelihood(independent, data.test, independent.log_partition(), rng)
+            return {
+                "states": "drawn with the grey values as means"
+                if bernoulli
+                else "(x − mean)/standard deviation of each pixel",
+                "log Z": said,
+                "−log p(v), given log Z": mean_and_error(-held_out),
+                f"  of {len(few)} samples trained on": mean_and_error(
+                    -_log_likelihood(model, few, log_z, rng)
+                ),
+                "  of independent units": mean_and_error(-floor),
+            }
 
-        def error(x: Array) -> Array:
-            v = _states(model, x, rng)
-            return ((v - frozen.prob_visible(frozen.prob_hidden(v))) ** 2).mean(axis=1)
+        def gap() -> dict[str, str]:
+            return {"mean F(v), trained on − held out": f"{_gap(model, data, rng):.2f} nats"}
 
-        reconstruction = in_parts(error, data.test, rng)
-        judged["error of reconstruction (not the objective)"] = f"{reconstruction.mean():.4f}"
-        return judged
+        def pseudo_likelihood() -> dict[str, str]:
+            def log_p(x: Array) -> Array:
+                return model.pseudo_log_likelihood(_states(model, x, rng))
+
+            pseudo = in_parts(log_p, data.test[:500], rng)
+            return {f"−log pseudo-likelihood of {len(pseudo)}": mean_and_error(-pseudo)}
+
+        def reconstruction() -> dict[str, str]:
+            def error(x: Array) -> Array:
+                v = _states(model, x, rng)
+                return ((v - frozen.prob_visible(frozen.prob_hidden(v))) ** 2).mean(axis=1)
+
+            mean = in_parts(error, data.test, rng).mean()
+            return {"error of reconstruction (not the objective)": f"{mean:.4f}"}
+
+        yield "−log p(v)", likelihood
+        yield "mean F(v), trained on − held out", gap
+        if bernoulli:
+            yield "−log pseudo-likelihood", pseudo_likelihood
+        yield "error of reconstruction", reconstruction
 
     def draw(
         self,

@@ -6,7 +6,7 @@ import argparse
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 S = TypeVar("S", bound=Settings)
+Figures: TypeAlias = Iterator[tuple[str, Callable[[], dict[str, str]]]]
+"""Figures by name, each with the function that finds it, and says it in one line or some."""
 
 
 class Recipe(Generic[S]):
@@ -166,9 +168,16 @@ class Recipe(Generic[S]):
         """n draws from the distribution of the model: the samples, but where these are means."""
         return self.samples(model, n, rng)
 
-    def judge(self, model: Any, data: Data, settings: S, rng: Generator) -> dict[str, str]:
-        """All that can be said of how good the model is."""
+    def figures(self, model: Any, data: Data, settings: S, rng: Generator) -> Figures:
+        """All that can be said of how good the model is: by name, what finds some lines of it."""
         raise NotImplementedError
+
+    def judge(self, model: Any, data: Data, settings: S, rng: Generator) -> dict[str, str]:
+        """The lines of all figures, on held-out samples."""
+        return {
+            "held-out samples": f"{len(data.test)}",
+            **had(self.figures(model, data, settings, rng)),
+        }
 
     def draw(
         self,
@@ -184,6 +193,17 @@ class Recipe(Generic[S]):
     def animations(self, model: Any, rng: Generator) -> Iterator[tuple[str, dict[str, Array]]]:
         """The moving pictures that fit the model, by name: images, by what stands over them."""
         return iter(())
+
+
+def had(figures: Figures) -> dict[str, str]:
+    """The lines of every figure; for one that cannot be had, why not: the others are as good."""
+    lines = {}
+    for name, figure in figures:
+        try:
+            lines.update(figure())
+        except (ValueError, ArithmeticError, RuntimeError, MemoryError) as error:
+            lines[name] = f"– ({str(error) or 'out of memory'})"
+    return lines
 
 
 def layers_of(network: Any) -> tuple[Any, ...]:

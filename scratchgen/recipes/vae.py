@@ -13,7 +13,7 @@ from ..models import vae
 from ..operations import gaussian_kl
 from ..training import History
 from .data import Data
-from .recipe import Recipe, in_parts, layers_of, mean_and_error, only_mnist_sized
+from .recipe import Figures, Recipe, in_parts, layers_of, mean_and_error, only_mnist_sized
 from .settings import Choice, GenerativeSettings, Whole, setting
 
 if TYPE_CHECKING:
@@ -73,26 +73,32 @@ class VAERecipe(Recipe[VAESettings]):
         costs = in_parts(lambda x: -frozen.elbo(x, rng=rng), data.test, rng)
         return {"test cost": float(costs.mean())}
 
-    def judge(
-        self, model: vae.VAE, data: Data, settings: VAESettings, rng: Generator
-    ) -> dict[str, str]:
+    def figures(self, model: vae.VAE, data: Data, settings: VAESettings, rng: Generator) -> Figures:
         """−ELBO and its parts, the importance-weighted bound, and the latents that are in use."""
-        frozen = model.frozen()
-        nll = in_parts(lambda x: frozen.elbo_terms(x, rng=rng)[0], data.test, rng)
-        kl = in_parts(lambda x: gaussian_kl(*frozen.encode(x)), data.test, rng)
-        few = data.test[:1000]
-        bound = in_parts(lambda x: model.log_likelihood(x, 100, rng), few, rng, 100)
-        mu = in_parts(lambda x: frozen.encode(x)[0], data.test, rng)
-        return {
-            "held-out samples": f"{len(data.test)}",
-            "−ELBO": mean_and_error(nll + kl),
-            "  reconstruction": mean_and_error(nll),
-            "  KL to the prior": mean_and_error(kl),
-            f"−log p(x), at most, from 100 latents for each of {len(few)}": mean_and_error(-bound),
-            # Burda et al. 2016, section 5.2
-            "latents in use (variance of μ over 0.01)": f"{(mu.var(axis=0) > 0.01).sum()} of "
-            f"{model.n_latent}",
-        }
+        frozen, few = model.frozen(), data.test[:1000]
+        bounded = f"−log p(x), at most, from 100 latents for each of {len(few)}"
+
+        def elbo() -> dict[str, str]:
+            nll = in_parts(lambda x: frozen.elbo_terms(x, rng=rng)[0], data.test, rng)
+            kl = in_parts(lambda x: gaussian_kl(*frozen.encode(x)), data.test, rng)
+            return {
+                "−ELBO": mean_and_error(nll + kl),
+                "  reconstruction": mean_and_error(nll),
+                "  KL to the prior": mean_and_error(kl),
+            }
+
+        def bound() -> dict[str, str]:
+            log_p = in_parts(lambda x: model.log_likelihood(x, 100, rng), few, rng, 100)
+            return {bounded: mean_and_error(-log_p)}
+
+        def in_use() -> dict[str, str]:
+            mu = in_parts(lambda x: frozen.encode(x)[0], data.test, rng)
+            used = (mu.var(axis=0) > 0.01).sum()  # Burda et al. 2016, section 5.2
+            return {"latents in use (variance of μ over 0.01)": f"{used} of {model.n_latent}"}
+
+        yield "−ELBO", elbo
+        yield bounded, bound
+        yield "latents in use", in_use
 
     def draw(
         self,
