@@ -47,6 +47,9 @@ def rng(seed=0):
     return sg.generator(seed)
 
 
+END = "<end>"
+
+
 @pytest.fixture
 def terminal(monkeypatch):
     """Makes standard error a terminal of so many columns; returns what reads its lines."""
@@ -58,11 +61,13 @@ def terminal(monkeypatch):
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
 
         def lines():
+            """Everything that was written so far: it comes in pieces, the last of which is ours."""
+            stream.write(END)
             stream.flush()
-            os.set_blocking(ours, False)
-            with contextlib.suppress(BlockingIOError):
-                return re.split(r"[\r\n]+", os.read(ours, 10**6).decode())
-            return []
+            written = b""
+            while not written.endswith(END.encode()):
+                written += os.read(ours, 10**6)
+            return re.split(r"[\r\n]+", written.decode().removesuffix(END))
 
         return lines
 
