@@ -67,7 +67,8 @@ def terminal(monkeypatch):
             written = b""
             while not written.endswith(END.encode()):
                 written += os.read(ours, 10**6)
-            return re.split(r"[\r\n]+", written.decode().removesuffix(END))
+            text = written.decode().removesuffix(END)
+            return re.split(r"[\r\n]+", text) if text else []
 
         return lines
 
