@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -66,6 +66,14 @@ class RBMSettings(GenerativeSettings):
         Real("share of the last step that is gone again", most=1, below=True), default=0.0
     )
     weight_decay: float = setting(Real("λ: λ W is added to the gradient"), default=0.0)
+
+    @classmethod
+    def following(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Gaussian units take smaller steps, which momentum m makes 1/(1 − m) times as long."""
+        momentum = given.get("momentum", 0.0)
+        if given.get("visible") != "gaussian" or not 0 <= momentum < 1:
+            return {}
+        return {"lr": rbm.GAUSSIAN_RATE * (1 - momentum)}
 
     @classmethod
     def from_first_format(cls, values: dict[str, Any]) -> dict[str, Any]:

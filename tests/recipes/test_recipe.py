@@ -5,7 +5,7 @@ import pytest
 
 import scratchgen as sg
 from scratchgen.recipes import RECIPES, Data
-from scratchgen.recipes.recipe import drawn_in_parts
+from scratchgen.recipes.recipe import drawn_in_parts, had
 from scratchgen.storage import Checkpoint
 
 SMALL = {
@@ -26,7 +26,8 @@ def data():
 @pytest.fixture(scope="module")
 def few(data):
     some = np.s_[:60]
-    return Data(data.train[some], data.train_labels[some], data.test[some], data.test_labels[some])
+    parts = data.train[some], data.train_labels[some], data.test[some], data.test_labels[some]
+    return Data(*parts, data.classes)
 
 
 def built(model, data, **given):
@@ -91,6 +92,25 @@ def test_a_batch_that_is_larger_than_the_data_of_a_gan_is_refused_with_one_that_
     settings, state = built("gan", few, batch_size=64)
     with pytest.raises(ValueError, match="take --batch-size of at most 60"):
         RECIPES["gan"].epochs(state, few, settings)
+
+
+def test_a_figure_that_cannot_be_had_leaves_its_reason_and_the_others():
+    def fails(error):
+        raise error
+
+    figures = [
+        ("a", lambda: {"a": "1", "  of which": "2"}),
+        ("b", lambda: fails(ValueError("b takes 4 samples, these are 3"))),
+        ("c", lambda: fails(MemoryError())),
+        ("d", lambda: {"d": "3"}),
+    ]
+    assert had(iter(figures)) == {
+        "a": "1",
+        "  of which": "2",
+        "b": "– (b takes 4 samples, these are 3)",
+        "c": "– (out of memory)",
+        "d": "3",
+    }
 
 
 @pytest.mark.parametrize("model", RECIPES)
