@@ -112,9 +112,11 @@ class Data:
         if validates:
             kept = len(self.validation[0])
             validation = f", {len(self.validation[1])} for validation"
+        alpha = ["the fourth channel is learned as the others are, and drawn as alpha, over white"]
         lines = [
             f"{self.name}: {n} {named(self.shape)}, {values}",
             *self.assumed,
+            *(alpha if len(self.shape) == 3 and self.shape[0] == 4 else []),
             f"{kept} samples to train on{validation}, {len(self.test)} held out",
         ]
         if self.test_labels is not None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .. import metrics, nn, plotting
+from .. import nn, plotting
 from ..backend import Array, Generator, to_host
 from ..models import gan
 from ..optim import Optimizer
@@ -149,7 +149,7 @@ class GANRecipe(Recipe[GANSettings]):
         return tolerance is not None and gan.at_equilibrium(history, tolerance)
 
     def figures(self, model: gan.GAN, data: Data, settings: GANSettings, rng: Generator) -> Figures:
-        """D's outputs without and with dropout, and the MMD² beside its floor."""
+        """D's outputs, without and with dropout."""
         G = np.concatenate([to_host(self.samples(model, 1000, rng)) for _ in range(10)])
 
         def outputs(name: str, x: Array) -> dict[str, str]:
@@ -161,31 +161,12 @@ class GANRecipe(Recipe[GANSettings]):
                 f"{name}, with dropout": f"{with_dropout:.4f}",
             }
 
-        def mmd(name: str, estimate: Callable[..., float]) -> dict[str, str]:
-            n = min(2000, len(data.test))
-            order = np.random.default_rng(0).permutation(len(data.test))[: 2 * n]
-            reals = data.test[order].reshape(len(order), -1)
-            if len(reals) < 4:
-                raise ValueError(f"it takes 4 samples held out, these are {len(reals)}")
-            try:
-                metrics.median_bandwidth(reals[len(reals) // 2 :])
-            except ValueError:
-                raise ValueError("most of the samples held out are equal") from None
-            score = metrics.against_floor(G, reals, estimate=estimate)
-            return {
-                f"MMD² of {len(reals) // 2} samples, {name}, σ = {score.bandwidth:.2f}": (
-                    f"{score.value:.5f}; of real samples {score.floor:.5f}"
-                )
-            }
-
         for name, x in {
             "D(x) of samples trained on": data.train,
             "D(x) of samples held out": data.test,
             "D(G(z))": G,
         }.items():
             yield name, functools.partial(outputs, name, x)
-        yield "MMD², unbiased", functools.partial(mmd, "unbiased", metrics.mmd2_unbiased)
-        yield "MMD², biased", functools.partial(mmd, "biased", metrics.mmd2_biased)
 
     def draw(
         self,

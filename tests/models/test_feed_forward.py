@@ -56,8 +56,9 @@ def test_weights_are_penalised_and_biases_and_scales_are_not():
     )
     model = Classifier(network, l2=1.0)
     assert [p.shape for p in model.weights] == [(2, 1, 3, 3), (3, 8)]
-    expected = 0.5 * sum((W.data.astype(float) ** 2).sum() for W in model.weights)
-    assert float(model.penalties().data) == pytest.approx(expected, rel=1e-6)
+    squares = np.concatenate([W.data.reshape(-1).astype(float) ** 2 for W in model.weights])
+    rounding = len(squares) * 2.0**-23  # a sum in float32
+    assert float(model.penalties().data) == pytest.approx(0.5 * squares.sum(), rel=rounding)
 
 
 @pytest.mark.parametrize("kind", [Classifier, Regressor])
@@ -136,3 +137,8 @@ def test_images_that_cannot_be_halved_so_often_are_refused():
         convolutional((1, 3, 3), 10, rng())
     with pytest.raises(ValueError, match="square number of pixels"):
         convolutional((7,), 10, rng())
+
+
+def test_images_whose_channels_are_last_are_told_to_be_transposed():
+    with pytest.raises(ValueError, match=r"x\.transpose\(0, 3, 1, 2\)"):
+        convolutional((28, 28, 3), 2, rng())

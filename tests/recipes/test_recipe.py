@@ -5,7 +5,7 @@ import pytest
 
 import scratchgen as sg
 from scratchgen.recipes import RECIPES, Data
-from scratchgen.recipes.recipe import had
+from scratchgen.recipes.recipe import drawn_in_parts, had
 from scratchgen.storage import Checkpoint
 
 SMALL = {
@@ -122,3 +122,55 @@ def test_all_samples_may_be_one_batch(few, model):
     ):
         pass
     assert batches == [0]
+
+
+def test_samples_are_drawn_so_many_at_a_time_until_there_are_as_many_as_were_asked_for():
+    asked = []
+
+    def draw(k):
+        asked.append(k)
+        return np.full((k, 2), len(asked))
+
+    samples = drawn_in_parts(draw, 25, 10)
+    assert asked == [10, 10, 5]
+    np.testing.assert_array_equal(samples[:, 0], np.repeat([1, 2, 3], [10, 10, 5]))
+
+
+@pytest.mark.parametrize(
+    ("model", "work", "what"),
+    [
+        ("rbm", lambda recipe, model: recipe.samples(model, 230, sg.generator(0)), "sampling"),
+        ("rbm", lambda recipe, model: recipe.draws(model, 230, sg.generator(0)), "sampling"),
+        ("ddpm", lambda recipe, model: recipe.samples(model, 130, sg.generator(0)), "denoising"),
+    ],
+    ids=["means", "draws", "denoising"],
+)
+def test_long_sampling_says_how_far_it_is(few, monkeypatch, model, work, what):
+    seen = []
+
+    def watched(things, said, total=None):
+        count = 0
+        for thing in things:
+            count += 1
+            yield thing
+        seen.append((said, count, total or len(things)))
+
+    for module in ("recipe", model):
+        monkeypatch.setattr(f"scratchgen.recipes.{module}.watched", watched)
+    _, state = built(model, few)
+    work(RECIPES[model], state.model)
+    ((said, count, total),) = seen
+    assert said == what
+    assert count == total > 2
+
+
+def test_an_evaluation_by_annealing_says_how_far_it_is(few, monkeypatch):
+    monkeypatch.setattr("scratchgen.recipes.rbm.SUMMED", 1)
+    seen = []
+    monkeypatch.setattr(
+        "scratchgen.recipes.rbm.watched",
+        lambda steps, what: seen.append((what, len(steps))) or steps,
+    )
+    settings, state = built("rbm", few)
+    RECIPES["rbm"].judge(state.model, few, settings, sg.generator(0))
+    assert seen == [("annealing", 2998)]
