@@ -9,6 +9,9 @@ physical sciences* (University of Oslo, weeks of 30 April 2024 and 8 May 2025) a
 CC BY-NC 4.0. "Erratum E…" is a row of the page ``tutorials/errata.md``.
 """
 
+from . import interruption as interruption  # first, while Ctrl-C still waits for the rest
+
+# isort: split
 from . import datasets, gradcheck, metrics, models, nn, operations, optim, plotting
 from .autodiff import Tensor, backward_sweep, differentiable, grad, gradient, value_and_grad
 from .backend import generator, to_device, to_host
@@ -16,7 +19,7 @@ from .gradcheck import assert_gradient, check_gradient, check_network, check_ope
 from .progress import fit
 from .storage import Checkpoint, CheckpointError, load, save
 from .tracing import Trace, trace
-from .training import Epoch, History, NonFiniteCostError, train
+from .training import Epoch, History, NonFiniteCostError, TrainingWarning, train
 
 __version__ = "0.1.0"
 
@@ -28,6 +31,7 @@ __all__ = [
     "NonFiniteCostError",
     "Tensor",
     "Trace",
+    "TrainingWarning",
     "assert_gradient",
     "backward_sweep",
     "check_gradient",

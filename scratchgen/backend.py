@@ -7,6 +7,7 @@ element-wise chains become one kernel. There is no global device: a generator de
 
 from __future__ import annotations
 
+import copy
 import functools
 import sys
 import types
@@ -21,12 +22,14 @@ __all__ = [
     "Generator",
     "check_device",
     "check_generator",
+    "copy_of",
     "describe_cuda",
     "device_of",
     "fused",
     "generator",
     "generator_from_state",
     "generator_state",
+    "plain",
     "to_device",
     "to_host",
 ]
@@ -65,6 +68,13 @@ def check_generator(rng: object) -> None:
         raise TypeError(f"rng is a generator, from scratchgen.generator(seed), got {what}")
 
 
+def copy_of(rng: Generator) -> Generator:
+    """Another generator, at the same point of the same sequence."""
+    if device_of(rng) == "cuda":
+        return generator_from_state(*generator_state(rng))
+    return copy.deepcopy(rng)
+
+
 def device_of(x: object) -> str:
     """``"cuda"`` for an array or generator of CuPy, ``"cpu"`` for everything else."""
     cupy = sys.modules.get("cupy")
@@ -73,18 +83,37 @@ def device_of(x: object) -> str:
     return "cpu"
 
 
+def plain(x: Any) -> Any:
+    """``x``; of an array with a class of its own, as a memmap is, the array itself, not copied.
+
+    Raises ``TypeError`` where the same operators would compute something else: for a matrix, whose
+    ``*`` is a product of matrices, a masked array, whose sums leave entries out, and a sparse one.
+    """
+    if type(x) in (np.ndarray, float, int):
+        return x
+    if isinstance(x, np.matrix):
+        what = "a matrix, whose * is a product of matrices: pass np.asarray(x), products as @"
+    elif isinstance(x, np.ndarray) and hasattr(x, "mask"):
+        what = "a masked array, whose sums leave entries out: x.filled(value) or x.compressed()"
+    elif hasattr(x, "toarray") or hasattr(x, "todense"):
+        what = f"a sparse {type(x).__name__}: pass x.toarray()"
+    else:
+        return np.asarray(x) if isinstance(x, np.ndarray) else x
+    raise TypeError(f"expected a plain array, got {what}")
+
+
 def to_host(x: npt.ArrayLike) -> Array:
-    """``x`` as a NumPy array; what is one already is not copied."""
+    """``x`` as a NumPy array; what is one already is not copied. :func:`plain` says what raises."""
     if device_of(x) == "cuda":
         return cast(Array, _cupy().asnumpy(x))
-    return np.asarray(x)
+    return np.asarray(plain(x))
 
 
 def to_device(x: npt.ArrayLike, device: str | Generator) -> Array:
     """``x`` on ``device``, which may be named or be that of a generator; not copied if there."""
     if check_device(device if isinstance(device, str) else device_of(device)) == "cpu":
         return to_host(x)
-    return cast(Array, _cupy().asarray(x))
+    return cast(Array, _cupy().asarray(plain(x)))
 
 
 def fused(function: F) -> F:

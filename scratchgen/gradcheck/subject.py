@@ -250,7 +250,7 @@ def names_of(function: Callable[..., Any], other: Any, number_of_arrays: int) ->
 
 def lifted(x: Any, name: str, notes: list[str], differentiated: bool = False) -> Any:
     """``x`` in float64, unless it is what has no derivative: labels, flags, settings."""
-    array = x if hasattr(x, "__array_function__") else np.asarray(x)
+    array = to_host(x) if device_of(x) == "cpu" else x
     if isinstance(x, float) or (array.dtype.kind in "iub" and differentiated):
         return np.asarray(x, dtype=np.float64)
     if array.dtype.kind != "f":

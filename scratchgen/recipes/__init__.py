@@ -1,15 +1,18 @@
 """What the command line knows of each model: its settings, how it is built, judged and drawn."""
 
+from typing import Any
+
 from .classifier import CNNRecipe, FFNNRecipe
 from .data import Data
 from .ddpm import DDPMRecipe
 from .gan import GANRecipe
+from .pictures import pictures
 from .rbm import RBMRecipe
 from .recipe import Recipe
 from .recognition import recognised
 from .vae import VAERecipe
 
-RECIPES: dict[str, Recipe] = {
+RECIPES: dict[str, Recipe[Any]] = {
     "ffnn": FFNNRecipe(),
     "cnn": CNNRecipe(),
     "rbm": RBMRecipe(),
@@ -18,4 +21,4 @@ RECIPES: dict[str, Recipe] = {
     "ddpm": DDPMRecipe(),
 }
 
-__all__ = ["RECIPES", "Data", "Recipe", "recognised"]
+__all__ = ["RECIPES", "Data", "Recipe", "pictures", "recognised"]

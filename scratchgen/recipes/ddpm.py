@@ -6,18 +6,19 @@ import argparse
 import itertools
 import math
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from .. import plotting
 from ..backend import Array, Generator, to_device, to_host
 from ..models import DDPM, PlainDenoiser, UNet
-from ..optim.schedules import Cosine
-from ..storage import Checkpoint
+from ..progress import watched
 from ..training import History
 from .data import Data
 from .recipe import Recipe, in_parts, only_mnist_sized
+from .settings import Choice, GenerativeSettings, Real, Whole, add_decay, decay_as_schedule, setting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,108 +26,147 @@ if TYPE_CHECKING:
 PARTS = 128  # samples that are denoised at a time
 
 
-class DDPMRecipe(Recipe):
+@dataclass(frozen=True, kw_only=True)
+class DDPMSettings(GenerativeSettings):
+    """The network, the steps of the chain, and what is averaged."""
+
+    network: str = setting(Choice("what predicts the noise", names=("unet", "notes")))
+    width: int = setting(
+        Whole("channels of the U-Net at the full size", least=8, most=1024, step=8), default=32
+    )
+    T: int = setting(Whole("steps of noising", most=10_000), default=300)
+    noise_schedule: Literal["linear", "cosine"] = setting(
+        Choice("of the noise, β", names=("linear", "cosine"))
+    )
+    variance: Literal["beta", "posterior"] = setting(
+        Choice("of a step back, beside β or β̃", names=("beta", "posterior"))
+    )
+    predicts: Literal["noise", "velocity"] = setting(
+        Choice("what the network's output means", names=("noise", "velocity"))
+    )
+    clip: str = setting(
+        Choice("clip predicted images to the data's range?", names=("none", "data"))
+    )
+    ema: float = setting(
+        Real("share that the averaged weights keep at each step", most=1, below=True)
+    )
+
+    @classmethod
+    def parsed(cls, words: Mapping[str, Any]) -> dict[str, Any]:
+        """The schedule of the noise was once called schedule."""
+        if words.get("schedule") == "linear":
+            raise ValueError(
+                "--schedule is that of the learning rate, got 'linear': that of the noise is "
+                "--noise-schedule linear"
+            )
+        return super().parsed(words)
+
+    @classmethod
+    def from_first_format(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """The schedule of the learning rate was called decay, that of the noise schedule."""
+        noise = {"noise_schedule": values["schedule"]} if "schedule" in values else {}
+        rest = {name: value for name, value in values.items() if name != "schedule"}
+        return super().from_first_format(decay_as_schedule({**rest, **noise}))
+
+
+class DDPMRecipe(Recipe[DDPMSettings]):
     """A U-Net, or the notes' network, that predicts the noise in images."""
 
+    kind = DDPM
     title = "denoising diffusion model"
     unit = "mean squared error per pixel"
     n_judged = 500
 
+    LECTURE = DDPMSettings(
+        preset="lecture",
+        data="mnist",
+        network="notes",
+        noise_schedule="linear",
+        variance="beta",
+        predicts="noise",
+        clip="none",
+        ema=0.0,
+        epochs=5,
+        batch_size=128,
+        lr=2e-4,
+    )
+    MNIST = replace(
+        LECTURE,
+        preset=None,
+        network="unet",
+        noise_schedule="cosine",
+        variance="posterior",
+        predicts="velocity",
+        clip="data",
+        ema=0.999,
+        schedule="cosine",
+        epochs=12,
+        batch_size=64,
+        lr=1e-3,
+    )
+    DIGITS = replace(MNIST, data="digits", width=16, ema=0.99, epochs=100, lr=2e-3)
+
     def add_options(self, parser: argparse.ArgumentParser) -> None:
+        """The schedule may be called decay."""
+        super().add_options(parser)
+        add_decay(parser)
+
+    def shown(self, model: DDPM) -> dict[str, Any]:
         """The network, the steps of the chain, and what is averaged."""
-        add = parser.add_argument
-        add("--network", choices=["unet", "notes"])
-        add("--width", type=int, help="channels of the U-Net at the full size, a multiple of 8")
-        add("--T", type=int, help="steps of noising")
-        add("--schedule", choices=["linear", "cosine"])
-        add("--variance", choices=["beta", "posterior"], help="of a step back, beside β or β̃")
-        add("--predicts", choices=["noise", "velocity"], help="what the network's output means")
-        add("--clip", choices=["none", "data"], help="clip predicted images to the data's range?")
-        add("--ema", type=float, help="share that the averaged weights keep at each step")
-        add("--decay", choices=["none", "cosine"], help="of the learning rate, to zero at the end")
-
-    def settings(self, data: str, lecture: bool) -> dict[str, Any]:
-        """Those of the notes; else a U-Net, on the small digits with more epochs."""
-        if lecture:
-            return {
-                "network": "notes",
-                "width": 32,
-                "T": 300,
-                "schedule": "linear",
-                "variance": "beta",
-                "predicts": "noise",
-                "clip": "none",
-                "ema": 0.0,
-                "decay": "none",
-                "epochs": 5,
-                "batch_size": 128,
-                "lr": 2e-4,
-            }
-        shared = {
-            "network": "unet",
-            "width": 32,
-            "T": 300,
-            "schedule": "cosine",
-            "variance": "posterior",
-            "predicts": "velocity",
-            "clip": "data",
-            "decay": "cosine",
-            "lr": 1e-3,
+        is_unet = isinstance(model.network, UNet)
+        shown = {
+            "network": "unet" if is_unet else "notes",
+            "T": model.T,
+            "noise_schedule": model.schedule,
+            "variance": model.variance,
+            "predicts": model.predicts,
+            "clip": "none" if model.clip is None else "data",
+            "ema": model.ema,
+            "pixels": math.prod(model.shape),
         }
-        if data == "digits":
-            small = {"width": 16, "ema": 0.99, "epochs": 100, "batch_size": 64, "lr": 2e-3}
-            return {**shared, **small}
-        return {**shared, "ema": 0.999, "epochs": 12, "batch_size": 64}
+        return {**shown, "width": model.network.width} if is_unet else shown
 
-    def build(self, settings: Mapping[str, Any], data: Data, rng: Generator) -> DDPM:
+    def build(self, settings: DDPMSettings, data: Data, rng: Generator) -> DDPM:
         """The model, for images of that size."""
         only_mnist_sized(settings, data)
-        low, high = data.value_range
-        if low < 0 or high > 1:
-            raise ValueError(
-                f"a DDPM on the command line takes images on [0, 1], got {low:g} to {high:g}"
-            )
+        data.check_unit_interval("a DDPM")
         shape = data.shape if len(data.shape) == 3 else (1, *data.shape)
         if len(shape) != 3:
             raise ValueError(
                 "a DDPM on the command line takes images (n, height, width) or (n, channels, "
-                f"height, width), got samples of shape {data.shape}"
+                f"height, width), got samples of shape {data.shape}{_advice(data.shape)}"
             )
-        if settings["network"] == "notes":
+        if settings.network == "notes":
             network: Any = PlainDenoiser(shape[0], rng=rng)
         elif shape[1] % 4 or shape[2] % 4:
             raise ValueError(
                 f"the U-Net halves images twice, these are {shape[1]} × {shape[2]}: pad them to "
-                "multiples of 4, or take --network notes"
+                f"{shape[1] + -shape[1] % 4} × {shape[2] + -shape[2] % 4}, or take --network notes"
             )
         else:
-            network = UNet(shape[0], settings["width"], rng=rng)
+            network = UNet(shape[0], settings.width, rng=rng)
         return DDPM(
             network,
             shape,
-            settings["T"],
-            settings["schedule"],
-            settings["variance"],
-            settings["predicts"],
-            (-1, 1) if settings["clip"] == "data" else None,
-            settings["ema"],
+            settings.T,
+            settings.noise_schedule,
+            settings.variance,
+            settings.predicts,
+            (-1, 1) if settings.clip == "data" else None,
+            settings.ema,
         )
 
     def prepare(self, data: Data) -> Array:
         """2x − 1, on [−1, 1], with channels."""
         return _centred(data, data.train)
 
-    def between_epochs(self, state: Checkpoint, settings: Mapping[str, Any]) -> bool:
-        """Lower the learning rate as a cosine, if asked for."""
-        if settings["decay"] == "cosine":
-            decay = Cosine(settings["epochs"])
-            state.optimizers[0].lr = settings["lr"] * decay(len(state.history))
-        return False
-
     def samples(self, model: DDPM, n: int, rng: Generator) -> Array:
         """Ancestral samples, (x + 1)/2, on [0, 1] but for what the model leaves beyond."""
-        parts = [min(PARTS, n - start) for start in range(0, n, PARTS)]
-        return np.concatenate([0.5 * (to_host(model.sample(size, rng)) + 1) for size in parts])
+        sizes = [min(PARTS, n - start) for start in range(0, n, PARTS)]
+        steps = (step for k in sizes for step in model.denoise(_noise(model, k, rng), rng))
+        total = len(sizes) * (model.T + 1)
+        ends = [x for t, x in watched(steps, "denoising", total) if t < 0]
+        return np.concatenate([0.5 * (to_host(x) + 1) for x in ends])
 
     def score(self, model: DDPM, data: Data, rng: Generator) -> dict[str, float]:
         """The cost on held-out images, a thousand at most, of the averaged weights."""
@@ -134,7 +174,7 @@ class DDPMRecipe(Recipe):
         return {"test cost": float(self._errors(model, x, 0, model.T, rng).mean())}
 
     def judge(
-        self, model: DDPM, data: Data, settings: Mapping[str, Any], rng: Generator
+        self, model: DDPM, data: Data, settings: DDPMSettings, rng: Generator
     ) -> dict[str, str]:
         """What the schedule leaves, and the errors of the network at times of each quarter."""
         x = _centred(data, data.test)
@@ -157,12 +197,13 @@ class DDPMRecipe(Recipe):
         self,
         model: DDPM,
         data: Data,
-        settings: Mapping[str, Any],
+        settings: DDPMSettings,
         history: History,
         rng: Generator,
     ) -> Iterator[tuple[str, Axes]]:
         """The schedule; images as they drown in noise; samples, and what they come from."""
-        yield "schedule", plotting.noise_schedule(model.beta)
+        schedule = plotting.noise_schedule(model.beta)
+        yield "schedule", plotting.titled(schedule, "the noise of each step")
         if not plotting.is_image(data.shape):
             return
         span, count = (-1.0, 1.0), min(model.T, 8)
@@ -172,10 +213,11 @@ class DDPMRecipe(Recipe):
         path = [x0, *(model.q_sample(x0, t, noise) for t in reversed(times))]
         columns = ["$x_0$", *(f"t = {t}" for t in reversed(times))]
         rows = {f"image {k + 1}": _strip(path, k) for k in range(len(x0))}
-        yield "noising", plotting.image_table(rows, columns=columns, value_range=span)
+        noising = plotting.image_table(rows, columns=columns, value_range=span)
+        yield "noising", plotting.titled(noising, "held-out images with more and more noise")
 
         states = []
-        start = rng.standard_normal((3, *model.shape), dtype=x0.dtype)
+        start = _noise(model, 3, rng)
         for t, x in model.denoise(start, rng):
             if t in times or t < 0:
                 states.append((x, model.predict(x, t)[0] if t >= 0 else x))
@@ -184,7 +226,24 @@ class DDPMRecipe(Recipe):
         for k in range(len(start)):
             rows[f"$x_t$ of sample {k + 1}"] = _strip([x for x, _ in states], k)
             rows[rf"$\hat x_0$ of sample {k + 1}"] = _strip([x0 for _, x0 in states], k)
-        yield "denoising", plotting.image_table(rows, columns=columns, value_range=span)
+        denoising = plotting.image_table(rows, columns=columns, value_range=span)
+        title = (
+            r"samples on their way, $x_t$, and the images $\hat x_0$ that the network sees in them"
+        )
+        yield "denoising", plotting.titled(denoising, title)
+
+    def animations(self, model: DDPM, rng: Generator) -> Iterator[tuple[str, dict[str, Array]]]:
+        """Sixteen samples on their way from noise, on [0, 1]."""
+        count = min(model.T, 24)
+        times = {model.T - 1 - k * model.T // count for k in range(count)}
+        yield (
+            "denoising",
+            {
+                f"t = {t}" if t >= 0 else "samples": 0.5 * (to_host(x) + 1)
+                for t, x in model.denoise(_noise(model, 16, rng), rng)
+                if t in times or t < 0
+            },
+        )
 
     def _errors(self, model: DDPM, x: Array, first: int, end: int, rng: Generator) -> Array:
         """(ε̂ − ε)², or (v̂ − v)², of each image at a time t with first ≤ t < end; on the host."""
@@ -198,8 +257,22 @@ class DDPMRecipe(Recipe):
         return in_parts(errors, x, rng, PARTS)
 
 
+def _advice(shape: tuple[int, ...]) -> str:
+    """What to do with samples that are no images."""
+    side = math.isqrt(shape[0])
+    if len(shape) == 1 and side**2 == shape[0]:
+        return f"; flattened images of {side} × {side} are images.reshape(-1, {side}, {side})"
+    return "; for rows of numbers take a vae, gan or rbm" if len(shape) == 1 else ""
+
+
 def _centred(data: Data, x: Array) -> Array:
     return (2 * x - 1).reshape(len(x), *(data.shape if len(data.shape) == 3 else (1, *data.shape)))
+
+
+def _noise(model: DDPM, n: int, rng: Generator) -> Array:
+    """Where n chains of denoising begin."""
+    dtype: Any = model.dtype
+    return rng.standard_normal((n, *model.shape), dtype=dtype)
 
 
 def _strip(path: list[Array], k: int) -> Array:

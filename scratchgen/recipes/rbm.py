@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import itertools
 import math
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -14,11 +15,19 @@ from .. import plotting
 from ..backend import Array, Generator, to_device, to_host
 from ..models import rbm
 from ..optim import SGD, Optimizer
-from ..optim.schedules import Cosine
-from ..storage import Checkpoint
 from ..training import History
 from .data import Data
 from .recipe import Recipe, in_parts, mean_and_error, only_mnist_sized
+from .settings import (
+    Choice,
+    Flag,
+    GenerativeSettings,
+    Real,
+    Whole,
+    add_decay,
+    decay_as_schedule,
+    setting,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,76 +40,103 @@ LOG_P = "log p(held out)"
 STEPS = (0, 1, 10, 100, 1000)  # of the chains that are drawn
 
 
-class RBMRecipe(Recipe):
+@dataclass(frozen=True, kw_only=True)
+class RBMSettings(GenerativeSettings):
+    """Sizes, chains, optimizer."""
+
+    hidden: int = setting(Whole("hidden units"))
+    visible: Literal["bernoulli", "gaussian"] = setting(
+        Choice("what the visible units are", names=("bernoulli", "gaussian")), default="bernoulli"
+    )
+    k: int = setting(Whole("steps of Gibbs sampling to an update"), default=1)
+    persistent: bool = setting(
+        Flag("chains that go on from update to update, in place of chains from the data")
+    )
+    chains: int = setting(Whole("how many persistent chains"), default=100)
+    start: str = setting(Choice("visible biases: of the data, or zeros", names=("data", "zeros")))
+    momentum: float = setting(
+        Real("share of the last step that is gone again", most=1, below=True), default=0.0
+    )
+    weight_decay: float = setting(Real("λ: λ W is added to the gradient"), default=0.0)
+
+    @classmethod
+    def from_first_format(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """The schedule was called decay."""
+        return super().from_first_format(decay_as_schedule(values))
+
+
+class RBMRecipe(Recipe[RBMSettings]):
     """An RBM with persistent chains, begun as the machine of independent units of the data."""
 
+    kind = rbm.RBM
     title = "restricted Boltzmann machine"
     unit = "nats"
+    sampled = "means E[v|h] after 1000 steps from noise"
+    drawn = "states v after 1000 steps from noise"
+
+    LECTURE = RBMSettings(
+        preset="lecture",
+        data="mnist",
+        hidden=500,
+        persistent=False,
+        start="zeros",
+        epochs=10,
+        batch_size=64,
+        lr=0.1,
+    )
+    MNIST = replace(
+        LECTURE,
+        preset=None,
+        persistent=True,
+        start="data",
+        schedule="cosine",
+        epochs=20,
+        batch_size=100,
+        lr=0.05,
+    )
+    DIGITS = replace(MNIST, data="digits", hidden=256, epochs=1000, batch_size=50, lr=0.2)
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
-        """Sizes, chains, optimizer."""
-        add = parser.add_argument
-        add("--hidden", type=int, help="hidden units")
-        add("--visible", choices=["bernoulli", "gaussian"])
-        add("--k", type=int, help="steps of Gibbs sampling to an update")
-        add(
-            "--persistent",
-            action=argparse.BooleanOptionalAction,
-            help="chains that go on from update to update, in place of chains from the data",
-        )
-        add("--chains", type=int, help="how many persistent chains")
-        add("--start", choices=["data", "zeros"], help="visible biases: of the data, or zeros")
-        add("--momentum", type=float)
-        add("--weight-decay", type=float)
-        add("--decay", choices=["none", "cosine"], help="of the learning rate, to zero at the end")
+        """The schedule may be called decay."""
+        super().add_options(parser)
+        add_decay(parser)
 
-    def settings(self, data: str, lecture: bool) -> dict[str, Any]:
-        """Those of the notes; else persistent chains, on the small digits with more epochs."""
-        shared = {
-            "hidden": 500,
-            "visible": "bernoulli",
-            "k": 1,
-            "chains": 100,
-            "momentum": 0.0,
-            "weight_decay": 0.0,
+    def shown(self, model: rbm.RBM) -> dict[str, Any]:
+        """Sizes, units, chains."""
+        return {
+            "hidden": model.n_hidden,
+            "visible": model.visible,
+            "k": model.k,
+            "persistent": model.persistent,
+            "chains": model.n_chains,
+            "pixels": model.n_visible,
         }
-        if lecture:
-            notes = {"persistent": False, "start": "zeros", "decay": "none"}
-            return {**shared, **notes, "epochs": 10, "batch_size": 64, "lr": 0.1}
-        shared |= {"persistent": True, "start": "data", "decay": "cosine", "lr": 0.05}
-        if data == "digits":
-            return {**shared, "hidden": 256, "lr": 0.2, "epochs": 1000, "batch_size": 50}
-        return {**shared, "epochs": 20, "batch_size": 100}
 
-    def build(self, settings: Mapping[str, Any], data: Data, rng: Generator) -> rbm.RBM:
+    def build(self, settings: RBMSettings, data: Data, rng: Generator) -> rbm.RBM:
         """The model, for as many numbers as a sample has."""
         only_mnist_sized(settings, data)
         model = rbm.RBM(
             math.prod(data.shape),
-            settings["hidden"],
+            settings.hidden,
             rng=rng,
-            visible=settings["visible"],
-            k=settings["k"],
-            persistent=settings["persistent"],
-            n_chains=settings["chains"],
+            visible=settings.visible,
+            k=settings.k,
+            persistent=settings.persistent,
+            n_chains=settings.chains,
+            **rbm.STANDARDISED if settings.visible == "gaussian" else {},
         )
-        model.validate(data.train)
-        if settings["start"] == "data":
+        if settings.start == "data" or model.standardise:
             model.start_at(to_device(data.train, rng))
         return model
 
-    def optimizers(self, model: rbm.RBM, settings: Mapping[str, Any]) -> list[Optimizer]:
+    def optimizers(self, model: rbm.RBM, settings: RBMSettings) -> list[Optimizer]:
         """Gradient descent, with momentum and weight decay."""
-        decay = settings["weight_decay"]
-        return [SGD(model.parameters(), settings["lr"], settings["momentum"], weight_decay=decay)]
+        decay = settings.weight_decay
+        return [SGD(model.parameters(), settings.lr, settings.momentum, weight_decay=decay)]
 
-    def between_epochs(self, state: Checkpoint, settings: Mapping[str, Any]) -> bool:
-        """Set the learning rate of the next epoch."""
-        if settings["decay"] == "cosine":
-            schedule = Cosine(settings["epochs"])
-            for optimizer in state.optimizers:
-                optimizer.lr = settings["lr"] * schedule(len(state.history))
-        return False
+    def draws(self, model: rbm.RBM, n: int, rng: Generator) -> Array:
+        """States v, at the end of as many steps as the means come from."""
+        return model.draw(n, rng)
 
     def score(self, model: rbm.RBM, data: Data, rng: Generator) -> dict[str, float]:
         """F of samples trained on less that of others, and, of small machines, log p(v).
@@ -119,20 +155,23 @@ class RBMRecipe(Recipe):
         return scores
 
     def judge(
-        self, model: rbm.RBM, data: Data, settings: Mapping[str, Any], rng: Generator
+        self, model: rbm.RBM, data: Data, settings: RBMSettings, rng: Generator
     ) -> dict[str, str]:
         """log p(v), with log Z exact or by annealed importance sampling; what tells less of it."""
         log_z, said = _log_partition(model, data, rng)
         held_out = _log_likelihood(model, data.test, log_z, rng)
         few = data.train[: len(data.test)]
-        independent = rbm.RBM(model.n_visible, 1, rng=rng, visible=model.visible)
+        independent = rbm.RBM(
+            model.n_visible, 1, rng=rng, visible=model.visible, standardise=model.standardise
+        )
         independent.W.data[...] = 0
         independent.start_at(to_device(data.train, rng))
         floor = _log_likelihood(independent, data.test, independent.log_partition(), rng)
         bernoulli = model.visible == "bernoulli"
         judged = {
             "held-out samples": f"{len(data.test)}"
-            + (", as states drawn with the grey values as means" if bernoulli else ""),
+            + (", as states drawn with the grey values as means" if bernoulli else "")
+            + (", each pixel as (x − mean)/standard deviation" if model.standardise else ""),
             "log Z": said,
             "−log p(v), given log Z": mean_and_error(-held_out),
             f"  of {len(few)} samples trained on": mean_and_error(
@@ -160,7 +199,7 @@ class RBMRecipe(Recipe):
         self,
         model: rbm.RBM,
         data: Data,
-        settings: Mapping[str, Any],
+        settings: RBMSettings,
         history: History,
         rng: Generator,
     ) -> Iterator[tuple[str, Axes]]:
@@ -180,25 +219,31 @@ class RBMRecipe(Recipe):
         W = to_host(model.W.data).T
         # Those that weigh most come first: some units are hardly in use.
         order = np.argsort(-(W**2).sum(axis=1), kind="stable")[:100]
-        yield "filters", plotting.filters(W[order].reshape(-1, *shape))
+        filters = plotting.filters(W[order].reshape(-1, *shape))
+        which = f"the {len(order)} that weigh most of {len(W)}" if len(W) > len(order) else len(W)
+        yield "filters", plotting.titled(filters, f"weights of the hidden units, {which}")
 
-        few = to_device(data.test[:10], rng)
-        yield (
-            "reconstructions",
-            plotting.reconstructions(
-                data.test[:10],
-                to_host(frozen.prob_visible(frozen.prob_hidden(few))).reshape(-1, *shape),
-                value_range=span,
-            ),
+        few = to_device(data.test[:10].reshape(len(data.test[:10]), -1), rng)
+
+        def images(v: Array) -> Array:
+            return to_host(model.units.shown(v)).reshape(-1, *shape)
+
+        means = images(frozen.prob_visible(frozen.prob_hidden(model.units.seen(few))))
+        seen_again = plotting.reconstructions(
+            data.test[:10],
+            means,
+            value_range=span,
         )
+        yield "reconstructions", plotting.titled(seen_again, "means E[v|h] at h = E[h|v]")
         v = np.concatenate([_states(model, few[:5], rng), model.noise(5, rng)])
         columns = [*["image"] * (len(v) - 5), *["noise"] * 5]
-        rows = {"step 0": to_host(v).reshape(-1, *shape)}
+        rows = {"step 0": images(v)}
         for before, steps in itertools.pairwise(STEPS):
             h = model.sample_hidden(model.gibbs(v, steps - before - 1, rng), rng)
-            rows[f"step {steps}"] = to_host(frozen.prob_visible(h)).reshape(-1, *shape)
+            rows[f"step {steps}"] = images(frozen.prob_visible(h))
             v = model.sample_visible(h, rng)
-        yield "chains", plotting.image_table(rows, columns=columns, value_range=span)
+        chains = plotting.image_table(rows, columns=columns, value_range=span)
+        yield "chains", plotting.titled(chains, "where chains begin, and means E[v|h] further on")
 
 
 def _states(model: rbm.RBM, x: Array, rng: Generator) -> Array:
@@ -210,7 +255,13 @@ def _gap(model: rbm.RBM, data: Data, rng: Generator) -> float:
     """Mean F of samples trained on, as many as are held out, less that of these; of grey values."""
     frozen = model.frozen()
     few = data.train[:: max(1, len(data.train) // len(data.test))]
-    trained_on, held_out = (in_parts(frozen.free_energy, x, rng).mean() for x in (few, data.test))
+
+    def F(x: Array) -> Array:
+        rows = x.reshape(len(x), -1).astype(model.dtype)
+        energies: Array = frozen.free_energy(frozen.units.seen(rows))
+        return energies
+
+    trained_on, held_out = (in_parts(F, x, rng).mean() for x in (few, data.test))
     return float(trained_on - held_out)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 import scratchgen as sg
 from scratchgen import nn, optim
+from scratchgen import operations as ops
 from scratchgen.backend import device_of
 from scratchgen.models import Classifier, FeedForwardClassifier, classifier
 from scratchgen.models.classifier import confusion_matrix
@@ -77,6 +78,7 @@ def test_logits_of_a_thousand_overflow_nothing(K):
         assert np.isfinite(model.data_cost(x, y))
 
 
+@pytest.mark.rounding
 def test_the_outputs_do_not_depend_on_how_many_are_asked_for_at_once():
     model = Classifier(dense((3,), 4, rng())).astype(np.float64)
     x = rng(1).standard_normal((2300, 3))
@@ -104,6 +106,7 @@ SETTINGS = {
 }
 
 
+@pytest.mark.rounding
 @pytest.mark.parametrize("K", [1, 3])
 @pytest.mark.parametrize("name", SETTINGS)
 def test_50_steps_with_l2_are_those_of_torch(torch, name, K):
@@ -232,6 +235,7 @@ def test_a_convolutional_step_and_its_predictions_stay_on_the_device(device):
     assert {device_of(a) for a in arrays} == {device}
 
 
+@pytest.mark.rounding
 def test_training_by_the_one_loop_learns_the_digits():
     x, y = sg.datasets.digits("train")
     model = Classifier(dense((64,), 10, rng(), (50,)))
@@ -276,3 +280,56 @@ def test_784_100_10_reads_mnist_to_97_5_percent(published, monkeypatch):
     network.fit(rows.reshape(len(rows), -1), labels)
     test, expected = sg.datasets.mnist("test")
     assert network.score(test.reshape(len(test), -1), expected) >= 0.975
+
+
+@pytest.mark.parametrize(
+    ("end", "n_out", "applied"),
+    [
+        ([nn.Sigmoid()], 1, "σ"),
+        ([nn.Softmax()], 3, "softmax"),
+        ([nn.Sequential(nn.Softmax(), nn.Flatten())], 3, "softmax"),
+        ([nn.ReLU()], 3, "softmax"),
+    ],
+    ids=repr,
+)
+def test_a_network_that_gives_probabilities_is_refused_with_who_applies_the_last_layer(
+    end, n_out, applied
+):
+    model = Classifier(nn.Sequential(nn.Linear(4, n_out, rng=sg.generator(0)), *end))
+    x, y = np.ones((6, 4)), np.arange(6) % 2
+    with pytest.raises(ValueError, match=rf"leave its last layer out, .* applies {applied} itself"):
+        sg.fit(model, (x, y), epochs=1, rng=sg.generator(0))
+
+
+def test_bytes_as_samples_are_warned_of_before_training():
+    model = Classifier(nn.Sequential(nn.Flatten(), nn.Linear(64, 3, rng=sg.generator(0))))
+    x = np.arange(0, 256, 2).reshape(2, 8, 8).astype(np.float32)
+    with pytest.warns(sg.training.TrainingWarning, match=r"x / 255 brings them to \[0, 1\]"):
+        model.validate((x, np.array([0, 1])))
+
+
+def test_outputs_that_softmax_makes_any_distribution_of_are_logits():
+    class Prototypes(nn.Network):
+        """−‖x − cₖ‖² for each class k."""
+
+        def __init__(self):
+            self.centres = sg.Tensor(sg.generator(0).standard_normal((3, 4)))
+
+        def __call__(self, x, rng=None):
+            return -((x[:, None, :] - self.centres) ** 2).sum(axis=2)
+
+    x, y = np.ones((6, 4)), np.arange(6) % 3
+    Classifier(Prototypes()).validate((x, y))
+
+
+@pytest.mark.parametrize("last", [ops.log_softmax, ops.softmax], ids=["log p", "p"])
+def test_a_softmax_as_an_operation_is_refused_as_the_layer_is(last):
+    class Last(nn.Network):
+        def __init__(self):
+            self.layer = nn.Linear(4, 3, rng=sg.generator(0))
+
+        def __call__(self, x, rng=None):
+            return last(self.layer(x)).reshape(len(x), 3)
+
+    with pytest.raises(ValueError, match=f"ends in {last.__name__}, .* applies softmax itself"):
+        Classifier(Last()).validate((np.ones((6, 4)), np.arange(6) % 3))

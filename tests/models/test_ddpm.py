@@ -736,6 +736,7 @@ def test_training_goes_on_from_a_checkpoint_to_the_same_bits(tmp_path, ema):
         ({"variance": "tilde"}, "variance is 'beta' or 'posterior', got 'tilde'"),
         ({"predicts": "x0"}, "predicts is 'noise' or 'velocity', got 'x0'"),
         ({"T": 0}, "T is at least 1 step, got 0"),
+        ({"T": 10**9}, "T is at most 10,000 steps, got 1,000,000,000"),
         ({"clip": (1, -1)}, r"clip is a range \(low, high\), or None, got \(1, -1\)"),
         ({"clip": (0, 1, 2)}, "clip is a range"),
         ({"ema": 1.0}, "ema is a share of the average with 0 ≤ ema < 1, got 1.0"),
@@ -869,6 +870,7 @@ def reference_of(torch, dtype):
     return Module().to(dtype)
 
 
+@pytest.mark.rounding
 def test_50_steps_of_the_lectures_training_are_those_of_torch(torch):
     model, (adam,) = ddpm.lecture(rng())
     model.astype(np.float64)
@@ -900,6 +902,7 @@ def test_50_steps_of_the_lectures_training_are_those_of_torch(torch):
         assert distance < 1e-8, name
 
 
+@pytest.mark.rounding
 def test_the_lectures_sampling_is_that_of_the_notes(torch):
     model, _ = ddpm.lecture(rng())
     model.astype(np.float64)
@@ -922,6 +925,7 @@ def test_the_lectures_sampling_is_that_of_the_notes(torch):
 # Training, on the host and on the device
 
 
+@pytest.mark.rounding
 def test_training_brings_the_cost_down_and_samples_records_nothing_and_keeps_the_dtype():
     images = 2 * sg.datasets.digits("train")[0] - 1
     source = rng()
@@ -936,6 +940,7 @@ def test_training_brings_the_cost_down_and_samples_records_nothing_and_keeps_the
     assert model.astype(np.float64).sample(3, rng(1), steps=5).dtype == np.float64
 
 
+@pytest.mark.rounding
 def test_training_on_the_device_is_that_of_the_host_and_reads_only_each_epochs_cost(monkeypatch):
     strict.install(monkeypatch)
     images, states = 2 * sg.datasets.digits()[0][:40] - 1, {}
@@ -987,3 +992,36 @@ def test_the_command_that_the_notes_end_with_warns_once():
     (warning,) = caught
     assert "19.3 nats" in str(warning.message)
     assert warning.filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("x", "size"),
+    [
+        (np.linspace(0, 1, 12).reshape(4, 3), "0.348"),
+        (np.linspace(-100, 100, 12).reshape(4, 3), "3.94e"),
+        (np.linspace(-0.1, 0.1, 12).reshape(4, 3), "0.00394"),
+    ],
+    ids=["images on [0, 1]", "large", "small"],
+)
+def test_data_of_another_size_than_the_noise_are_warned_of_before_training(x, size):
+    model = DDPM(linear_network(), (3,), schedule="cosine")
+    with pytest.warns(ddpm.DiffusionWarning, match=rf"mean square of {size}.* 2x − 1"):
+        model.validate(x)
+
+
+def test_a_diffusion_warning_is_a_training_warning():
+    assert issubclass(ddpm.DiffusionWarning, sg.training.TrainingWarning)
+
+
+@pytest.mark.parametrize("predicts", ["noise", "velocity"])
+def test_a_network_that_ends_in_tanh_cannot_give_the_noise(predicts):
+    class Bounded(nn.Network):
+        def __init__(self):
+            self.layer = nn.Linear(3, 3, rng=rng())
+
+        def __call__(self, x, time, rng=None):
+            return ops.tanh(self.layer(x))
+
+    model = DDPM(Bounded(), (3,), schedule="cosine", predicts=predicts)
+    with pytest.raises(ValueError, match=r"ends in tanh.* \[-1, 1\].* since noise has no bounds"):
+        model.validate(rng().standard_normal((50, 3), dtype=np.float32))
