@@ -118,7 +118,7 @@ def checked(subject: Subject) -> Report:
             "gradient changes between two calls with the same input: does it keep something from "
             "the call before, or draw noise?"
         ]
-    if comparisons and subject.roughness:
+    if any(sides.has_shape for sides in comparisons.values()) and subject.roughness:
         notes.append(
             "the cost is less exact than float64 (computed in float32, or by subtracting what is "
             "nearly equal), which its uncertainty allows for"

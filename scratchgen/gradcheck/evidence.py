@@ -90,7 +90,8 @@ class Evidence:
             return
         rows = [j for j, x in enumerate(subject.arrays) if np.ndim(x) and len(x) == n]
         data = [j for j in rows if j not in self.given]
-        for batch in (data, [j for j in rows if j != k]):
+        others = [j for j in rows if j != k]
+        for batch in (data, others) if data != others else (data,):
             arrays = [x[row : row + 1] if j in batch else x for j, x in enumerate(subject.arrays)]
             try:
                 share = self.reference(arrays, k) if batch else None

@@ -114,8 +114,12 @@ class Recording:
         self.steps = [node for node in self.nodes if node.operation is not None]
         named = zip(arguments, names, strict=True)
         self.names = {x: name for x, name in named if isinstance(x, Tensor)}
-        self.functions = {node: found for node in self.steps if (found := _function(node))}
         self._shares: dict[Step, tuple[Array, Array]] = {}
+
+    @functools.cached_property
+    def functions(self) -> dict[Tensor, tuple[str, Tensor]]:
+        """The name of σ and the tensor z for each value that is σ(z), however it was computed."""
+        return {node: found for node in self.steps if (found := _function(node))}
 
     def gradients(self, wrt: Sequence[int], *bends: Bend) -> list[Array] | None:
         """∂C/∂(argument k) for each k as it follows from the bends; ``None`` if nothing follows."""
@@ -281,7 +285,7 @@ def noise_of(node: Tensor, z: Tensor) -> Array | None:
     return None
 
 
-def is_element_wise(node: Tensor, z: Tensor) -> bool:
+def is_function_of(node: Tensor, z: Tensor) -> bool:
     """Whether ``node`` is a function of ``z`` alone, constants aside, and keeps its shape.
 
     Not if it is plainly a sum: its derivative is a sign, which has a name of its own.

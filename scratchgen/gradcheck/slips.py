@@ -23,7 +23,7 @@ from .recording import (
     Recording,
     Step,
     data_of,
-    is_element_wise,
+    is_function_of,
     mask_of,
     near,
     noise_of,
@@ -222,7 +222,7 @@ def transposed(recording: Recording, step: Step) -> Iterator[Slip]:
 def in_several_steps(recording: Recording, node: Tensor) -> Iterator[Slip]:
     """What is a function of one tensor over several steps, left out as a whole."""
     for z in near(node, 4):
-        if all(x is not z for x in node.inputs) and is_element_wise(node, z):
+        if all(x is not z for x in node.inputs) and is_function_of(node, z):
             of, at = recording.expression(node), recording.expression(z)
             sentence = f"the derivative of {of} by {at} was left out"
             yield Slip("derivative missing", sentence, shortcut(node, z))

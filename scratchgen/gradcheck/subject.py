@@ -240,7 +240,7 @@ def names_of(function: Callable[..., Any], other: Any, number_of_arrays: int) ->
     """The names of the positional parameters of either, one for each array."""
     for f in (function, other):
         try:
-            parameters = _positional(f)
+            parameters = positional(f)
         except (TypeError, ValueError):
             continue
         if len(parameters) >= number_of_arrays:
@@ -282,14 +282,15 @@ def same(x: Any, y: Any) -> bool:
     return bool(np.array_equal(to_host(x), to_host(y), equal_nan=is_real(x)))
 
 
-def _positional(function: Callable[..., Any]) -> list[inspect.Parameter]:
+def positional(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """The parameters that take arrays: those that may be given by position."""
     parameters = inspect.signature(function).parameters.values()
     return [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
 
 def _left_out(rule: Callable[..., Any], number_of_arrays: int) -> list[Any]:
     """The defaults of the arrays of a rule that were not given, as a bias may be."""
-    left = _positional(rule)[number_of_arrays:]
+    left = positional(rule)[number_of_arrays:]
     return [p.default for p in left if p.default is not p.empty]
 
 
