@@ -16,6 +16,8 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
+import math
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Protocol, TypeAlias, cast
@@ -156,20 +158,13 @@ def backward_sweep(
     if cost.shape != (() if delta is None else delta.shape):
         hint = "take its .mean() or .sum(), or give delta, its own derivative, in its shape"
         raise ValueError(f"a gradient is of one number, the cost has shape {cost.shape}: {hint}")
-    reached, stack = {cost}, [cost]
-    while stack:
-        tensor = stack.pop()
+    by_birth = ancestry(cost)
+    leads = set(by_birth if wrt is None else wrt)
+    for tensor in by_birth:
         for x in tensor.inputs:
             if isinstance(x, Tensor) and x.birth > tensor.birth:
                 name = tensor.operation.__name__
                 raise ValueError(f"an input of {name} was changed after its use: record anew")
-            if isinstance(x, Tensor) and x not in reached:
-                reached.add(x)
-                stack.append(x)
-    by_birth = sorted(reached, key=lambda x: x.birth)
-    leads = reached if wrt is None else set(wrt)
-    for tensor in by_birth:
-        for x in tensor.inputs:
             if isinstance(x, Tensor) and x in leads:
                 leads.add(tensor)
     deltas = {cost: np.ones_like(cost.data) if delta is None else plain(delta).astype(cost.dtype)}
@@ -181,6 +176,21 @@ def backward_sweep(
                 if isinstance(x, Tensor) and x in leads:
                     share = _share(tensor, k, finished)
                     deltas[x] = deltas[x] + share if x in deltas else share
+
+
+def ancestry(tensor: Tensor, steps: float = math.inf) -> list[Tensor]:
+    """The tensors that ``tensor`` came from within so many steps, oldest first, and itself last.
+
+    Inputs are born before what is computed from them, so each stands before its consumers.
+    """
+    away, found = {tensor: 0}, [tensor]
+    for y in found:
+        if away[y] < steps:
+            for x in y.inputs:
+                if isinstance(x, Tensor) and x not in away:
+                    away[x] = away[y] + 1
+                    found.append(x)
+    return sorted(found, key=operator.attrgetter("birth"))
 
 
 def _share(tensor: Tensor, k: int, delta: Array) -> Array:

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .autodiff import Tensor, gradient
+from .autodiff import Tensor, ancestry, gradient
 from .backend import Array, Generator, check_generator, copy_of, device_of, to_device, to_host
 from .html import table
 from .optim import Optimizer
@@ -321,12 +321,7 @@ def _mean(values: Sequence[Array], sizes: Sequence[int]) -> float:
 
 
 def _diagnosis(model: Model, cost: Tensor, epoch: int, step: int, player: int) -> str:
-    reached, stack = {cost}, [cost]
-    while stack:
-        inputs = {x for x in stack.pop().inputs if isinstance(x, Tensor)} - reached
-        reached |= inputs
-        stack.extend(inputs)
-    wrong = [x for x in reached if not bool(to_host(np.isfinite(x.data).all()))]
+    wrong = [x for x in ancestry(cost) if not bool(to_host(np.isfinite(x.data).all()))]
     first = min(wrong, key=lambda x: (x.operation is not None, x.birth), default=None)
     if first is None:
         where = "though it is again by the end of the epoch"

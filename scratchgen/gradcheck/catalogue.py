@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..backend import to_host
+from ..backend import Array, to_host
 from .evidence import Evidence, Mistake, entries
 
 
@@ -24,18 +24,11 @@ def factors(evidence: Evidence) -> Iterator[tuple[str, float, str]]:
         what = f"the factor 1/(1 − p) = {scale:.4g} of the dropout mask is missing"
         yield "mask not rescaled", 1 / scale, what
     for n, what in evidence.lengths:
+        squared = f"the square of {n}, {what}"
         yield "factor n", float(n), f"a 1/{n} is missing, {n} being {what}: a sum, not the mean"
         yield "factor 1/n", 1 / n, f"a factor {n} is missing, {what}: a mean, not the sum"
-        yield (
-            "factor n²",
-            float(n * n),
-            f"a 1/{n * n} is missing, the square of {n}, {what}",
-        )
-        yield (
-            "factor 1/n²",
-            1 / (n * n),
-            f"a factor {n * n} is missing, the square of {n}, {what}",
-        )
+        yield "factor n²", float(n * n), f"a 1/{n * n} is missing, {squared}"
+        yield "factor 1/n²", 1 / (n * n), f"a factor {n * n} is missing, {squared}"
 
 
 def of_shape(evidence: Evidence, k: int) -> Iterator[Mistake]:
@@ -48,85 +41,59 @@ def of_shape(evidence: Evidence, k: int) -> Iterator[Mistake]:
             summed = given.sum(axis=axes)
             if summed.size != right.size or summed.size == given.size:
                 continue
-            kept = "axis " + ", ".join(map(str, axes)) if number == 1 else f"axes {axes}"
-            if tuple(n for n in summed.shape if n > 1) != tuple(n for n in shape if n > 1):
+            if [n for n in summed.shape if n > 1] != [n for n in shape if n > 1]:
                 continue
-            batch = axes == (0,) and any(n == given.shape[0] for n, _ in evidence.lengths)
-            what = (
-                f"the sum over the batch is missing, or the broadcast of {name} was not undone"
-                if batch
-                else f"the broadcast of {name} was not undone"
-            )
-            yield Mistake(
-                "not summed",
-                f"{came}: agrees if summed over {kept}: {what}",
-                summed.reshape(shape),
-                right,
-            )
+            kept = f"axis {axes[0]}" if number == 1 else f"axes {axes}"
+            what = f"the broadcast of {name} was not undone"
+            if axes == (0,) and any(n == given.shape[0] for n, _ in evidence.lengths):
+                what = f"the sum over the batch is missing, or {what}"
+            sentence = f"{came}: agrees if summed over {kept}: {what}"
+            yield Mistake("not summed", sentence, summed.reshape(shape), right)
     if given.size == right.size:
         if given.ndim == right.ndim and given.ndim > 1 and given.T.shape == shape:
             yield Mistake("transposed", f"{came}: agrees with the transpose", given.T, right)
         yield Mistake("reshaped", f"{came}: agrees once reshaped", given.reshape(shape), right)
     if given.size == 1 and right.size > 1:
         for what, value in (("sum", right.sum()), ("mean", right.mean())):
-            yield Mistake(
-                "reduced to a scalar",
-                f"{came}: it is the {what} of all entries, reduced to one number",
-                given.reshape(()),
-                np.asarray(value),
-            )
+            sentence = f"{came}: it is the {what} of all entries, reduced to one number"
+            yield Mistake("reduced to a scalar", sentence, given.reshape(()), np.asarray(value))
     for axis in range(right.ndim):
         for what, reduced in (("summed", right.sum(axis)), ("averaged", right.mean(axis))):
             if reduced.size == given.size and right.shape[axis] > 1:
-                yield Mistake(
-                    "reduced too far",
+                sentence = (
                     f"{came}: agrees if the right one is {what} over axis {axis}: that sum should "
-                    "not be taken",
-                    given.reshape(reduced.shape),
-                    reduced,
+                    "not be taken"
                 )
+                yield Mistake("reduced too far", sentence, given.reshape(reduced.shape), reduced)
 
 
-def of_numbers(evidence: Evidence, k: int) -> Iterator[Mistake]:
-    """What one sees by laying the two arrays side by side."""
-    given, right = evidence.given[k], evidence.right[k]
-    where = entries(right, right)
+def of_numbers(evidence: Evidence, k: int, right: Array) -> Iterator[Mistake]:
+    """What one sees by laying the two arrays side by side, the given and the right one."""
+    given = evidence.given[k]
+    where = entries(right)
     if not np.any(given):
         yield Mistake("zero", "it is zero throughout: left out, or never written", given, 0 * given)
     for kind, factor, why in factors(evidence):
         sentence = f"yours = {factor:.4g} × numerical {where}: {why}"
         yield Mistake(kind, sentence, given, factor * right, says_factor=True)
-    if right.ndim > 1 and not np.isnan(right).any():
-        for i, j in itertools.combinations(range(right.ndim), 2):
-            if right.shape[i] == right.shape[j] > 1:
-                axes = "" if right.ndim == 2 else f", axes {i} and {j} exchanged"
-                yield Mistake(
-                    "transposed",
-                    f"agrees with the transpose{axes} {where}",
-                    given,
-                    right.swapaxes(i, j),
-                )
     if np.isnan(right).any():
         return
+    for i, j in itertools.combinations(range(right.ndim), 2):
+        if right.shape[i] == right.shape[j] > 1:
+            axes = "" if right.ndim == 2 else f", axes {i} and {j} exchanged"
+            sentence = f"agrees with the transpose{axes} {where}"
+            yield Mistake("transposed", sentence, given, right.swapaxes(i, j))
     blank = (given == 0) & (right != 0)
     if blank.any() and not blank.all():
         box = tuple(slice(int(i.min()), int(i.max()) + 1) for i in np.nonzero(blank))
         if not given[box].any():
             shown = ", ".join(f"{s.start}:{s.stop}" for s in box)
-            yield Mistake(
-                "zero block",
-                f"agrees but for the block [{shown}], which was left at zero",
-                given,
-                np.where(blank, 0, right),
-            )
+            sentence = f"agrees but for the block [{shown}], which was left at zero"
+            yield Mistake("zero block", sentence, given, np.where(blank, 0, right))
     if right.size > 1:
         for what, value in (("sum", right.sum()), ("mean", right.mean())):
-            yield Mistake(
-                "reduced to a scalar",
-                f"each entry is the {what} of all: reduced to one number and repeated",
-                given,
-                np.full(right.shape, value),
-            )
+            sentence = f"each entry is the {what} of all: reduced to one number and repeated"
+            yield Mistake("reduced to a scalar", sentence, given, np.full(right.shape, value))
     for axis in range(right.ndim):
         if right.shape[axis] < 2:
             continue
@@ -139,49 +106,32 @@ def of_numbers(evidence: Evidence, k: int) -> Iterator[Mistake]:
             sentence = f"agrees if shifted by one entry along axis {axis}: an index is one {word}"
             yield Mistake("shifted", sentence, given, rolled)
             yield Mistake("shifted", f"{sentence}, with zeros at the edge", given, filled)
-        yield Mistake(
-            "reversed", f"agrees if reversed along axis {axis}", given, np.flip(right, axis)
-        )
+        sentence = f"agrees if reversed along axis {axis}"
+        yield Mistake("reversed", sentence, given, np.flip(right, axis))
         summed = np.broadcast_to(right.sum(axis, keepdims=True), right.shape)
-        yield Mistake(
-            "reduced too far",
-            f"agrees if the right one is summed over axis {axis} and repeated along it",
-            given,
-            summed,
-        )
+        sentence = f"agrees if the right one is summed over axis {axis} and repeated along it"
+        yield Mistake("reduced too far", sentence, given, summed)
     if right.ndim > 1:
-        yield Mistake(
-            "reversed",
-            "agrees if reversed along the last two axes: the kernel was flipped, or was not",
-            given,
-            np.flip(right, (-2, -1)),
-        )
+        sentence = "agrees if reversed along the last two axes: the kernel was flipped, or was not"
+        yield Mistake("reversed", sentence, given, np.flip(right, (-2, -1)))
 
 
 def of_experiments(evidence: Evidence, k: int) -> Iterator[Mistake]:
     """What is seen by asking both sides again, at other inputs."""
     given, right, subject = evidence.given[k], evidence.right[k], evidence.subject
-    elsewhere = evidence.elsewhere
-    before = evidence.reference(elsewhere, k)
+    before = evidence.reference(subject.nearby, k)
     if before is not None:
-        yield Mistake(
-            "stale",
-            "right for the input of the call before this one: values kept from then are stale",
-            given,
-            before,
-        )
+        sentence = "right for the input of the call before this one: values kept from then"
+        yield Mistake("stale", f"{sentence} are stale", given, before)
     for n, _ in evidence.batches:
         for row, word in ((0, "first"), (n - 1, "last")):
             for alone in evidence.of_row(row, n, k):
                 for share in (alone, alone / n):
-                    yield Mistake(
-                        "one row only",
+                    sentence = (
                         f"right for the {word} row of the batch alone: the sum over the batch is "
-                        "missing",
-                        given,
-                        share,
-                        says_factor=True,
+                        "missing"
                     )
+                    yield Mistake("one row only", sentence, given, share, says_factor=True)
     if subject.value is None or subject.delta is None:
         return
     value, delta = to_host(subject.value(subject.arrays)), to_host(subject.delta)
@@ -190,39 +140,25 @@ def of_experiments(evidence: Evidence, k: int) -> Iterator[Mistake]:
             turned = [y.T if i == j else y for i, y in enumerate(subject.arrays)]
             at_transpose = evidence.reference(turned, k)
             if at_transpose is not None:
-                yield Mistake(
-                    "transposed operand",
-                    f"right if {evidence.names[j]} is transposed",
-                    given,
-                    at_transpose,
-                )
+                sentence = f"right if {evidence.names[j]} is transposed"
+                yield Mistake("transposed operand", sentence, given, at_transpose)
     if value.shape != right.shape:
         return
-    yield Mistake(
-        "derivative missing",
-        "δ is passed on as it came: the derivative of the operation is missing",
-        given,
-        delta,
-    )
+    sentence = "δ is passed on as it came: the derivative of the operation is missing"
+    yield Mistake("derivative missing", sentence, given, delta)
     at_value = evidence.reference(
         [evidence.like(value, x) if j == k else x for j, x in enumerate(subject.arrays)], k
     )
     if at_value is not None:
-        yield Mistake(
-            "derivative at the value",
-            "right if the derivative is taken at the value a, in place of the input z",
-            given,
-            at_value,
-        )
+        sentence = "right if the derivative is taken at the value a, in place of the input z"
+        yield Mistake("derivative at the value", sentence, given, at_value)
     diagonal = evidence.diagonal(k)
     if diagonal is not None:
-        yield Mistake(
-            "coupling dropped",
-            "right for the diagonal of the Jacobian alone: each output depends on the other "
-            "inputs too (a softmax is coupled by its sum), and that was dropped",
-            given,
-            delta * diagonal,
+        sentence = (
+            "right for the diagonal of the Jacobian alone: each output depends on the other inputs "
+            "too (a softmax is coupled by its sum), and that was dropped"
         )
+        yield Mistake("coupling dropped", sentence, given, delta * diagonal)
 
 
 def of_residuals(evidence: Evidence, k: int) -> Iterator[Mistake]:
@@ -243,14 +179,12 @@ def of_residuals(evidence: Evidence, k: int) -> Iterator[Mistake]:
             if abs(c) * np.abs(spread).max() < 1e-7 * np.abs(right[known]).max():
                 continue
             amount = "is missing, or too small" if c < 0 else "is too large, or counted twice"
-            yield Mistake(
-                kind,
-                f"yours − numerical = {c:.4g} × {what} {entries(right, right)}: the gradient of a "
-                f"regulariser {amount}",
-                residual,
-                np.where(known, c * basis, np.nan),
-                says_factor=True,
+            sentence = (
+                f"yours − numerical = {c:.4g} × {what} {entries(right)}: the gradient of a "
+                f"regulariser {amount}"
             )
+            expected = np.where(known, c * basis, np.nan)
+            yield Mistake(kind, sentence, residual, expected, says_factor=True)
     with np.errstate(all="ignore"):
         sigmoid, tanh = 1 / (1 + np.exp(-x)), np.tanh(x)
         slopes = {
@@ -261,16 +195,10 @@ def of_residuals(evidence: Evidence, k: int) -> Iterator[Mistake]:
             "ReLU": (x > 0).astype(float),
         }
         for function, slope in slopes.items():
-            yield Mistake(
-                "derivative missing",
-                f"agrees once multiplied by the derivative of {function} at {name}: σ′ is missing",
-                given * slope,
-                right,
+            sentence = (
+                f"agrees once multiplied by the derivative of {function} at {name}: σ′ is missing"
             )
+            yield Mistake("derivative missing", sentence, given * slope, right)
         for of, factor in (("σ", 2 * np.exp(-x / 2)), ("σ²", np.exp(-x))):
-            yield Mistake(
-                "log σ² for σ",
-                f"it is the derivative by {of} where {name} is log σ²",
-                given,
-                right * factor,
-            )
+            sentence = f"it is the derivative by {of} where {name} is log σ²"
+            yield Mistake("log σ² for σ", sentence, given, right * factor)

@@ -1,12 +1,11 @@
-"""Which mistake explains the numbers: the catalogue, tried in order, from plain to involved.
+"""Which mistake explains the numbers: the catalogue and the slips, tried from plain to involved.
 
 A finding fits in every entry that is known, and would not fit the right derivative; where nothing
-in the catalogue does, that is said, and nothing is guessed.
+that is known does, that is said, and nothing is guessed.
 """
 
 from __future__ import annotations
 
-import copy
 import itertools
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import numpy as np
 
 from . import catalogue
 from .evidence import Evidence, Mistake
+from .slips import Slip, redrawn_mask
 
 NONE = "none of the known mistakes fits"
 MANY_SLIPS = 100
@@ -37,13 +37,12 @@ def diagnose(evidence: Evidence) -> dict[int, Finding]:
     findings = {k: Finding(what, []) for k in evidence.wrong for what in _at_once(evidence, k)}
     until = time.thread_time() + SECONDS
     for ways in (_alone, _with_factor, _on_top, _in_pairs):
-        for k in sorted(evidence.wrong):
-            if k not in findings:
-                found = _best(evidence, k, ways(evidence, k), until)
-                if found is not None:
-                    findings[k] = Finding(found.sentence, found.kind.split(" + "))
-                    slip = found.bend or found.half
-                    evidence.found += [] if slip is None else [slip]
+        for k in sorted(evidence.wrong - findings.keys()):
+            found = _best(evidence, k, ways(evidence, k), until)
+            if found is not None:
+                findings[k] = Finding(found.sentence, found.kind.split(" + "))
+                slip = found.slip or found.half
+                evidence.found += [] if slip is None else [slip]
     stopped = f", of those that could be tried in {SECONDS} s" if time.thread_time() > until else ""
     for k in evidence.wrong - findings.keys():
         findings[k] = Finding(evidence.what_is_seen(k) + NONE + stopped, [])
@@ -66,7 +65,7 @@ def _best(evidence: Evidence, k: int, mistakes: Iterator[Mistake], until: float)
         if time.thread_time() > until:
             break
         if evidence.fits(k, mistake):
-            if mistake.bend is None or evidence.explains_all(mistake.bend):
+            if mistake.slip is None or evidence.explains_all(mistake.slip):
                 return mistake
             first = first or mistake
     return first
@@ -74,36 +73,34 @@ def _best(evidence: Evidence, k: int, mistakes: Iterator[Mistake], until: float)
 
 def _alone(evidence: Evidence, k: int) -> Iterator[Mistake]:
     """One mistake."""
-    finite = np.isfinite(evidence.given[k])
+    given, right = evidence.given[k], evidence.right[k]
+    finite = np.isfinite(given)
     if not finite.all():
         what = f"{finite.size - finite.sum():,} of its {finite.size:,} entries are not finite"
         yield Mistake("not finite", what, np.zeros(1), np.zeros(1))
-    if evidence.given[k].shape != evidence.right[k].shape:
+    if given.shape != right.shape:
         yield from catalogue.of_shape(evidence, k)
         return
-    yield from catalogue.of_numbers(evidence, k)
+    yield from catalogue.of_numbers(evidence, k, right)
     yield from catalogue.of_experiments(evidence, k)
-    yield from _recorded(evidence, k)
+    yield from _slipped(evidence, k)
     yield from catalogue.of_residuals(evidence, k)
 
 
-def _recorded(evidence: Evidence, k: int) -> Iterator[Mistake]:
-    recording, given = evidence.recording, evidence.given[k]
+def _slipped(evidence: Evidence, k: int) -> Iterator[Mistake]:
+    """One slip in the recorded equations that makes a difference."""
+    recording, given, right = evidence.recording, evidence.given[k], evidence.right[k]
     if recording is None:
         return
-    for bend in evidence.bends:
-        follows = recording.gradient(k, bend)
-        same = Mistake("", "", evidence.right[k], np.zeros(1) if follows is None else follows)
-        if follows is not None and not evidence.fits(k, same):
-            yield Mistake(bend.kind, bend.sentence, given, follows, bend=bend)
-    other = recording.other_mask({k: given})
-    if other is not None:
-        yield Mistake(*other, given, given)
+    for slip in itertools.chain(evidence.slips, redrawn_mask(recording, k, given)):
+        follows = slip.prediction(recording, k)
+        if follows is not None and not evidence.fits(k, Mistake("", "", right, follows)):
+            yield Mistake(slip.kind, slip.sentence, given, follows, slip=slip)
 
 
 def _with_factor(evidence: Evidence, k: int) -> Iterator[Mistake]:
     """A mistake and a factor beside it."""
-    if evidence.loose:
+    if evidence.loose:  # of numbers so rough, two mistakes explain anything
         return
     for mistake in _alone(evidence, k):
         if mistake.says_factor or mistake.left.shape != mistake.right.shape:
@@ -114,48 +111,54 @@ def _with_factor(evidence: Evidence, k: int) -> Iterator[Mistake]:
                 f"two mistakes: {mistake.sentence}; and {factor:.4g} × that: {why}",
                 mistake.left,
                 factor * mistake.right,
-                half=mistake.bend,
+                half=mistake.slip,
             )
 
 
 def _on_top(evidence: Evidence, k: int) -> Iterator[Mistake]:
     """A slip in the recorded equations, and what shows in the numbers that follow from it."""
     recording = evidence.recording
-    if recording is None or evidence.given[k].shape != evidence.right[k].shape or evidence.loose:
+    if recording is None or not _comparable(evidence, k):
         return
-    local = [bend for bend in evidence.bends if bend.local]
-    for bend in [*evidence.found, *(local if len(local) <= MANY_SLIPS else ())]:
-        follows = recording.gradient(k, bend)
+    for slip in [*evidence.found, *_few(evidence)]:
+        follows = slip.prediction(recording, k)
         if follows is not None:
-            then = copy.copy(evidence)
-            then.right = {**evidence.right, k: follows}
-            for mistake in catalogue.of_numbers(then, k):
+            for mistake in catalogue.of_numbers(evidence, k, follows):
                 yield mistake._replace(
-                    kind=f"{bend.kind} + {mistake.kind}",
-                    sentence=f"two mistakes: {bend.sentence}; and what follows from that "
+                    kind=f"{slip.kind} + {mistake.kind}",
+                    sentence=f"two mistakes: {slip.sentence}; and what follows from that "
                     f"{mistake.sentence}",
-                    half=bend,
+                    half=slip,
                 )
 
 
 def _in_pairs(evidence: Evidence, k: int) -> Iterator[Mistake]:
     """Two slips in two of the recorded equations."""
-    recording, given = evidence.recording, evidence.given[k]
-    if recording is None or given.shape != evidence.right[k].shape or evidence.loose:
+    recording = evidence.recording
+    if recording is None or not _comparable(evidence, k):
         return
-    local = [bend for bend in evidence.bends if bend.local]
     tried = itertools.chain(
-        itertools.product(evidence.found, evidence.bends),
-        itertools.combinations(local, 2) if len(local) <= MANY_SLIPS else (),
+        itertools.product(evidence.found, evidence.slips),
+        itertools.combinations(_few(evidence), 2),
     )
     for first, second in tried:
-        if first.tensor is second.tensor:
+        if first.bend.tensor is second.bend.tensor:
             continue
-        follows = recording.gradient(k, first, second)
+        follows = recording.gradient(k, first.bend, second.bend)
         if follows is not None:
             yield Mistake(
                 f"{first.kind} + {second.kind}",
                 f"two mistakes: {first.sentence}; and {second.sentence}",
-                given,
+                evidence.given[k],
                 follows,
             )
+
+
+def _few(evidence: Evidence) -> list[Slip]:
+    """The slips that are tried together with another mistake; none if they are too many."""
+    local = [slip for slip in evidence.slips if slip.local]
+    return local if len(local) <= MANY_SLIPS else []
+
+
+def _comparable(evidence: Evidence, k: int) -> bool:
+    return evidence.given[k].shape == evidence.right[k].shape and not evidence.loose

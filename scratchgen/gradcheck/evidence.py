@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..autodiff import Tensor
 from ..backend import Array, device_of, to_device, to_host
-from .recorded import Bend, Recording
+from .comparison import EXHAUSTIVE, Comparison, by_numbers
+from .recording import Recording, recorded
+from .slips import Slip, slips
+from .subject import Subject
 
 
 class Mistake(NamedTuple):
@@ -22,66 +25,45 @@ class Mistake(NamedTuple):
     right: Array
     says_factor: bool = False
     """Whether it names a factor already, so that no other is looked for beside it."""
-    bend: Any = None
+    slip: Slip | None = None
     """The slip in the recorded equations that it is, where it is one."""
-    half: Any = None
+    half: Slip | None = None
     """Of two mistakes the slip that is one of them."""
 
 
 class Evidence:
-    """All that is known about a cost and the derivatives given for it."""
+    """A subject, the derivatives given for it, and the right ones.
 
-    def __init__(
-        self,
-        subject: Any,
-        given: dict[int, Array],
-        right: dict[int, Array],
-        kinks: dict[int, list[tuple[int, ...]]],
-        agrees: Callable[[dict[int, Array]], bool],
-        numerical: Callable[[Sequence[Any], int, Array | None], Array | None],
-        elsewhere: Sequence[Any],
-        wrong: Set[int],
-    ) -> None:
-        self.subject, self.names, self.elsewhere = subject, subject.names, elsewhere
-        self.given = {k: np.asarray(to_host(g), dtype=np.float64) for k, g in given.items()}
-        self.loose = any(to_host(g).dtype == np.float32 for g in given.values())
-        self._numerical = numerical
-        self.kinks = kinks
-        self.found: list[Bend] = []
-        self.wrong = wrong
-        self.unrecorded = ""
-        self.recording: Recording | None
+    The right ones are those that the engine records wherever they agree with the numerical ones;
+    where the cost cannot be recorded, the numerical ones, in the entries that were tried.
+    """
+
+    def __init__(self, subject: Subject, comparisons: Mapping[int, Comparison]) -> None:
+        self.subject, self.names = subject, subject.names
+        self.wrong = {k for k, sides in comparisons.items() if sides.is_wrong}
+        self.loose = any(sides.given.dtype == np.float32 for sides in comparisons.values())
+        self.given = {k: sides.given.astype(np.float64) for k, sides in comparisons.items()}
+        self.right = {k: sides.right for k, sides in comparisons.items()}
+        self.at_kink: dict[int, Array] = {}
+        self.found: list[Slip] = []
+        """The slips that explain a derivative: likely to be half of two in another."""
         self.lengths, self.batches = _lengths(subject)
-        self.recording, self.right = None, right
-        recording = self._recorded(subject.arrays)
+        self.recording: Recording | None = None
+        self.unrecorded = "the recorded gradient is not the numerical one"
+        recording = recorded(subject.cost, subject.arrays, subject.names)
         if isinstance(recording, str):
             self.unrecorded = recording
         else:
-            recording.lengths = self.lengths
-            found = ((k, recording.gradient(k)) for k in right)
-            engine = {k: g for k, g in found if g is not None}
-            # The engine's gradient stands for the numerical one only where it agrees with it.
-            if len(engine) == len(right) and agrees(engine):
-                self.recording, self.right = recording, engine
-            else:
-                self.unrecorded = "the recorded gradient is not the numerical one"
-        for k, places in kinks.items():
-            for place in places:  # where several answers are right, the given one
-                self.right[k][place] = self.given[k][place]
-
-    def _recorded(self, arrays: Sequence[Any]) -> Recording | str:
-        """The cost recorded at these arrays, or why it cannot be."""
-        if any(device_of(x) != "cpu" for x in arrays):
-            return "its arrays are on a GPU"
-        tensors = [Tensor(x) if _is_real(x) else x for x in arrays]
-        with np.errstate(all="ignore"):
-            try:
-                cost = self.subject.cost(tensors)
-            except Exception as error:  # written with functions that have no rule
-                return f"{type(error).__name__}: {error}"
-        if not isinstance(cost, Tensor) or cost.shape != ():
-            return "called on tensors it returned none"
-        return Recording(cost, tensors, self.names)
+            engine = dict(zip(comparisons, recording.gradients([*comparisons]) or (), strict=False))
+            if engine and all(sides.agrees_with(engine[k]) for k, sides in comparisons.items()):
+                self.recording, self.right, self.unrecorded = recording, engine, ""
+        for k, sides in comparisons.items():
+            at_kink = np.zeros(sides.right.shape, dtype=bool)
+            if sides.has_shape:
+                at_kink.reshape(-1)[sides.kinks] = True
+                # Where several answers are right, the given one.
+                self.right[k] = np.where(at_kink, self.given[k], self.right[k])
+            self.at_kink[k] = at_kink
 
     def like(self, value: Array, x: Any) -> Any:
         """``value`` on the device of ``x``."""
@@ -89,29 +71,28 @@ class Evidence:
 
     def reference(self, arrays: Sequence[Any], k: int) -> Array | None:
         """∂C/∂(array k) at other inputs: the engine's where it may be trusted, else by numbers."""
-        if self.recording is not None:
-            recording = self._recorded(arrays)
-            return None if isinstance(recording, str) else recording.gradient(k)
-        return self._numerical(arrays, k, None)
+        if self.recording is None:
+            return by_numbers(replace(self.subject, arrays=[*arrays]), k)
+        recording = recorded(self.subject.cost, arrays, self.names)
+        return None if isinstance(recording, str) else recording.gradient(k)
 
     def of_row(self, row: int, n: int, k: int) -> Iterator[Array]:
         """∂C/∂(array k) of one row of the batch alone."""
-        shape = self.right[k].shape
-        if self.subject.delta is not None:
-            delta = self.subject.delta
+        subject, shape = self.subject, self.right[k].shape
+        if subject.value is not None and subject.delta is not None:
+            value, delta = subject.value, subject.delta
             if delta.shape and delta.shape[0] == n:
                 alone = np.zeros_like(delta)
                 alone[row] = delta[row]
-                share = self._numerical(self.subject.arrays, k, alone)
+                share = by_numbers(replace(subject, cost=lambda x: (alone * value(x)).sum()), k)
                 if share is not None:
                     yield share
             return
-        rows = [j for j, x in enumerate(self.subject.arrays) if np.ndim(x) and len(x) == n]
+        rows = [j for j, x in enumerate(subject.arrays) if np.ndim(x) and len(x) == n]
         data = [j for j in rows if j not in self.given]
-        for batch in (data, [j for j in rows if j != k]):
-            arrays = [
-                x[row : row + 1] if j in batch else x for j, x in enumerate(self.subject.arrays)
-            ]
+        others = [j for j in rows if j != k]
+        for batch in (data, others) if data != others else (data,):
+            arrays = [x[row : row + 1] if j in batch else x for j, x in enumerate(subject.arrays)]
             try:
                 share = self.reference(arrays, k) if batch else None
             except Exception:
@@ -121,8 +102,8 @@ class Evidence:
 
     def diagonal(self, k: int) -> Array | None:
         """∂valueᵢ/∂xᵢ alone, of an operation whose value has the shape of input k."""
-        x = to_host(self.subject.arrays[k])
-        if x.size > 256:
+        x, value = to_host(self.subject.arrays[k]), self.subject.value
+        if x.size > EXHAUSTIVE or value is None:
             return None
         diagonal, h = np.zeros(x.size), 1e-5
         for i in range(x.size):
@@ -132,20 +113,24 @@ class Evidence:
                 other = x.copy()
                 other.reshape(-1)[i] += step
                 inputs[k] = self.like(other, inputs[k])
-                sides.append(to_host(self.subject.value(inputs)).reshape(-1)[i])
+                sides.append(to_host(value(inputs)).reshape(-1)[i])
             diagonal[i] = (sides[0] - sides[1]) / (2 * h)
         return diagonal.reshape(x.shape)
 
     @functools.cached_property
-    def bends(self) -> list[Bend]:
+    def slips(self) -> list[Slip]:
         """Every slip in the recorded equations that lead to a wrong derivative."""
         if self.recording is None:
             return []
-        return [*self.recording.bends(sorted(self.wrong))]
+        return [*slips(self.recording, sorted(self.wrong), self.lengths)]
 
     def is_right(self, k: int) -> bool:
         """Whether the given numbers are the right ones, as far as mistakes are told apart."""
-        return self.fits(k, Mistake("", "", self.given[k], self.right[k]))
+        return self.follows(k, self.right[k])
+
+    def follows(self, k: int, right: Array) -> bool:
+        """Whether the given numbers are these."""
+        return self.fits(k, Mistake("", "", self.given[k], right))
 
     def fits(self, k: int, mistake: Mistake) -> bool:
         """Whether the numbers of derivative k are what this mistake makes of them.
@@ -157,8 +142,7 @@ class Evidence:
             return False
         known = np.isfinite(right)
         if right.shape == self.right[k].shape:
-            for index in self.kinks[k]:
-                known[index] = False
+            known &= ~self.at_kink[k]
         left, right = left[known], right[known]
         if not right.size or not np.isfinite(left).all():
             return False
@@ -168,13 +152,11 @@ class Evidence:
         of_sums = 1e-14 * np.nansum(np.abs(self.right[k]))  # what is left where terms cancel
         return bool(np.all(np.abs(left - right) <= bound + of_sums))
 
-    def explains_all(self, bend: Bend) -> bool:
+    def explains_all(self, slip: Slip) -> bool:
         """Whether all derivatives that were given follow from this one slip."""
         assert self.recording is not None
-        follows = ((j, self.recording.gradient(j, bend)) for j in self.given)
-        return all(
-            g is not None and self.fits(j, Mistake("", "", self.given[j], g)) for j, g in follows
-        )
+        follows = self.recording.gradients([*self.given], slip.bend)
+        return follows is not None and all(map(self.follows, self.given, follows))
 
     def what_is_seen(self, k: int) -> str:
         """What can be said of the numbers where no mistake explains them."""
@@ -188,7 +170,7 @@ class Evidence:
             and np.ptp(ratio) <= 1e-6 * abs(ratio[0])
             and not np.any(given[right == 0])
         ):
-            return f"yours = {ratio[0]:.6g} × numerical {entries(right, right)}; "
+            return f"yours = {ratio[0]:.6g} × numerical {entries(right)}; "
         size = np.abs(right[np.isfinite(right)]).max(initial=0)
         wrong = np.argwhere(np.abs(given - right) > 1e-6 * (np.abs(right) + 0.01 * size))
         if not 0 < 4 * len(wrong) <= given.size:
@@ -198,35 +180,29 @@ class Evidence:
         return f"agrees but for entry {shown}{more}; "
 
 
-def entries(array: Array, known: Array) -> str:
+def entries(known: Array) -> str:
     """In how many entries something was seen."""
-    seen, size = int(np.isfinite(known).sum()), array.size
+    seen, size = int(np.isfinite(known).sum()), known.size
     if seen < size:
         return f"in the {seen:,} of {size:,} entries tried"
     return {1: "in its one entry", 2: "in both entries"}.get(size, f"in all {size:,} entries")
 
 
-def _lengths(subject: Any) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
+def _lengths(subject: Subject) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
     """The lengths that a derivation may be off by, and those that may be a batch's."""
-    arrays = [
-        (name, x) for name, x in zip(subject.names, subject.arrays, strict=True) if np.ndim(x)
-    ]
+    shapes = [(name, np.shape(x)) for name, x in zip(subject.names, subject.arrays, strict=True)]
     firsts: dict[int, list[str]] = {}
-    for name, x in arrays:
-        firsts.setdefault(int(np.shape(x)[0]), []).append(name)
+    for name, shape in shapes:
+        for n in shape[:1]:
+            firsts.setdefault(n, []).append(name)
     batches = {
         n: "the batch size" if len(of) > 1 else f"the length of {of[0]}"
         for n, of in sorted(firsts.items(), key=lambda item: -len(item[1]))
         if n > 1
     }
     lengths = dict(batches)
-    for name, x in arrays:
-        for axis, n in enumerate(np.shape(x)):
-            if n > 1:
-                lengths.setdefault(int(n), f"the length of axis {axis} of {name}")
-        lengths.setdefault(int(np.size(x)), f"the number of entries of {name}")
+    for name, shape in shapes:
+        for axis, n in enumerate(shape):
+            lengths.setdefault(n, f"the length of axis {axis} of {name}")
+        lengths.setdefault(int(np.prod(shape)), f"the number of entries of {name}")
     return [(n, what) for n, what in lengths.items() if n > 2], [*batches.items()]
-
-
-def _is_real(x: Any) -> bool:
-    return getattr(getattr(x, "dtype", None), "kind", None) == "f"

@@ -14,6 +14,7 @@ from .. import operations
 from ..backend import Array, Generator, generator, to_device
 from .check import check_operation
 from .report import Report
+from .subject import positional
 
 Example: TypeAlias = tuple[tuple[Any, ...], dict[str, Any]]
 """The arrays that a rule is checked at, and its settings."""
@@ -102,7 +103,7 @@ def _guarded(path: Path, run: Callable[[], Any]) -> Any:
 def _example(name: str, rng: Generator) -> Example:
     """Inputs at which a rule has all that makes it differ from others: several axes, broadcasting.
 
-    A rule of one array that is defined for all real numbers needs no entry of its own.
+    A rule of arrays of one shape that is defined for all real numbers needs no entry of its own.
     """
 
     def normal(*shape: int) -> Array:
@@ -149,11 +150,8 @@ def _example(name: str, rng: Generator) -> Example:
             {"kernel_size": 3, "stride": 2, "padding": 1},
         ),
         "upsample_nearest2d": lambda: ((normal(2, 3, 2, 3),), {"scale_factor": 2}),
-        "squared_error": lambda: ((normal(3, 4), normal(3, 4)), {}),
         "cross_entropy": lambda: ((normal(3, 4), labels(4, 3)), {}),
         "bernoulli_nll": lambda: ((normal(3, 4), rng.random((3, 4))), {}),
-        "gaussian_nll": lambda: ((normal(3, 4), normal(3, 4), normal(3, 4)), {}),
-        "gaussian_kl": lambda: ((normal(3, 4), normal(3, 4)), {}),
         **{
             reduction: lambda: ((normal(3, 4),), {"axis": 1})
             for reduction in ("sum", "mean", "max", "min", "logsumexp")
@@ -163,4 +161,6 @@ def _example(name: str, rng: Generator) -> Example:
         "conv_transpose2d": lambda: convolution(3, 2),
         "conv_transpose2d_direct": lambda: convolution(3, 2),
     }
-    return by_name[name]() if name in by_name else ((normal(3, 4),), {})
+    if name in by_name:
+        return by_name[name]()
+    return tuple(normal(3, 4) for _ in positional(getattr(operations, name).rule)), {}

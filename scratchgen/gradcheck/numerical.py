@@ -116,9 +116,9 @@ def _scatter(function: Callable[[float], float], scale: float) -> float:
             return 0.0
     near = [_scatter_at(function, h * scale) for h in (4.1e-9, -2.3e-8, 6.7e-8)]
     moves = all(len(np.unique(values)) > len(values) / 2 for _, values in near)
-    nearer = max(scatter for scatter, _ in near)
-    if moves and nearer < 1e-3 * found:
-        return nearer if nearer > 16 * EPS * np.max(np.abs(values)) else 0.0
+    if moves and max(scatter for scatter, _ in near) < 1e-3 * found:
+        nearest = min(scatter for scatter, _ in near)  # errors show at all, a swing at the longest
+        return nearest if nearest > 16 * EPS * np.max(np.abs(values)) else 0.0
     return found
 
 

@@ -5,24 +5,26 @@ from __future__ import annotations
 import textwrap
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from ..html import table
+
+AGREES, DISAGREES, UNDECIDED, WRONG_SHAPE = "agrees", "DISAGREES", "UNDECIDED", "WRONG SHAPE"
 
 
 @dataclass
 class Entry:
     """One equation, ∂C/∂name: what was given for it, beside the numerical derivative.
 
-    ``worst_index`` is the entry in which the two lie furthest apart, measured by the uncertainty;
-    ``given``, ``numerical`` and ``uncertainty`` are the numbers there, ``None`` where the shape is
-    wrong and no entry compares. ``max_relative_error`` is the largest difference, relative to the
-    larger of the two and of the typical (root mean square) size of the derivative.
+    ``verdict`` is one of the four words above; it is undecided where the numerical side is too
+    uncertain to tell. ``worst_index`` is the entry in which the two lie furthest apart, measured
+    by the uncertainty; ``given``, ``numerical`` and ``uncertainty`` are the numbers there, ``None``
+    where the shape is wrong and no entry compares. ``max_relative_error`` is the largest
+    difference, relative to the larger of the two and of the typical (root mean square) size of the
+    derivative.
     """
 
     name: str
     shape: tuple[int, ...]
-    ok: bool
+    verdict: str
     max_relative_error: float
     worst_index: tuple[int, ...] | None = None
     given: float | None = None
@@ -34,17 +36,11 @@ class Entry:
     kinks: list[tuple[int, ...]] = field(default_factory=list)
     kinds: list[str] = field(default_factory=list)
     """The kinds of mistake that ``diagnosis`` names, from the catalogue; empty where none fits."""
-    undecided: bool = False
-    """Whether the numerical side is too uncertain to tell."""
 
     @property
-    def verdict(self) -> str:
-        """One word for the table."""
-        if self.ok:
-            return "agrees"
-        if self.undecided:
-            return "UNDECIDED"
-        return "WRONG SHAPE" if self.max_relative_error == np.inf else "DISAGREES"
+    def ok(self) -> bool:
+        """Whether it agrees."""
+        return self.verdict == AGREES
 
 
 HEAD = ("equation", "shape", "worst entry", "given", "numerical", "verdict")
@@ -132,12 +128,3 @@ def _row(entry: Entry) -> tuple[str, ...]:
         numerical = f"{entry.numerical:.10g} ± {entry.uncertainty:.0e}"
     shape = str(tuple(int(n) for n in entry.shape))
     return f"∂C/∂{entry.name}", shape, index, given, numerical, entry.verdict
-
-
-def relative_error(difference: np.ndarray, given: np.ndarray, right: np.ndarray) -> float:
-    """The largest difference, relative to the larger number and the typical size of ``right``."""
-    if not difference.size:
-        return 0.0
-    typical = np.sqrt(np.mean(right * right))
-    size = np.maximum(np.maximum(np.abs(given), np.abs(right)), typical)
-    return float(np.max(difference / np.where(size > 0, size, 1)))

@@ -44,7 +44,7 @@ import numpy as np
 from .. import nn, optim
 from .. import operations as ops
 from ..accumulation import mean_over_parts
-from ..autodiff import Tensor
+from ..autodiff import Tensor, ancestry
 from ..backend import Array, Generator, check_generator, device_of, generator, to_device, to_host
 from ..datasets import layout
 from ..parallel import by_parts, even_parts
@@ -502,14 +502,9 @@ def _narrowest(out: Tensor, x: Tensor) -> Tensor:
 
     These are those for which (ways from x to it) · (ways from it to ``out``) is the number of all.
     """
-    reached, stack = {out, x}, [out]
-    while stack:
-        inputs = {i for i in stack.pop().inputs if isinstance(i, Tensor)} - reached
-        reached |= inputs
-        stack.extend(inputs)
-    from_x, to_out = dict.fromkeys(reached, 0), dict.fromkeys(reached, 0)
+    in_order = ancestry(out)
+    from_x, to_out = dict.fromkeys([x, *in_order], 0), dict.fromkeys(in_order, 0)
     from_x[x] = to_out[out] = 1
-    in_order = sorted(reached, key=lambda tensor: tensor.birth)
     for tensor in in_order:
         from_x[tensor] += sum(from_x[i] for i in tensor.inputs if isinstance(i, Tensor))
     for tensor in reversed(in_order):

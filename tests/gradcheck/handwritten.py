@@ -59,6 +59,18 @@ def _compiled(source, name):
     return names[name]
 
 
+X = np.array([0.3, -1.2, 0.8])
+
+
+def cubes(x):
+    """A cost to check in passing, and its derivative."""
+    return (x**3).sum()
+
+
+def squares(x):
+    return 3 * x**2
+
+
 def sigmoid(z):
     return 1 / (1 + np.exp(-z))
 

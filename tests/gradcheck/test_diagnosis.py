@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import scratchgen as sg
+from scratchgen import gradcheck
 from scratchgen import operations as ops
 from scratchgen.gradcheck.strategies import seeds
 from tests.gradcheck.handwritten import BERNOULLI_VAE, SUBJECTS, TANH_NETWORK, VAE
@@ -204,3 +205,27 @@ def test_a_wrong_entry_is_found_among_thousands_of_kinks(seed):
     cost = lambda x: np.maximum(x, 0).sum()
     assert sg.check_gradient(cost, lambda x: (x > 0) * 1.0, x).ok
     assert sg.check_gradient(cost, wrong, x).entries[0].worst_index == place
+
+
+@pytest.mark.parametrize("wrong", [lambda x: 0 * x + 1e-9, lambda x: x], ids=["1e-9", "x"])
+def test_of_a_cost_that_does_not_depend_on_its_input_that_is_said(wrong):
+    x = np.array([0.3, -1.2, 0.7, 2.0])
+    report = sg.check_gradient(lambda x: 1.0, wrong, x)
+    assert "does not depend on it" in report.diagnosis[0]
+    assert not report.entries[0].kinds
+    assert sg.check_gradient(lambda x: 1.0, np.zeros_like, x).ok
+
+
+def test_a_search_that_finds_nothing_ends(monkeypatch):
+    monkeypatch.setattr(gradcheck.diagnosis, "SECONDS", 0.1)
+
+    def cost(x):
+        for _ in range(100):
+            x = x + 0.01 * np.tanh(x)
+        return np.sum(x**2)
+
+    rng = np.random.default_rng(0)
+    report = sg.check_gradient(cost, lambda x: rng.standard_normal(4), np.array([0.3, -1, 0.7, 2]))
+    assert not report.ok
+    report = sg.check_gradient(cost, lambda x: np.cos(9 * x), np.array([0.3, -1, 0.7, 2]))
+    assert report.diagnosis[0].endswith("fits, of those that could be tried in 0.1 s")

@@ -1,0 +1,337 @@
+"""How a cost is looked into: what was recorded as it was called on tensors, read and swept again.
+
+Where a cost is written with functions that have a rule, calling it on tensors records how it came
+about. From that record follow a formula for each value in the names of the arguments, the
+activation functions among the steps however they were composed, the masks of dropout, the noise of
+a reparameterisation. And any of its equations can be bent: the sweep with another equation in the
+place of the right one says what would follow from it. Which ones to bend is said in ``slips``.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import operations
+from ..autodiff import Equation, Tensor, ancestry, gradient
+from ..backend import Array, device_of
+from ..operations import activations
+from .subject import as_tensors
+
+FUNCTIONS: dict[str, Callable[[Array], Any]] = {
+    name: operation.rule
+    for name, operation in vars(activations).items()
+    if hasattr(operation, "rule")
+    and {*inspect.signature(operation.rule).parameters} <= {"z", "axis"}
+}
+"""The rules of the activation functions that have no settings: a = σ(z)."""
+COUPLED = {name for name, rule in FUNCTIONS.items() if "axis" in inspect.signature(rule).parameters}
+"""Those in which each entry of a depends on all entries of z along an axis."""
+NOTATION = {
+    operations.add: "({} + {})",
+    operations.subtract: "({} − {})",
+    operations.multiply: "({} · {})",
+    operations.divide: "({} / {})",
+    operations.matmul: "({} @ {})",
+    operations.negative: "−{}",
+    operations.power: "{}^{}",
+    operations.square: "{}²",
+    operations.transpose: "{}ᵀ",
+}
+"""Written with a sign, where others are written with their name: exp(x)."""
+
+
+class Bend(NamedTuple):
+    """Other inputs and equations in place of those that ``tensor`` came from."""
+
+    tensor: Tensor
+    inputs: tuple[Any, ...]
+    equations: tuple[Equation | None, ...]
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """The recorded graph with the bend in it."""
+        tensor = self.tensor
+        kept = tensor.inputs, tensor.equations
+        tensor.inputs, tensor.equations = self.inputs, self.equations
+        try:
+            yield
+        finally:
+            tensor.inputs, tensor.equations = kept
+
+
+class Step(NamedTuple):
+    """One equation of the record: what ``node`` hands back to its input k, the tensor x."""
+
+    node: Tensor
+    k: int
+    x: Tensor
+
+    @property
+    def equation(self) -> Equation:
+        """The right one."""
+        equation: Equation = self.node.equations[self.k]
+        return equation
+
+    def bent(self, equation: Equation) -> Bend:
+        """Another equation in its place."""
+        before, after = self.node.equations[: self.k], self.node.equations[self.k + 1 :]
+        return Bend(self.node, self.node.inputs, (*before, equation, *after))
+
+
+def shortcut(node: Tensor, z: Tensor, factor: Any = None) -> Bend:
+    """From ``node`` straight to ``z`` by ``factor``; other ways back from it stay as they are."""
+    others = [
+        (x, equation)
+        for x, equation in zip(node.inputs, node.equations, strict=True)
+        if not (isinstance(x, Tensor) and z in {*ancestry(x, 6)})
+    ]
+    inputs, equations = zip((z, times(factor)), *others, strict=True)
+    return Bend(node, inputs, equations)
+
+
+def times(factor: Any = None) -> Equation:
+    """δ ↦ δ ∘ factor; without one, δ is handed on as it came."""
+    return lambda delta: delta if factor is None else delta * factor
+
+
+def data_of(x: Any) -> Any:
+    """The array of a tensor, and what is none as it is."""
+    return x.data if isinstance(x, Tensor) else x
+
+
+class Recording:
+    """A cost, the arguments that it was recorded from, and names for everything in between."""
+
+    def __init__(self, cost: Tensor, arguments: Sequence[Any], names: Sequence[str]) -> None:
+        self.cost, self.arguments = cost, list(arguments)
+        self.nodes = ancestry(cost)
+        self.steps = [node for node in self.nodes if node.operation is not None]
+        named = zip(arguments, names, strict=True)
+        self.names = {x: name for x, name in named if isinstance(x, Tensor)}
+        self._shares: dict[Step, tuple[Array, Array]] = {}
+
+    @functools.cached_property
+    def functions(self) -> dict[Tensor, tuple[str, Tensor]]:
+        """The name of σ and the tensor z for each value that is σ(z), however it was computed."""
+        return {node: found for node in self.steps if (found := _function(node))}
+
+    def gradients(self, wrt: Sequence[int], *bends: Bend) -> list[Array] | None:
+        """∂C/∂(argument k) for each k as it follows from the bends; ``None`` if nothing follows."""
+        with ExitStack() as stack, np.errstate(all="ignore"):
+            for bend in bends:
+                stack.enter_context(bend.applied())
+            try:
+                return gradient(self.cost, [self.arguments[k] for k in wrt], unused="zeros")
+            except (ValueError, TypeError):
+                return None  # shapes that do not fit: nobody's derivation
+
+    def gradient(self, k: int, *bends: Bend) -> Array | None:
+        """∂C/∂(argument k) alone."""
+        found = self.gradients([k], *bends)
+        return None if found is None else found[0]
+
+    def leading_to(self, wanted: Sequence[int]) -> tuple[list[Tensor], list[Step]]:
+        """What was computed from these arguments, and the equations back to them, from the cost."""
+        leads = {self.arguments[k] for k in wanted}
+        for node in self.nodes:
+            if any(isinstance(x, Tensor) and x in leads for x in node.inputs):
+                leads.add(node)
+        computed = [node for node in reversed(self.steps) if node in leads]
+        return computed, [
+            Step(node, k, x)
+            for node in computed
+            for k, x in enumerate(node.inputs)
+            if isinstance(x, Tensor) and x in leads and node.equations[k] is not None
+        ]
+
+    def expression(self, x: Any, depth: int = 4) -> str:
+        """``x`` as a formula in the names of the arguments."""
+        formula = self._formula(x, depth)
+        notation = NOTATION.get(x.operation, "") if isinstance(x, Tensor) else ""
+        enclosed = notation.startswith("(") and formula.startswith("(")
+        return formula[1:-1] if enclosed else formula
+
+    def _formula(self, x: Any, depth: int) -> str:
+        """The same, within parentheses where it is a sum or a product."""
+        if not isinstance(x, Tensor):
+            return f"{float(x):.6g}" if np.ndim(x) == 0 else f"constant{list(np.shape(x))}"
+        if x in self.names:
+            return self.names[x]
+        if x.operation is None:
+            return "constant"
+        if not depth:
+            return "…"
+        if x in self.functions:
+            name, z = self.functions[x]
+            return f"{name}({self.expression(z, depth - 1)})"
+        inputs = [y for y in x.inputs if y is not None]
+        if x.operation in NOTATION:
+            return NOTATION[x.operation].format(*(self._formula(y, depth - 1) for y in inputs))
+        arguments = ", ".join(self.expression(y, depth - 1) for y in inputs)
+        return f"{x.operation.__name__}({arguments})"
+
+    @functools.cached_property
+    def pool(self) -> list[tuple[str, Array]]:
+        """Every array in sight, each once: what could have been written by mistake."""
+        pool: list[tuple[str, Array]] = []
+        for x in (*self.names, *self.steps):
+            if not any(np.array_equal(x.data, other) for _, other in pool):
+                pool.append((self.expression(x), x.data))
+        return pool
+
+    @functools.cached_property
+    def scales(self) -> list[float]:
+        """1/(1 − p) of each dropout mask."""
+        masks = (mask_of(node, k) for node in self.steps for k in range(len(node.inputs)))
+        return sorted({float(mask.max()) for mask in masks if mask is not None} - {1.0})
+
+    @functools.cached_property
+    def made_of(self) -> dict[Tensor, set[str]]:
+        """The names of the arguments that each value is made of."""
+        made_of: dict[Tensor, set[str]] = {}
+        for node in self.nodes:
+            own = {self.names[node]} if node in self.names else set()
+            made_of[node] = own.union(*(made_of[x] for x in node.inputs if isinstance(x, Tensor)))
+        return made_of
+
+    def alone(self, x: Tensor) -> str | None:
+        """The name of the one argument that x is made of, if the cost has a term like that."""
+        of = self.made_of[x]
+        a_term = any(node.shape == () and self.made_of[node] == of for node in self.steps)
+        return next(iter(of)) if len(of) == 1 and of != self.made_of[self.cost] and a_term else None
+
+    def equation_at(self, step: Step, j: int, other: Array) -> Equation | None:
+        """The equation, had input j been ``other``; ``None`` if it would be the same, or none."""
+        node, k, _ = step
+        if any(hasattr(value, "bit_generator") for value in node.settings.values()):
+            return None
+        arrays = [data_of(x) for x in node.inputs]
+        arrays[j] = other
+        with np.errstate(all="ignore"):
+            if step not in self._shares:
+                delta = np.random.default_rng(0).standard_normal(node.shape)
+                self._shares[step] = delta, step.equation(delta)
+            delta, share = self._shares[step]
+            try:
+                equation: Equation = node.operation.rule(*arrays, **node.settings)[1][k]
+                unchanged = np.array_equal(equation(delta), share)
+            except Exception:  # whatever a rule raises for numbers that are not its own
+                return None
+        return None if unchanged else equation
+
+    def is_curved(self, step: Step) -> bool:
+        """Whether the derivative of ``node`` by x depends on x."""
+        elsewhere = np.where(step.x.data, -2 * step.x.data, 1)
+        return self.equation_at(step, step.k, elsewhere) is not None
+
+
+def recorded(
+    cost: Callable[[Sequence[Any]], Any], arrays: Sequence[Any], names: Sequence[str]
+) -> Recording | str:
+    """The cost recorded at these arrays, or why it cannot be."""
+    if any(device_of(x) != "cpu" for x in arrays):
+        return "its arrays are on a GPU"
+    tensors = as_tensors(arrays)
+    with np.errstate(all="ignore"):
+        try:
+            value = cost(tensors)
+        except Exception as error:  # written with functions that have no rule
+            return f"{type(error).__name__}: {error}"
+        if not isinstance(value, Tensor) or value.shape != ():
+            return "called on tensors it returned none"
+        return Recording(value, tensors, names)
+
+
+def slope(name: str, z: Array) -> Array:
+    """σ′(z) of the activation function of this name, as its rule has it."""
+    _, (equation,) = FUNCTIONS[name](z)
+    return equation(np.ones_like(z))
+
+
+def mask_of(node: Tensor, k: int) -> Array | None:
+    """The constant array of zeros and one other positive number that ``node`` multiplies by."""
+    if node.operation is operations.dropout:
+        mask = node.equations[0](np.ones_like(node.data))
+    elif node.operation is operations.multiply:
+        other = node.inputs[1 - k]
+        mask = data_of(other)
+        if isinstance(other, Tensor) and other.operation is not None:
+            return None
+    else:
+        return None
+    if not hasattr(mask, "shape") or mask.shape != node.shape or mask.size < 2:
+        return None
+    largest = mask.max()
+    is_mask = largest >= 1 and bool(np.all((mask == 0) | (mask == largest)))
+    return mask if is_mask and (mask == 0).any() else None
+
+
+def noise_of(node: Tensor, z: Tensor) -> Array | None:
+    """ε where ``node`` is e^{z/2} ε."""
+    if node.operation is not operations.multiply or node.shape != z.shape:
+        return None
+    for noise in map(data_of, node.inputs):
+        if hasattr(noise, "shape") and noise.shape == node.shape:
+            array: Array = noise
+            with np.errstate(all="ignore"):
+                if np.allclose(node.data, np.exp(z.data / 2) * array, rtol=1e-12, atol=0):
+                    return array
+    return None
+
+
+def is_function_of(node: Tensor, z: Tensor) -> bool:
+    """Whether ``node`` is a function of ``z`` alone, constants aside, and keeps its shape.
+
+    Not if it is plainly a sum: its derivative is a sign, which has a name of its own.
+    """
+    if node.shape != z.shape:
+        return False
+    leads, curved = {z}, False
+    for y in ancestry(node, 4):
+        tensors = [x for x in y.inputs if isinstance(x, Tensor)]
+        on_the_way = [x for x in tensors if x in leads]
+        if y is z or not on_the_way:
+            continue
+        if y.shape != z.shape or (y is not node and len(on_the_way) < len(tensors)):
+            return False
+        leads.add(y)
+        curved = curved or any(
+            np.any(np.abs(equation(np.ones_like(y.data))) != 1)
+            for x, equation in zip(y.inputs, y.equations, strict=True)
+            if isinstance(x, Tensor) and x in leads and equation is not None
+        )
+    return curved and node in leads
+
+
+def near(node: Tensor, steps: int) -> list[Tensor]:
+    """The tensors that ``node`` came from within so many steps, the latest first."""
+    return ancestry(node, steps)[-2::-1]
+
+
+def _function(node: Tensor) -> tuple[str, Tensor] | None:
+    """The name of σ and the tensor z where ``node`` is σ(z), however it was computed."""
+    name = node.operation.__name__
+    if FUNCTIONS.get(name) is node.operation.rule:
+        return name, node.inputs[0]
+    for z in near(node, 6):
+        if z.shape == node.shape and z.data is not node.data:
+            for name, rule in FUNCTIONS.items():
+                if (z.ndim or name not in COUPLED) and _is_value(rule, z.data, node.data):
+                    return name, z
+    return None
+
+
+def _is_value(rule: Callable[[Array], Any], z: Array, a: Array) -> bool:
+    """Whether a = σ(z): in the first row, then in all. Not if σ(z) is z, or 0: anything may be."""
+    first: Any = (*(0,) * (z.ndim - 1), ...)
+    if not z.size or not np.allclose(a[first], rule(z[first])[0], rtol=1e-12, atol=0):
+        return False
+    value = rule(z)[0]
+    says_nothing = np.array_equal(value, z) or not value.any()
+    return not says_nothing and np.allclose(a, value, rtol=1e-12, atol=0)

@@ -1,0 +1,192 @@
+"""What follows from a slip is what someone who made it would have written down."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scratchgen import operations as ops
+from scratchgen.gradcheck import recording as rec
+from scratchgen.gradcheck.slips import SLOPES_OF_VALUE, Slip, redrawn_mask, slips
+from scratchgen.gradcheck.strategies import seeds
+from tests.gradcheck.test_recording import record
+
+
+def predictions(recording, k, **wanted):
+    """What follows for argument k from each slip of this kind or sentence."""
+    for slip in slips(recording, [*range(len(recording.arguments))], [(5, "the batch size")]):
+        if all(text in getattr(slip, field) for field, text in wanted.items()):
+            yield slip.prediction(recording, k)
+
+
+def is_among(expected, found):
+    return any(f is not None and np.allclose(f, expected, rtol=1e-9, atol=1e-12) for f in found)
+
+
+@pytest.fixture
+def layer():
+    """A square layer of tanh with a regulariser, in which every operand fits every other."""
+    rng = np.random.default_rng(0)
+    W, V, x, y = (rng.standard_normal((4, 4)) for _ in range(4))
+
+    def cost(W, V, x, y):
+        return 0.5 * np.square(np.tanh(x @ W) @ V - y).sum() + 0.1 * np.square(V).sum()
+
+    return record(cost, W=W, V=V, x=x, y=y), W, V, x, y
+
+
+SLIPS_IN_THE_LAYER = {
+    "σ′ left out": ("σ′ is missing", lambda W, V, x, a, d: x.T @ (d @ V.T)),
+    "σ′ at the value": (
+        "σ′ is taken at the value",
+        lambda W, V, x, a, d: x.T @ ((d @ V.T) * (1 - np.tanh(a) ** 2)),
+    ),
+    "σ′ at z, as if a": (
+        "written in terms of the value a = tanh(x @ W), is taken at x @ W instead",
+        lambda W, V, x, a, d: x.T @ ((d @ V.T) * (1 - (x @ W) ** 2)),
+    ),
+    "V transposed": (
+        "V is transposed in what",
+        lambda W, V, x, a, d: x.T @ ((d @ V) * (1 - a**2)),
+    ),
+    "W in place of V": (
+        "W stands in the place of V",
+        lambda W, V, x, a, d: x.T @ ((d @ W.T) * (1 - a**2)),
+    ),
+    "y in place of x": (
+        "y stands in the place of x",
+        lambda W, V, x, a, d: (a @ V - d).T @ ((d @ V.T) * (1 - a**2)),
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("sentence", "written"), SLIPS_IN_THE_LAYER.values(), ids=SLIPS_IN_THE_LAYER
+)
+def test_a_slip_in_the_weights_of_a_layer(layer, sentence, written):
+    recording, W, V, x, y = layer
+    a = np.tanh(x @ W)
+    assert is_among(written(W, V, x, a, a @ V - y), predictions(recording, 0, sentence=sentence))
+
+
+@pytest.mark.parametrize(
+    ("kind", "factor"),
+    [
+        ("regulariser missing", 0),
+        ("regulariser doubled", 2),
+        ("regulariser halved", 0.5),
+        ("regulariser sign", -1),
+        ("regulariser divided by n", 1 / 5),
+        ("regulariser times n", 5),
+    ],
+)
+def test_a_slip_in_the_regulariser_alone(layer, kind, factor):
+    recording, W, V, x, y = layer
+    a = np.tanh(x @ W)
+    expected = a.T @ (a @ V - y) + factor * 0.2 * V
+    assert is_among(expected, predictions(recording, 1, kind=kind))
+
+
+def test_a_constant_a_sign_and_a_factor_left_out():
+    x, w = np.array([0.3, -1.2, 0.8]), np.array([1.5, 0.4, -0.7])
+    recording = record(lambda x, w: (0.5 * (1.0 - x * w)).sum(), x=x, w=w)
+    for kind, expected in [
+        ("constant dropped", -w),
+        ("sign", 0.5 * w),
+        ("factor missing", np.full(3, -0.5)),
+    ]:
+        assert is_among(expected, predictions(recording, 0, kind=kind))
+
+
+def test_the_diagonal_alone_of_a_softmax():
+    rng = np.random.default_rng(0)
+    z, y = rng.standard_normal((5, 3)), rng.standard_normal((5, 3))
+    for softmax in (ops.softmax, lambda z: np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)):
+        recording = record(lambda z, y, s=softmax: (s(z) * y).sum(), z=z, y=y)
+        a = ops.softmax(z)
+        assert is_among(a * (1 - a) * y, predictions(recording, 0, kind="coupling dropped"))
+
+
+@given(seed=seeds)
+def test_the_slopes_in_terms_of_the_value_are_those_of_the_rules(seed):
+    z = np.random.default_rng(seed).standard_normal(4)
+    for name, of_value in SLOPES_OF_VALUE.items():
+        a, (equation,) = rec.FUNCTIONS[name](z)
+        jacobian = np.array([equation(row) for row in np.eye(4)])
+        np.testing.assert_allclose(of_value(a), np.diag(jacobian), rtol=1e-12, atol=1e-14)
+
+
+def test_the_slips_in_a_reparameterisation():
+    log_var, noise = np.array([0.3, -1.2, 0.8]), np.array([0.7, -0.2, 1.1])
+    recording = record(lambda s, e: (np.exp(0.5 * s) * e).sum(), s=log_var, e=noise)
+    sigma = np.exp(log_var / 2)
+    for kind, expected in [
+        ("½σε missing", np.ones(3)),
+        ("½σε missing", np.zeros(3)),
+        ("½σε missing", sigma * noise),
+        ("½σε missing", 0.5 * noise),
+        ("½σε missing", 0.5 * sigma),
+        ("log σ² for σ", noise),
+        ("log σ² for σ", 0.5 * log_var * noise),
+        ("log σ² for σ", sigma**2 * noise),
+        ("log σ² for σ", sigma**2 * noise / 2),
+    ]:
+        assert is_among(expected, predictions(recording, 0, kind=kind))
+
+
+@pytest.fixture
+def masked():
+    rng = np.random.default_rng(0)
+    x, mask = rng.standard_normal((4, 5)), rng.permutation(np.arange(20) % 4 > 0).reshape(4, 5)
+    mask = mask / 0.75
+    return record(lambda x, m: (np.square(x) * m).sum(), x=x, m=mask), x, mask
+
+
+def test_a_mask_left_out_not_rescaled_and_scaled_alone(masked):
+    recording, x, mask = masked
+    assert is_among(2 * x, predictions(recording, 0, kind="mask not reused"))
+    assert is_among(2 * x * (mask > 0), predictions(recording, 0, kind="mask not rescaled"))
+    assert is_among(2 * x / 0.75, predictions(recording, 0, kind="mask not reused"))
+
+
+@given(seed=seeds)
+def test_a_mask_drawn_anew_is_solved_for_and_told_from_what_is_no_mask(seed):
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(0.5, 2, (4, 5))
+    mask = np.eye(4, 5) / 0.75
+    recording = record(lambda x, m: (np.square(x) * m).sum(), x=x, m=mask)
+    drawn = (rng.permutation(20) % 3 > 0).reshape(4, 5) / 0.75
+    (slip,) = redrawn_mask(recording, 0, 2 * x * drawn)
+    assert slip.kind == "mask not reused"
+    assert f"{int((drawn != mask).sum())} of its 20 entries differ" in slip.sentence
+    np.testing.assert_allclose(slip.prediction(recording, 0), 2 * x * drawn, rtol=1e-12)
+    assert not [*redrawn_mask(recording, 0, 2 * x * rng.random((4, 5)))]
+
+
+@given(seed=seeds, data=st.data())
+def test_every_slip_leaves_the_record_as_it_was(seed, data):
+    rng = np.random.default_rng(seed)
+    W, x = rng.standard_normal((3, 3)), rng.standard_normal((4, 3))
+    recording = record(lambda W, x: np.square(ops.sigmoid(x @ W)).mean(), W=W, x=x)
+    found = [*slips(recording, [0, 1], [(4, "the batch size")])]
+    before = recording.gradient(0)
+    slip = data.draw(st.sampled_from(found))
+    assert isinstance(slip, Slip)
+    assert slip.kind
+    assert slip.sentence
+    slip.prediction(recording, 0)
+    np.testing.assert_array_equal(recording.gradient(0), before)
+
+
+def test_in_long_records_nothing_is_substituted():
+    def kinds(depth):
+        def cost(x, W):
+            for _ in range(depth):
+                x = np.tanh(x @ W)
+            return x.sum()
+
+        recording = record(cost, x=np.ones((2, 3)), W=np.eye(3))
+        return {slip.kind for slip in slips(recording, [1], [])}
+
+    assert "term missing" in kinds(2) & kinds(50)
+    assert "other operand" in kinds(2) - kinds(50)
