@@ -9,12 +9,26 @@ import json
 import os
 import platform
 import re
+import sys
 from pathlib import Path
 
+import scratchgen
 from scratchgen.backend import describe_cuda, generator
 from scratchgen.parallel import describe_blas
 
-from .summary import BEGIN, END, has_place, in_readme, line, of_case, picture, summary
+from .idle import ENOUGH, share
+from .summary import (
+    BEGIN,
+    END,
+    has_place,
+    in_readme,
+    line,
+    of_case,
+    picture,
+    remarks,
+    summary,
+    too_busy,
+)
 from .turns import compare, drift
 from .workloads import ON_GPU, PEERS, cases, names, peer
 
@@ -47,14 +61,24 @@ def main() -> None:
             taking_part = {"scratchgen", "numpy", "floor", *peers}
             sides = [who for who in case.sides if peer(who) in taking_part]
             repeats = max(2, given.repeats // 3) if case.brief else given.repeats
+            before = share(given.threads)
             results = compare(workload, case, sides, given.device, given.threads, repeats)
+            left = min(before, share(given.threads))
+            results = [{**row, "cores left": left} for row in results]
             if given.long and case.trains:
                 drifts = drift(workload, case, sides, given.device, given.threads)
                 results = [{**row, "drift": drifts.get(row["who"])} for row in results]
             print("\n".join(of_case(row, COLUMNS) for row in results), flush=True)
+            if left < ENOUGH:
+                print(
+                    f"{case.title}: the machine is too busy to measure: other programs leave "
+                    f"{left:.0%} of the cores",
+                    file=sys.stderr,
+                )
             rows += results
     if given.json:
         given.json.write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
+    print("\n" + remarks(rows))
     if not any(peer(row["who"]) in PEERS for row in rows):
         print(
             "\nno peer took part, so that there is nothing to compare with: pip install '.[peers]'"
@@ -64,6 +88,8 @@ def main() -> None:
     if given.plot:
         picture(rows, given.plot)
     if given.readme:
+        if any(map(too_busy, rows)):
+            sys.exit(f"{given.readme} keeps its table: the machine was too busy to measure")
         in_readme(rows, machine, given.readme)
 
 
@@ -95,7 +121,7 @@ def _arguments() -> argparse.Namespace:
         try:
             generator(0, "cuda")
         except RuntimeError as error:
-            parser.error(str(error))
+            parser.exit(2, f"{parser.prog}: {error}\n")
     return given
 
 
@@ -104,7 +130,7 @@ def _machine(given: argparse.Namespace, peers: list[str], missing: list[str]) ->
     cpuinfo = Path("/proc/cpuinfo")
     model = re.search(r"model name\s*: (.*)", cpuinfo.read_text() if cpuinfo.exists() else "")
     modules = dict.fromkeys(PEERS[who] for who in peers)
-    libraries = ["scratchgen", "numpy", *[DISTRIBUTIONS.get(name, name) for name in modules]]
+    libraries = ["numpy", *[DISTRIBUTIONS.get(name, name) for name in modules]]
     return {
         "CPU": f"{model[1] if model else platform.machine()}, {os.cpu_count()} cores",
         **({"GPU": describe_cuda()} if given.device == "cuda" else {}),
@@ -112,6 +138,7 @@ def _machine(given: argparse.Namespace, peers: list[str], missing: list[str]) ->
         "load before": f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown",
         "Python": platform.python_version(),
         "BLAS": describe_blas(),
+        "scratchgen": scratchgen.__version__,
         **{name: importlib.metadata.version(name) for name in libraries},
         **({"not installed and left out:": ", ".join(missing)} if missing else {}),
     }

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .idle import ENOUGH
 from .workloads import PEERS, peer
 
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
@@ -43,6 +44,32 @@ def summary(rows: Sequence[Row]) -> str:
             )
         )
     return "\n".join(lines)
+
+
+def remarks(rows: Sequence[Row]) -> str:
+    """What a reader of these rows should know: what was too busy, what lies below its floor."""
+    busy, below = (
+        ", ".join(dict.fromkeys(row["workload"] for row in rows if wanted(row)))
+        for wanted in (too_busy, lambda row: (row["this / floor"] or 1) < 1)
+    )
+    said = []
+    if busy:
+        said.append(
+            f"The machine was too busy to measure {busy}: close other programs, and measure again."
+        )
+    if below:
+        said.append(
+            f"Times below their floor: {below}. A floor is what the sums of a case need at the "
+            "least in NumPy, on all threads. A time lies below it where the same numbers come from "
+            "fewer multiplications (3×3 convolutions by Winograd's method), where a library brings "
+            "a faster BLAS of its own, or where one thread is faster than all."
+        )
+    return "\n\n".join(said)
+
+
+def too_busy(row: Row) -> bool:
+    """Whether other programs took too much of the cores just before, or just after."""
+    return bool(row["cores left"] < ENOUGH)
 
 
 def picture(rows: Sequence[Row], path: Path) -> None:

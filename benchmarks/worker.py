@@ -21,7 +21,7 @@ from .workloads import cases, library
 
 
 def main(workload: str, title: str, who: str, device: str, threads: int) -> None:
-    _keep_to_cores(threads)
+    keep_to_cores(threads)
     module = importlib.import_module(library(who))
     if module.__name__ == "torch":
         module.set_num_threads(threads)
@@ -40,7 +40,7 @@ def main(workload: str, title: str, who: str, device: str, threads: int) -> None
         print(json.dumps({"seconds": seconds, "memory": _peak_memory() - imported}), flush=True)
 
 
-def _keep_to_cores(threads: int) -> None:
+def keep_to_cores(threads: int) -> None:
     """As many cores as threads, where the system can: there are libraries that ask for no more."""
     with contextlib.suppress(AttributeError):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])

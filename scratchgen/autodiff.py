@@ -22,7 +22,7 @@ from typing import Any, Protocol, TypeAlias, cast
 
 import numpy as np
 
-from .backend import Array
+from .backend import Array, device_of, plain, to_host
 
 Equation: TypeAlias = Callable[[Array], Array]
 Rule: TypeAlias = tuple[Array, Sequence["Equation | None"]]
@@ -104,7 +104,7 @@ def differentiable(rule: Callable[..., Rule]) -> Operation:
             settings = signature.bind(*arguments, **settings).arguments
             arrays = [settings.pop(name, default) for name, default in names.items()]
             arguments = tuple(arrays[0] if sequence else arrays)
-        arrays = [x.data if isinstance(x, Tensor) else x for x in arguments]
+        arrays = [x.data if isinstance(x, Tensor) else plain(x) for x in arguments]
         value, equations = rule(*arrays, **settings)
         if len(equations) != len(arguments):
             counts = f"{len(arguments)} arrays but {len(equations)} equations"
@@ -172,7 +172,7 @@ def backward_sweep(
         for x in tensor.inputs:
             if isinstance(x, Tensor) and x in leads:
                 leads.add(tensor)
-    deltas = {cost: np.ones_like(cost.data) if delta is None else delta.astype(cost.dtype)}
+    deltas = {cost: np.ones_like(cost.data) if delta is None else plain(delta).astype(cost.dtype)}
     for tensor in reversed(by_birth):
         if tensor in leads:
             finished = deltas.pop(tensor)
@@ -237,7 +237,7 @@ def grad(f: Callable[..., Any], argnum: int | Sequence[int] = 0) -> Callable[...
 def _real(data: Any) -> Array:
     if isinstance(data, Tensor):
         raise TypeError("a Tensor of a Tensor: derivatives here are of first order only")
-    array: Array = data if hasattr(data, "__array_function__") else np.asarray(data)
+    array: Array = to_host(data) if device_of(data) == "cpu" else data
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"a Tensor holds real numbers, got {array.dtype}")
+        raise TypeError(f"a Tensor holds real numbers, got {array.dtype}: .real or .astype(float)?")
     return array if array.dtype.kind == "f" else array.astype(np.float64)

@@ -7,6 +7,7 @@ element-wise chains become one kernel. There is no global device: a generator de
 
 from __future__ import annotations
 
+import copy
 import functools
 import importlib
 import re
@@ -23,12 +24,14 @@ __all__ = [
     "Generator",
     "check_device",
     "check_generator",
+    "copy_of",
     "describe_cuda",
     "device_of",
     "fused",
     "generator",
     "generator_from_state",
     "generator_state",
+    "plain",
     "special",
     "to_device",
     "to_host",
@@ -68,6 +71,13 @@ def check_generator(rng: object) -> None:
         raise TypeError(f"rng is a generator, from scratchgen.generator(seed), got {what}")
 
 
+def copy_of(rng: Generator) -> Generator:
+    """Another generator, at the same point of the same sequence."""
+    if device_of(rng) == "cuda":
+        return generator_from_state(*generator_state(rng))
+    return copy.deepcopy(rng)
+
+
 def device_of(x: object) -> str:
     """``"cuda"`` for an array or generator of CuPy, ``"cpu"`` for everything else."""
     cupy = sys.modules.get("cupy")
@@ -76,18 +86,37 @@ def device_of(x: object) -> str:
     return "cpu"
 
 
+def plain(x: Any) -> Any:
+    """``x``; of an array with a class of its own, as a memmap is, the array itself, not copied.
+
+    Raises ``TypeError`` where the same operators would compute something else: for a matrix, whose
+    ``*`` is a product of matrices, a masked array, whose sums leave entries out, and a sparse one.
+    """
+    if type(x) in (np.ndarray, float, int):
+        return x
+    if isinstance(x, np.matrix):
+        what = "a matrix, whose * is a product of matrices: pass np.asarray(x), products as @"
+    elif isinstance(x, np.ndarray) and hasattr(x, "mask"):
+        what = "a masked array, whose sums leave entries out: x.filled(value) or x.compressed()"
+    elif hasattr(x, "toarray") or hasattr(x, "todense"):
+        what = f"a sparse {type(x).__name__}: pass x.toarray()"
+    else:
+        return np.asarray(x) if isinstance(x, np.ndarray) else x
+    raise TypeError(f"expected a plain array, got {what}")
+
+
 def to_host(x: npt.ArrayLike) -> Array:
-    """``x`` as a NumPy array; what is one already is not copied."""
+    """``x`` as a NumPy array; what is one already is not copied. :func:`plain` says what raises."""
     if device_of(x) == "cuda":
         return cast(Array, _cupy().asnumpy(x))
-    return np.asarray(x)
+    return np.asarray(plain(x))
 
 
 def to_device(x: npt.ArrayLike, device: str | Generator) -> Array:
     """``x`` on ``device``, which may be named or be that of a generator; not copied if there."""
     if check_device(device if isinstance(device, str) else device_of(device)) == "cpu":
         return to_host(x)
-    return cast(Array, _cupy().asarray(x))
+    return cast(Array, _cupy().asarray(plain(x)))
 
 
 def fused(expression: F) -> F:
@@ -112,14 +141,14 @@ def _value(expression: Callable[..., Any], *arguments: Any) -> Any:
     # CuPy's releases differ in whether a Python number would make a float32 chain float64.
     real = arguments[0].dtype.type
     given = [real(x) if isinstance(x, float) else x for x in (*arguments, *captured)]
-    return _kernel(expression, len(arguments))(*given)
+    return _kernel(expression)(*given)
 
 
 _kernels: dict[Any, Callable[..., Any]] = {}
 
 
-def _kernel(expression: Callable[..., Any], n: int) -> Callable[..., Any]:
-    """The kernel of n arguments, followed by what the expression captures."""
+def _kernel(expression: Callable[..., Any]) -> Callable[..., Any]:
+    """The kernel of the arguments of the expression, followed by what it captures."""
     cupy, code = _cupy(), expression.__code__
     key = cupy, expression.__module__, code
     if key not in _kernels:
@@ -127,8 +156,9 @@ def _kernel(expression: Callable[..., Any], n: int) -> Callable[..., Any]:
         names = {**expression.__globals__, "np": cupy}
 
         def on_stand_ins(*given: Any) -> Any:
-            cells = tuple(map(types.CellType, given[n:]))
-            return types.FunctionType(code, names, closure=cells)(*given[:n])
+            arguments, captured = given[: code.co_argcount], given[code.co_argcount :]
+            cells = tuple(map(types.CellType, captured))
+            return types.FunctionType(code, names, closure=cells)(*arguments)
 
         name = re.sub(r"\W+", "_", expression.__qualname__)
         _kernels[key] = cupy.fuse(kernel_name=name)(on_stand_ins)

@@ -31,12 +31,11 @@ from . import __version__, plotting, tracing
 from .backend import Generator, describe_cuda, generator, to_device, to_host
 from .files import sole_writer, write_atomically
 from .gradcheck import check_file, check_rules
-from .models.ddpm import DiffusionWarning
 from .parallel import describe_blas
 from .progress import ProgressBar
-from .recipes import RECIPES, Data, recognised
+from .recipes import RECIPES, Data, pictures, recognised
 from .storage import Checkpoint, load, to_bytes
-from .training import History
+from .training import History, TrainingWarning
 
 CONFIG, MODEL, HISTORY, EPOCHS = "config.json", "model.safetensors", "history.csv", "epochs.npz"
 SHOWN = {1, 2, 4, 10, 50, 100, 200, 400, 1000}  # the epochs of which samples are kept
@@ -51,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         asked = _parser().parse_args(arguments)
         with np.errstate(all="ignore"), warnings.catch_warnings():
             # What is not finite is found where it matters; what is doubtful takes one line.
-            warnings.simplefilter("always", DiffusionWarning)
+            warnings.simplefilter("always", TrainingWarning)
             warnings.showwarning = _in_one_line
             code: int | None = asked.command(asked)
         sys.stdout.flush()
@@ -76,9 +75,11 @@ def _train(asked: argparse.Namespace) -> None:
     folder, settings = _new_or_resumed(asked)
     recipe, data = RECIPES[settings["model"]], Data.named(settings["data"])
     shape = [*data.shape]
-    if settings.setdefault("shape", shape) != shape:
+    if settings.get("shape", shape) != shape:
         raise ValueError(f"{folder} was begun on samples of shape {settings['shape']}, not {shape}")
-    settings["value_range"] = data.value_range
+    if "shape" in settings:
+        data.check_same(settings, folder, validates=not recipe.generative)
+    settings |= data.settings
 
     def noise() -> Generator:
         return generator(settings["seed"], settings["device"])
@@ -93,6 +94,7 @@ def _train(asked: argparse.Namespace) -> None:
             folder.mkdir(parents=True)
             held.enter_context(sole_writer(folder))
         write_atomically(folder / CONFIG, json.dumps(settings, indent=2).encode())
+        print(data.describe(validates=not recipe.generative))
         last, written = (to_bytes(*state), [*state.history]), -math.inf
         try:
             with ProgressBar(settings["epochs"], len(state.history)) as bar:
@@ -143,31 +145,38 @@ def _keep_samples(folder: Path, epoch: int, samples: Any) -> None:
 def _draw(
     folder: Path, settings: dict[str, Any], state: Checkpoint, data: Data, rng: Generator
 ) -> None:
-    recipe, span = RECIPES[settings["model"]], data.value_range
-    if state.history:
-        ax = state.history.plot()
-        ax.set_ylabel(recipe.unit)
-        plotting.save(ax, folder / "curves.png")
+    recipe = RECIPES[settings["model"]]
     if not plotting.is_image(data.shape):
         print(f"no pictures of samples: those of shape {data.shape} are no images")
-    elif recipe.generative:
-        samples = to_host(recipe.samples(state.model, 64, rng)).reshape(-1, *data.shape)
-        plotting.save(plotting.image_grid(samples, value_range=span), folder / "samples.png")
-        if (folder / EPOCHS).exists():
-            kept = np.load(folder / EPOCHS)
-            rows = {f"epoch {e}": kept[e].reshape(-1, *data.shape) for e in kept}
-            plotting.save(plotting.image_table(rows, value_range=span), folder / "epochs.png")
-    for name, ax in recipe.draw(state.model, data, settings, state.history, rng):
-        plotting.save(ax, folder / f"{name}.png")
+    kept = np.load(folder / EPOCHS) if (folder / EPOCHS).exists() else {}
+    by_epoch = {int(epoch): kept[epoch] for epoch in kept}
+    heading = _heading(settings, state)
+    for name, picture in pictures(
+        recipe, state.model, data, settings, state.history, by_epoch, heading, rng
+    ):
+        plotting.save(picture, folder / name)
+
+
+def _heading(settings: dict[str, Any], state: Checkpoint) -> str:
+    """What stands over every picture: the model, its data, and how long it was trained."""
+    data = Path(settings["data"]).stem
+    return f"{settings['model']} on {data}, epoch {len(state.history)}"
 
 
 def _sample(asked: argparse.Namespace) -> None:
     settings, checkpoint = _run(asked)
     if asked.n < 1:
         raise ValueError(f"--n is at least 1, got {asked.n}")
-    path = asked.out or asked.run / f"samples-seed-{asked.seed}.png"
+    images = plotting.is_image(tuple(settings["shape"]))
+    default = f"samples-seed-{asked.seed}.{'png' if images else 'npy'}"
+    path = asked.out or asked.run / default
     if path.suffix not in (".png", ".npy"):
         raise ValueError(f"--out ends with .png or .npy, got {path}")
+    if path.suffix == ".png" and not images:
+        raise ValueError(
+            f"samples of shape {tuple(settings['shape'])} are no images: take --out "
+            f"{path.with_suffix('.npy')}"
+        )
     recipe = RECIPES[settings["model"]]
     if not recipe.generative:
         raise ValueError(f"a {recipe.title} has no samples: ask scratchgen evaluate {asked.run}")
@@ -180,26 +189,31 @@ def _sample(asked: argparse.Namespace) -> None:
         write_atomically(path, file.getvalue())
     else:
         low, high = settings["value_range"]
-        plotting.save(plotting.image_grid(samples, value_range=(low, high)), path)
+        grid = plotting.image_grid(samples, value_range=(low, high))
+        title = f"{_heading(settings, checkpoint)}: {recipe.sampled}"
+        plotting.save(plotting.titled(grid, title), path)
     print(path)
 
 
 def _evaluate(asked: argparse.Namespace) -> None:
     settings, checkpoint = _run(asked)
     name = asked.data or settings["data"]
-    data = Data.named(name)
+    recipe = RECIPES[settings["model"]]
+    data = Data.named(name, () if recipe.generative else settings.get("classes", ()))
     if [*data.shape] != settings["shape"]:
         raise ValueError(
             f"{asked.run} was trained on samples of shape {settings['shape']}, those in {name} are "
             f"of shape {[*data.shape]}"
         )
-    recipe, rng = RECIPES[settings["model"]], generator(asked.seed, settings["device"])
+    if asked.data is None:
+        data.check_same(settings, asked.run, validates=False)
+    rng = generator(asked.seed, settings["device"])
     held_out = recipe.prepare(replace(data, train=data.test, train_labels=data.test_labels))
     checkpoint.model.validate(_on_device(held_out, rng))
     judged = recipe.judge(checkpoint.model, data, settings, rng)
-    if recipe.generative and data.train_labels is not None:
+    if recipe.generative:
         samples = to_host(recipe.samples(checkpoint.model, recipe.n_judged, rng))
-        judged |= recognised(samples.reshape(-1, *data.shape), data, name)
+        judged |= recognised(samples.reshape(-1, *data.shape), data, asked.run)
     print(f"{asked.run}: {settings['model']} after {len(checkpoint.history)} epochs")
     for name, value in judged.items():
         print(f"  {name:<{max(map(len, judged))}}  {value}")
@@ -378,7 +392,7 @@ def _parser() -> argparse.ArgumentParser:
     sampling = for_run("sample", _sample, "draw samples from a trained model")
     sampling.add_argument("--n", type=int, default=64)
     sampling.add_argument(
-        "--out", type=Path, help="FILE.png or .npy (default RUN/samples-seed-SEED.png)"
+        "--out", type=Path, help="FILE.png, or .npy (default RUN/samples-seed-SEED)"
     )
     evaluation = for_run("evaluate", _evaluate, "say how good a trained model is")
     evaluation.add_argument("--data", help="other data than it was trained on")

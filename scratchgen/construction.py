@@ -15,9 +15,16 @@ class Constructed:
     """Argument by name, without ``rng`` and ``parameters``, which are no settings."""
 
     def __new__(cls: type[T], *arguments: Any, **settings: Any) -> T:
-        """Note the arguments; what is wrong with them, the constructor says."""
+        """Note the arguments; ``TypeError`` with all that there are for one that is unknown."""
         self = super().__new__(cls)
-        bound = inspect.signature(cls.__init__).bind_partial(self, *arguments, **settings)
+        signature = inspect.signature(cls.__init__)
+        try:
+            bound = signature.bind_partial(self, *arguments, **settings)
+        except TypeError as error:
+            _, *own = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
+            raise TypeError(
+                f"{cls.__name__}: {error}; its arguments are {inspect.Signature(own)}"
+            ) from None
         bound.apply_defaults()
         left_out = ("self", "rng", "parameters")
         self.construction = {k: v for k, v in bound.arguments.items() if k not in left_out}

@@ -5,16 +5,20 @@ look into a latent space (a scatter, a straight line, a grid of quantiles). From
 of the host and matplotlib, which is imported when the first picture is drawn.
 
 Every function draws on the ``ax`` that it is given, or on a figure of its own, and returns the
-axes; none shows anything, and none touches pyplot. A figure of its own has 150 dots per inch, and
+axes; none touches pyplot. A notebook shows a figure of its own where the axes end a cell; axes that
+are given are shown by whoever made them. A figure of its own has 150 dots per inch, and
 its images whole numbers of dots per pixel: what ``save`` writes is crisp. Arrays that do not fit
 are a ValueError that says what came, what was expected and what to do, before anything is drawn.
 """
 
 from __future__ import annotations
 
+import base64
 import math
 import os
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from statistics import NormalDist
@@ -23,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .datasets import layout
 from .files import write_atomically
 
 if TYPE_CHECKING:
@@ -33,6 +38,8 @@ Floats = NDArray[np.float64]
 Decode = Callable[[Floats], ArrayLike]  # latents (n, k) -> n images, of any shape of image_grid
 Ticks = Mapping[float, str]  # where, counted in cells of a mosaic -> what is written there
 
+MARKERS = "o^sDPX"  # of classes 0 … 9, 10 … 19, …
+LETTER = 0.09  # inches: about as wide is a letter of a label
 DPI = 150  # dots per inch, on screen and in files
 CELL = 0.6  # inches that an image takes, where there is room
 SIDES = (1.5, 7.5)  # inches: the longer side of a mosaic stays between them
@@ -49,33 +56,33 @@ def learning_curves(
     """Cost against epoch, one line per name: value k of a curve stands at ``first_epoch + k``.
 
     Curves may differ in length. A name without values, or a value that is not finite, is refused.
+    On axes of its own, the first epochs, one in twenty at most, lie beyond the edge where all
+    others would have less than a quarter of the height; the label of the epochs says so.
     """
-    from matplotlib.ticker import MaxNLocator
-
-    if not curves:
-        raise ValueError("curves is empty: pass at least one name with its cost per epoch")
-    checked = {}
-    for name, costs in curves.items():
-        checked[name] = _numbers(f"curve {name!r}", costs)
-        if checked[name].ndim != 1:
-            raise ValueError(
-                f"curve {name!r} has shape {checked[name].shape}, expected one number per epoch: "
-                "take the mean over each epoch first"
-            )
-    if ax is None:
-        ax = _new_axes(5.6, 3.5)
-    for name, y in checked.items():
-        epochs = first_epoch + np.arange(len(y))
-        ax.plot(
-            epochs, y, label=name, linewidth=1.6, marker="o" if len(y) <= 20 else "", markersize=4
-        )
-    ax.set_xlabel("epoch")
-    ax.set_ylabel(ylabel)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
-    _open_frame(ax)
-    if len(ax.get_legend_handles_labels()[1]) > 1:
-        ax.legend(frameon=False)
+    checked = _curves(curves)
+    if ax is not None:
+        return _draw_curves(ax, checked, first_epoch, ylabel)
+    ax = _draw_curves(_new_axes(5.6, 3.5), checked, first_epoch, ylabel)
+    ax.set_xlabel(_cut_off(ax, checked, first_epoch) or "epoch")
     return ax
+
+
+def learning_panels(panels: Mapping[str, Mapping[str, ArrayLike]], *, first_epoch: int = 1) -> Axes:
+    """:func:`learning_curves` one above the other, for what is counted in different units.
+
+    ``panels``: the label of each vertical axis, and its curves. The uppermost axes are returned.
+    """
+    from .picture import new_pictures
+
+    if not panels:
+        raise ValueError("panels is empty: pass at least one label with its curves")
+    checked = {label: _curves(curves) for label, curves in panels.items()}
+    axes = new_pictures(5.6, [3.5] + [2.2] * (len(panels) - 1), DPI, MARGIN)
+    for ax, (label, curves) in zip(axes, checked.items(), strict=True):
+        _draw_curves(ax, curves, first_epoch, label)
+        cut_off = _cut_off(ax, curves, first_epoch)
+        ax.set_xlabel(cut_off or ("epoch" if ax is axes[-1] else ""))
+    return axes[0]
 
 
 def delta_norms(norms: Mapping[str, float], ax: Axes | None = None) -> Axes:
@@ -163,13 +170,13 @@ def image_grid(
 ) -> Axes:
     """Image k in row ``k // columns`` and column ``k % columns``, by default ⌈√n⌉ columns.
 
-    ``images``: (n, H, W), (n, 1, H, W), (n, D) with D a square, or (n, 3, H, W) in colour. The
-    ends of ``value_range`` are black and white; what lies beyond them is drawn as they are.
+    ``images``: (n, H, W), (n, 1, H, W), (n, D) with D a square, or in colour (n, 3, H, W), and
+    with alpha (n, 4, H, W), drawn over white. The ends of ``value_range`` are black and white; what
+    lies beyond them is drawn as they are.
     ``padding`` is in pixels of the images; it and the cells left over are blank, not black.
     """
     stack = _images("images", images, value_range)
-    columns = math.ceil(math.sqrt(len(stack))) if columns is None else _whole("columns", columns, 1)
-    return _draw(stack, ax, columns, value_range, padding)
+    return _draw(stack, ax, _columns(columns, len(stack)), value_range, padding)
 
 
 def image_table(
@@ -183,16 +190,8 @@ def image_table(
 
     Rows as in ``image_grid``: the samples of some epochs, the states of some chains over the steps.
     """
-    if not rows:
-        raise ValueError("rows is empty: pass at least one name with its images")
-    stacks = [_images(f"row {name!r}", images, value_range) for name, images in rows.items()]
+    stacks = _stacks("row", rows, value_range)
     n = len(stacks[0])
-    for name, stack in zip(rows, stacks, strict=True):
-        if stack.shape != stacks[0].shape:
-            raise ValueError(
-                f"row {name!r} is {_size(stack)}, the first {_size(stacks[0])}: pass as many "
-                "images for each row, of the same size"
-            )
     if len(columns) not in (0, n):
         raise ValueError(f"columns: {len(columns)} names for {n} columns, expected one for each")
     return _draw(
@@ -216,7 +215,8 @@ def filters(
     """The weights of each unit as an image: red above zero, blue below it, white at zero.
 
     ``weights``: (n, H, W), or (n, D) with D a square, as in ``image_grid``. All share one scale,
-    from −``limit`` to ``limit``, by default the size that 99 of 100 weights do not exceed.
+    from −``limit`` to ``limit``, by default the size that 99 of 100 weights do not exceed. A bar
+    beside the images shows it.
     """
     w = _numbers("weights", weights)
     if limit is None:
@@ -225,8 +225,10 @@ def filters(
     if not 0 < limit < math.inf:
         raise ValueError(f"limit is {limit}, expected a number above 0: the size that is darkest")
     stack = _images("weights", w, (-limit, limit))
-    columns = math.ceil(math.sqrt(len(stack))) if columns is None else _whole("columns", columns, 1)
-    return _draw(stack, ax, columns, (-limit, limit), padding, colours="RdBu_r")
+    beyond = ("≤ ", "≥ ") if np.abs(w).max() > limit else ("", "")
+    scale = {-limit: f"{beyond[0]}−{limit:.2g}", 0.0: "0", limit: f"{beyond[1]}{limit:.2g}"}
+    columns = _columns(columns, len(stack))
+    return _draw(stack, ax, columns, (-limit, limit), padding, colours="RdBu_r", scale=scale)
 
 
 def reconstructions(
@@ -251,12 +253,22 @@ def reconstructions(
     return image_table(rows, ax, value_range=value_range)
 
 
-def latent_scatter(h: ArrayLike, labels: ArrayLike | None = None, ax: Axes | None = None) -> Axes:
-    """Latents (n, k) as points of a plane, coloured by integer ``labels`` (n,) of ≤ 10 classes.
+def latent_scatter(
+    h: ArrayLike,
+    labels: ArrayLike | None = None,
+    ax: Axes | None = None,
+    *,
+    classes: Sequence[str] = (),
+) -> Axes:
+    """Latents (n, k) as points of a plane, each in the colour and the shape of its class.
 
     k = 2: the latents themselves. k > 2: (h − h̄) v₁ and (h − h̄) v₂, with v₁ and v₂ the leading
     right singular vectors of h − h̄ (principal component analysis); the labels of the axes then
     say which share s² / Σ s² of the variance each axis keeps.
+
+    ``labels``: (n,), integers or text. ``classes``, if given, names class k in place k. Ten classes
+    differ in colour, the next ten in shape too, and so on; of more than 60 the colour runs from the
+    first to the last.
     """
     from matplotlib import colormaps
     from matplotlib.lines import Line2D
@@ -273,33 +285,46 @@ def latent_scatter(h: ArrayLike, labels: ArrayLike | None = None, ax: Axes | Non
         names = [
             f"principal axis {k} ({100 * s:.0f} % of variance)" for k, s in enumerate(shares, 1)
         ]
-    palette = np.asarray(colormaps["tab10"](range(10)))
-    colours, key = palette[:1], []
+    kinds: NDArray[np.intp] = np.zeros(len(latents), dtype=np.intp)
+    key: dict[int, str] = {}
     if labels is not None:
-        kinds, classes = _classes(labels, len(latents))
-        # A class of 0 … 9 keeps its colour from picture to picture, whichever others are present.
-        ten = classes[0] >= 0 and classes[-1] <= 9
-        chosen = palette[classes if ten else np.arange(len(classes))]
-        colours = chosen[kinds]
-        key = [
-            Line2D([], [], linestyle="", marker="o", markersize=6, color=colour, label=str(name))
-            for name, colour in zip(classes, chosen, strict=True)
-        ]
+        kinds, key = _classes(labels, len(latents), classes)
+    many = max(key, default=0) >= 10 * len(MARKERS)
+    columns = 1 if many else math.ceil(len(key) / 15)
     if ax is None:
-        ax = _new_axes(5.6, 4.6)
+        beside = max(columns - 1, 0) * (0.4 + LETTER * max(map(len, key.values()), default=0))
+        ax = _new_axes(5.6 + beside, 4.6)
         ax.set_aspect("equal", adjustable="datalim")  # distances on paper are those of the latents
     # A thousand points are to be seen one by one, and ten thousand not to become a blot.
     area = float(np.clip(16_000 / len(latents), 4, 26))
-    ax.scatter(latents[:, 0], latents[:, 1], c=colours, s=area, alpha=0.75, linewidths=0)
-    if key:
-        ax.legend(
-            handles=key,
-            loc="upper left",
-            bbox_to_anchor=(1.0, 1.0),
-            frameon=False,
-            handletextpad=0.1,
-            borderaxespad=0.0,
-        )
+    x, y = latents.T
+    look: dict[str, Any] = {"s": area, "alpha": 0.75, "linewidths": 0}
+    if many:
+        points = ax.scatter(x, y, c=kinds, cmap="turbo", **look)
+        bar = _figure(ax).colorbar(points, ax=ax, label="class")
+        shown = [*key][:: math.ceil(len(key) / 12)]
+        bar.set_ticks(shown, labels=[key[k] for k in shown])
+    else:
+        palette = np.asarray(colormaps["tab10"](range(10)))
+        for shape in np.unique(kinds // 10):
+            here = kinds // 10 == shape
+            colours = palette[kinds[here] % 10]
+            ax.scatter(x[here], y[here], c=colours, marker=MARKERS[shape], **look)
+        handles = [
+            Line2D([], [], ls="", ms=6, marker=MARKERS[k // 10], color=palette[k % 10], label=name)
+            for k, name in key.items()
+        ]
+        if handles:
+            ax.legend(
+                handles=handles,
+                loc="upper left",
+                bbox_to_anchor=(1.0, 1.0),
+                frameon=False,
+                ncols=columns,
+                handletextpad=0.1,
+                columnspacing=1.0,
+                borderaxespad=0.0,
+            )
     ax.set_xlabel(names[0])
     ax.set_ylabel(names[1])
     _open_frame(ax)
@@ -378,14 +403,9 @@ def confusion_matrix(
         ax = _new_axes(side + 0.8, side + 0.8)
     shade = np.sqrt(n / np.maximum(n.sum(axis=1, keepdims=True), 1))
     ax.imshow(shade, cmap="Blues", vmin=0, vmax=1)
-    places = np.arange(0, len(n), math.ceil(len(n) / 20))
-    turned = sum(len(name) for name in names) > 40
-    ax.set_xticks(
-        places,
-        [names[k] for k in places],
-        rotation=45 if turned else 0,
-        ha="right" if turned else "center",
-    )
+    places = np.arange(0, len(n), math.ceil(len(n) / 30))
+    ax.set_xticks(places, [names[k] for k in places])
+    _turn(ax, 0.42 * min(len(n), 19) / len(places))
     ax.set_yticks(places, [names[k] for k in places])
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
@@ -409,23 +429,108 @@ def is_image(shape: tuple[int, ...]) -> bool:
     """Whether :func:`image_grid` takes samples of this shape."""
     if len(shape) == 1:
         return math.isqrt(shape[0]) ** 2 == shape[0]
-    return len(shape) == 2 or (len(shape) == 3 and shape[0] in (1, 3))
+    return len(shape) == 2 or (len(shape) == 3 and shape[0] in (1, 3, 4))
 
 
-def save(ax_or_figure: Axes | Figure, path: str | os.PathLike[str]) -> None:
-    """Write the whole figure to ``path`` as a PNG of 150 dots per inch: all of it, or nothing.
+def titled(ax: Axes, title: str) -> Axes:
+    """``ax`` with ``title`` over it, each line of it broken where ``ax`` has no room for more.
+
+    A figure of its own grows by these lines, so that its images stay as crisp as they were.
+    """
+    from .picture import Picture
+
+    figure = _figure(ax)
+    figure.draw_without_rendering()
+    box = ax.get_window_extent()
+    middle = (box.x0 + box.x1) / 2
+    room = 2 * min(middle, figure.bbox.width - middle)
+    fits = ""
+    for columns in range(max(len(title), 1), 0, -1):
+        lines = [textwrap.fill(x, columns, break_long_words=False) for x in title.splitlines()]
+        broken = "\n".join(lines)
+        if broken.count("\n") > fits.count("\n") and fits:
+            break  # of as many lines as it takes, the last was the most even
+        if fits or ax.set_title(broken, fontsize=10).get_window_extent().width <= room:
+            fits = broken
+    ax.set_title(fits or broken, fontsize=10)
+    if isinstance(ax, Picture) and ax.images:
+        _fit(ax, box.width / figure.dpi, box.height / figure.dpi)
+    return ax
+
+
+@dataclass(frozen=True)
+class Animation:
+    """Moving images: ``gif`` is the file, which ``save`` writes and a notebook plays."""
+
+    frames: int
+    gif: bytes = field(repr=False)
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        return {"image/gif": base64.b64encode(self.gif).decode()}
+
+
+def animation(
+    frames: Mapping[str, ArrayLike],
+    *,
+    title: str = "",
+    columns: int | None = None,
+    value_range: tuple[float, float] = (0.0, 1.0),
+    seconds: float = 0.1,
+    hold: float = 2.0,
+) -> Animation:
+    """One ``image_grid`` after another, each under its name, for ever again: the steps of a chain.
+
+    ``frames``: names and images, as many for each, as in ``image_table``. A frame is seen for so
+    many ``seconds``, the last for ``hold`` of them. ``title`` stands over all. Greys are rounded to
+    32, which keeps the file small.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image  # which matplotlib brings
+
+    stacks = _stacks("frame", frames, value_range)
+    if not (0 < seconds < math.inf and 0 < hold < math.inf):
+        raise ValueError(f"seconds and hold are {seconds} and {hold}, expected numbers above 0")
+    columns = _columns(columns, len(stacks[0]))
+    ax = _draw(stacks[0], None, columns, value_range)
+    titled(ax, f"{title}\n{max(frames, key=len)}".strip())
+    figure, heading = _figure(ax), ax.get_title().splitlines()[:-1]
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # nothing moves from frame to frame but what is drawn
+    canvas: Any = FigureCanvasAgg(figure)
+    pictures = []
+    for name, stack in zip(frames, stacks, strict=True):
+        ax.images[0].set_data(_visible(_mosaic(stack, columns, 1), value_range))
+        ax.title.set_text("\n".join([*heading, name]))
+        canvas.draw()
+        rgb = np.asarray(canvas.buffer_rgba())[..., :3]
+        if (rgb == rgb[..., :1]).all():
+            greys = np.rint(np.rint(rgb[..., 0] * (31 / 255)) * (255 / 31))
+            pictures.append(Image.fromarray(greys.astype(np.uint8)))
+        else:
+            pictures.append(Image.fromarray(rgb).quantize(64))
+    durations = [*[round(1000 * seconds)] * (len(pictures) - 1), round(1000 * hold)]
+    file = BytesIO()
+    first, *others = pictures
+    first.save(file, "GIF", save_all=True, append_images=others, duration=durations, loop=0)
+    return Animation(len(pictures), file.getvalue())
+
+
+def save(picture: Axes | Figure | Animation, path: str | os.PathLike[str]) -> None:
+    """Write a whole figure to ``path`` as a PNG of 150 dots per inch, or an animation as a GIF.
 
     The file appears under its name only when it is complete; one that was there before is kept
     until then. No folder is made: an OSError is the system's own.
     """
-    path = Path(path)
-    if path.suffix.lower() != ".png":
+    from .picture import png
+
+    path, kind = Path(path), "gif" if isinstance(picture, Animation) else "png"
+    if path.suffix.lower() != f".{kind}":
         raise ValueError(
-            f"{str(path)!r} does not end in .png: pictures are written as PNG, rename it"
+            f"{str(path)!r} does not end in .{kind}: such a picture is written as "
+            f"{kind.upper()}, rename it"
         )
-    picture = BytesIO()
-    _figure(ax_or_figure).savefig(picture, format="png", dpi=DPI)
-    write_atomically(path, picture.getvalue())
+    whole = picture.gif if isinstance(picture, Animation) else png(_figure(picture), DPI)
+    write_atomically(path, whole)
 
 
 # The mosaic, beneath every picture made of images.
@@ -456,24 +561,24 @@ def _draw(
     y_ticks: Ticks | None = None,
     scales: tuple[str, str] | None = None,
     colours: str = "gray",
+    scale: Mapping[float, str] | None = None,
 ) -> Axes:
-    """The mosaic, its ticks at places counted in cells; ``scales`` names axes to be read off."""
+    """The mosaic, its ticks at places counted in cells; ``scales`` names axes to be read off.
+
+    ``scale``: what is written at the lower end, the middle and the upper end of a colour bar.
+    """
     low, high = value_range
-    picture = _mosaic(images, columns, _whole("padding", padding, 0))
+    picture = _visible(_mosaic(images, columns, _whole("padding", padding, 0)), value_range)
     height, width = picture.shape[:2]
     side = np.clip(CELL * max(columns, math.ceil(len(images) / columns)), *SIDES)
     dots = max(1, int(DPI * side / max(height, width)))
     inches = width * dots / DPI, height * dots / DPI
     own = ax is None
     if ax is None:
-        ax = _new_axes(inches[0] + 2, inches[1] + 2)  # for now, with room for any label
-    if picture.ndim == 3:
-        blank = np.isnan(picture[..., :1])
-        channels = np.clip((picture - low) / (high - low), 0.0, 1.0)
-        picture = np.concatenate([np.where(blank, 0.0, channels), ~blank], axis=-1)
+        ax = _new_axes(*inches)
     box = ax.get_window_extent()
     enlarged = box.width >= width and box.height >= height
-    ax.imshow(
+    image = ax.imshow(
         picture,
         cmap=colours,
         vmin=low,
@@ -488,28 +593,85 @@ def _draw(
             # Pixel 0 reaches from −½ to ½, and half of the padding belongs to either cell.
             places = [cell * (pixels + padding) - (padding + 1) / 2 for cell in ticks]
             axis.set_ticks(places, list(ticks.values()))
+        if x_ticks and len(x_ticks) == columns:
+            _turn(ax, images.shape[2] * dots / DPI)
         ax.tick_params(length=3 if scales else 0)
         ax.spines[:].set_visible(False)
         ax.set_xlabel(scales[0] if scales else "")
         ax.set_ylabel(scales[1] if scales else "")
     else:
         ax.set_axis_off()
+    if scale:
+        thickness = 0.12 / inches[0]
+        bar = ax.inset_axes((1 + thickness, 0, thickness, 1))
+        _figure(ax).colorbar(image, cax=bar, ticks=[*scale])
+        bar.set_yticklabels([*scale.values()])
+        # Within the height of the images, which thus begin on a whole dot.
+        for label, side in zip(bar.get_yticklabels(), ("bottom", "center", "top"), strict=True):
+            label.set(verticalalignment=side)
     if own:
         _fit(ax, *inches)
     return ax
 
 
+def _visible(picture: Floats, value_range: tuple[float, float]) -> Floats:
+    """A mosaic as ``imshow`` takes it: in colour scaled to [0, 1], with α = 0 where it is blank."""
+    if picture.ndim == 2:
+        return picture
+    low, high = value_range
+    blank = np.isnan(picture[..., :1])
+    channels = np.clip((picture - low) / (high - low), 0.0, 1.0)
+    return np.concatenate([np.where(blank, 0.0, channels), ~blank], axis=-1)
+
+
 def _fit(ax: Axes, width: float, height: float) -> None:
-    """Resize the figure so that ``ax``, alone in it, is width × height inches beside its labels."""
-    figure = _figure(ax)
+    """Resize the figure so that ``ax`` is width × height inches beside its labels and its title."""
+    figure, aspect = _figure(ax), ax.get_aspect()
     ax.set_aspect("auto")  # else the labels would be measured inside the box, not beside it
-    figure.draw_without_rendering()
-    box = ax.get_position()
-    across, down = figure.get_size_inches()
     # matplotlib rounds a figure down to whole dots, and an image up: see MARGIN.
     width, height = width * (1 - 1e-7), height * (1 - 1e-7)
-    figure.set_size_inches(across * (1 - box.width) + width, down * (1 - box.height) + height)
-    ax.set_aspect("equal")
+    figure.set_size_inches(width + 4, height + 4)  # for now, with room for any label
+    for _ in range(4):  # once, if it were not for a colour bar, which grows with the images
+        figure.draw_without_rendering()
+        box = ax.get_position()
+        before = figure.get_size_inches()
+        after = before * (1 - np.asarray(box.size)) + (width, height)
+        figure.set_size_inches(after)
+        if np.allclose(after, before, rtol=0, atol=1e-6):
+            break
+    ax.set_aspect(aspect, adjustable=ax.get_adjustable())
+
+
+def _draw_curves(ax: Axes, curves: Mapping[str, Floats], first_epoch: int, ylabel: str) -> Axes:
+    from matplotlib.ticker import MaxNLocator
+
+    for name, y in curves.items():
+        epochs = first_epoch + np.arange(len(y))
+        marker = "o" if len(y) <= 20 else ""
+        ax.plot(epochs, y, label=name, linewidth=1.6, marker=marker, markersize=4)
+    ax.set_xlabel("epoch")
+    ax.set_ylabel(ylabel)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+    _open_frame(ax)
+    if len(ax.get_legend_handles_labels()[1]) > 1:
+        ax.legend(frameon=False)
+    return ax
+
+
+def _cut_off(ax: Axes, curves: Mapping[str, Floats], first_epoch: int) -> str:
+    """Leave the first epochs beyond the edge where they flatten all others; what is said of it."""
+    early = max(1, max(map(len, curves.values())) // 20)
+    later = np.concatenate([y[early:] for y in curves.values()])
+    values = np.concatenate([*curves.values()])
+    if len(later) < 4 or not 0 < 4 * np.ptp(later) < np.ptp(values):
+        return ""
+    room = 0.05 * np.ptp(later)
+    low, high = later.min() - room, later.max() + room
+    ax.set_ylim(low, high)
+    beyond = [k for y in curves.values() for k in np.flatnonzero((y < low) | (y > high))]
+    last, worst = first_epoch + max(beyond), values[np.abs(values - later.mean()).argmax()]
+    which = f"epoch {last}" if last == first_epoch else f"epochs {first_epoch} to {last}"
+    return f"epoch (beyond the edge: {which}, as far as {worst:.4g})"
 
 
 def _figure(part: Axes | Figure) -> Figure:
@@ -523,12 +685,18 @@ def _figure(part: Axes | Figure) -> Figure:
 
 
 def _new_axes(width: float, height: float) -> Axes:
-    """Axes of a figure of its own, in inches; pyplot never hears of it."""
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
+    """Axes of a figure of its own, in inches; pyplot never hears of it, and a notebook shows it."""
+    from .picture import new_pictures
 
-    layout = ConstrainedLayoutEngine(w_pad=MARGIN, h_pad=MARGIN)
-    return Figure(figsize=(width, height), dpi=DPI, layout=layout).add_subplot()
+    return new_pictures(width, [height], DPI, MARGIN)[0]
+
+
+def _turn(ax: Axes, room: float) -> None:
+    """Turn the names below ``ax`` where the longest takes more than its ``room``, in inches."""
+    names = ax.get_xticklabels()
+    if LETTER * max((len(name.get_text()) for name in names), default=0) > room:
+        for name in names:
+            name.set(rotation=45, ha="right", rotation_mode="anchor")
 
 
 def _open_frame(ax: Axes) -> None:
@@ -578,14 +746,48 @@ def _images(name: str, values: ArrayLike, value_range: tuple[float, float]) -> F
         return x.reshape(-1, side, side)
     if x.ndim == 3:
         return x
-    if x.ndim == 4 and x.shape[1] == 1:
+    channels = x.shape[1] if x.ndim == 4 and not layout.channels_last(x.shape[1:]) else 0
+    if channels == 1:
         return x[:, 0]
-    if x.ndim == 4 and x.shape[1] == 3:
+    if channels == 3:
         return np.moveaxis(x, 1, -1)
+    if channels == 4:
+        opacity = np.clip((x[:, 3:] - low) / (high - low), 0, 1)
+        return np.moveaxis(opacity * x[:, :3] + (1 - opacity) * high, 1, -1)
+    sides = "; give them their sides, x.reshape(-1, H, W)" if x.ndim == 2 else ""
     raise ValueError(
-        f"{name}: shape {x.shape}, expected (n, H, W), (n, 1, H, W), (n, 3, H, W), or (n, D) with "
-        "D a square number: reshape them"
+        f"{name}: shape {x.shape}, expected (n, H, W), (n, 1, H, W), (n, 3, H, W), (n, 4, H, W), "
+        f"or (n, D) with D a square number{sides}{layout.advice(x.shape[1:])}"
     )
+
+
+def _stacks(
+    what: str, named: Mapping[str, ArrayLike], value_range: tuple[float, float]
+) -> list[Floats]:
+    """The images of each row or frame, as many and as large in all of them."""
+    if not named:
+        raise ValueError(f"{what}s is empty: pass at least one name with its images")
+    stacks = [_images(f"{what} {name!r}", images, value_range) for name, images in named.items()]
+    for name, stack in zip(named, stacks, strict=True):
+        if stack.shape != stacks[0].shape:
+            raise ValueError(
+                f"{what} {name!r} is {_size(stack)}, the first {_size(stacks[0])}: pass as many "
+                f"images for each {what}, of the same size"
+            )
+    return stacks
+
+
+def _curves(curves: Mapping[str, ArrayLike]) -> dict[str, Floats]:
+    if not curves:
+        raise ValueError("curves is empty: pass at least one name with its cost per epoch")
+    checked = {name: _numbers(f"curve {name!r}", costs) for name, costs in curves.items()}
+    for name, y in checked.items():
+        if y.ndim != 1:
+            raise ValueError(
+                f"curve {name!r} has shape {y.shape}, expected one number per epoch: take the "
+                "mean over each epoch first"
+            )
+    return checked
 
 
 def _size(images: Floats) -> str:
@@ -602,21 +804,30 @@ def _decoded(decode: Decode, value_range: tuple[float, float], latents: Floats) 
     return images
 
 
-def _classes(labels: ArrayLike, n: int) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
-    """Which class each sample belongs to, as an index among the classes present; those classes."""
+def _classes(
+    labels: ArrayLike, n: int, classes: Sequence[str]
+) -> tuple[NDArray[np.intp], dict[int, str]]:
+    """The number of each sample's class, and the names of the numbers that occur.
+
+    Labels of 0 … 9, and those that ``classes`` names, are such numbers: a class keeps its number
+    whichever others occur. Any others are numbered in their order.
+    """
     given = np.asarray(labels)
-    if given.shape != (n,) or given.dtype.kind not in "iu":
+    if given.shape != (n,) or given.dtype.kind not in "iuU":
         raise ValueError(
-            f"labels: {given.dtype} of shape {given.shape}, expected integers of shape ({n},): "
-            "pass one class number per sample"
+            f"labels: {given.dtype} of shape {given.shape}, expected integers or text of shape "
+            f"({n},): pass the class of each sample"
         )
-    classes, kinds = np.unique(given, return_inverse=True)
-    if len(classes) > 10:
+    values, numbers = np.unique(given, return_inverse=True)
+    known = len(classes) or 10
+    if given.dtype.kind != "U" and values[0] >= 0 and values[-1] < known:
+        return given.astype(np.intp), {int(k): classes[k] if classes else f"{k}" for k in values}
+    if classes:
         raise ValueError(
-            f"labels: {len(classes)} classes, expected at most ten, as more colours cannot be told "
-            "apart: select or merge classes"
+            f"labels: from {values[0]} to {values[-1]}, expected 0 to {known - 1}, as {known} "
+            "classes have names: pass one name for each class"
         )
-    return kinds, classes.astype(np.int64)
+    return numbers, {k: f"{value}" for k, value in enumerate(values)}
 
 
 def _principal_plane(h: Floats) -> tuple[Floats, Floats]:
@@ -630,6 +841,11 @@ def _principal_plane(h: Floats) -> tuple[Floats, Floats]:
     variance = s**2
     shares = variance[:2] / variance.sum() if variance.any() else np.zeros(2)
     return centred @ (v[:2] * np.where(greatest < 0, -1.0, 1.0)).T, shares
+
+
+def _columns(columns: int | None, n: int) -> int:
+    """As many as are asked for, or as many as rows."""
+    return math.ceil(math.sqrt(n)) if columns is None else _whole("columns", columns, 1)
 
 
 def _whole(name: str, value: int, least: int) -> int:

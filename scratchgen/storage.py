@@ -133,7 +133,8 @@ def load(
     try:
         return _rebuild(*_read(path), device, {c.__name__: c for c in (*_KNOWN, *classes)})
     except _WHAT_BROKEN_CONTENT_RAISES as error:
-        raise CheckpointError(f"{path} is no intact checkpoint: {error}") from error
+        what = f"it lacks {error}" if isinstance(error, KeyError) else error
+        raise CheckpointError(f"{path} is no intact checkpoint: {what}") from error
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -151,7 +152,20 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
     text = metadata["checkpoint"]
     if metadata["sha256"] != _digest(text, arrays):
         raise ValueError("it was changed since it was written: its SHA-256 is another")
-    return json.loads(text), arrays
+    for name, value in arrays.items():
+        if not np.isfinite(value).all():
+            raise ValueError(f"its {name} holds NaN or infinity")
+    described = json.loads(text, parse_constant=_not_finite)
+    if not isinstance(described, dict):
+        raise ValueError("its description is no record")
+    for name, kind in {"model": dict, "optimizers": list, "rng": dict, "history": list}.items():
+        if not isinstance(described[name] or kind(), kind):
+            raise ValueError(f"its description has no {kind.__name__} in {name!r}")
+    return described, arrays
+
+
+def _not_finite(constant: str) -> Any:
+    raise ValueError(f"its description holds {constant}, which is no number")
 
 
 def _digest(text: str, arrays: Mapping[str, Array]) -> str:
@@ -176,8 +190,8 @@ def _rebuild(
         value = stored[name]
         if value.shape != own.shape or value.dtype.kind != "f":
             raise ValueError(
-                f"{name} is {value.dtype} of shape {value.shape}, the architecture has floating "
-                f"numbers of shape {own.shape}"
+                f"its {name} is {value.dtype} of shape {value.shape}, the architecture has "
+                f"floating numbers of shape {own.shape}"
             )
         value = to_device(value, device)
         if name in parameters:
@@ -185,6 +199,10 @@ def _rebuild(
         else:
             *path, last = name.split(".")
             setattr(functools.reduce(getattr, path, model), last, value)
+    # Each optimizer takes a buffer for what it moves.
+    moved = sum(parameters[name].size for e in described["optimizers"] for name in e["moves"])
+    if moved > 4 * sum(parameter.size for parameter in parameters.values()):
+        raise ValueError(f"its optimizers move {moved} numbers, many times those of its parameters")
     optimizers = []
     for k, entry in enumerate(described["optimizers"]):
         optimizer = _construct(entry, classes, [parameters[name] for name in entry["moves"]])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import math
+import operator
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Generator as Yields
@@ -19,8 +20,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from .autodiff import Tensor, gradient
-from .backend import Array, Generator, check_generator, device_of, to_device, to_host
+from .backend import Array, Generator, check_generator, copy_of, device_of, to_device, to_host
+from .html import table
 from .optim import Optimizer
+from .optim.optimizer import Evaluate
 from .parallel import threads_for
 
 
@@ -54,12 +57,31 @@ class Epoch:
         return {**dict(zip(names, self.costs, strict=True)), **self.report}
 
     def __str__(self) -> str:
-        values = "".join(f"   {name} {value:.4f}" for name, value in self.values().items())
+        values = "".join(f"   {name} {_figure(value)}" for name, value in self.values().items())
         return f"epoch {self.number:3d}{values}   {self.seconds:.2f} s"
+
+    def _repr_html_(self) -> str:
+        return History([self])._repr_html_()
 
 
 class History(list[Epoch]):
-    """The epochs of a run, first to last."""
+    """The epochs of a run, first to last; shown are the first, some between, and the last."""
+
+    def __repr__(self) -> str:
+        return "\n".join(map(str, self._some())) or "History of no epochs"
+
+    def _repr_html_(self) -> str:
+        names = self[0].values() if self else ()
+        rows = []
+        for epoch in self._some():
+            values = epoch.values()
+            figures = [_figure(values[name]) if name in values else "" for name in names]
+            rows.append((epoch.number, *figures, f"{epoch.seconds:.2f} s"))
+        return table(("epoch", *names, "time"), rows)
+
+    def _some(self) -> History:
+        """A dozen epochs at most, evenly spaced, the first and the last among them."""
+        return History(self[round(k)] for k in np.linspace(0, len(self) - 1, min(len(self), 12)))
 
     def curves(self) -> dict[str, list[float]]:
         """Each cost and reported quantity over the epochs."""
@@ -67,10 +89,36 @@ class History(list[Epoch]):
         return {name: [epoch.values()[name] for epoch in self] for name in names}
 
     def plot(self, ax: Any = None) -> Any:
-        """The curves over the epochs, on ``ax`` or on new axes, which are returned."""
-        from .plotting import learning_curves
+        """The curves over the epochs, on ``ax`` or on new axes, which are returned.
 
-        return learning_curves(self.curves(), ax, first_epoch=self[0].number if self else 1)
+        New axes have the costs, and all that is counted in units; quantities that stay between 0
+        and 1, such as probabilities, have axes of their own below.
+        """
+        from .plotting import learning_curves, learning_panels
+
+        curves, first_epoch = self.curves(), self[0].number if self else 1
+        shares = {
+            name: values
+            for name, values in curves.items()
+            if name in self[0].report
+            and not name.endswith("cost")
+            and min(values) >= 0
+            and max(values) <= 1
+        }
+        if ax is not None or not shares:
+            return learning_curves(curves, ax, first_epoch=first_epoch)
+        units = {name: values for name, values in curves.items() if name not in shares}
+        label = "from 0 to 1" if len(shares) > 1 else next(iter(shares))
+        return learning_panels({"cost": units, label: shares}, first_epoch=first_epoch)
+
+
+def _figure(value: float) -> str:
+    """Four decimals, or four digits where a number is too small or too large for them."""
+    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e7 else f"{value:.3e}"
+
+
+class TrainingWarning(UserWarning):
+    """What will keep a model from learning its data, found before training."""
 
 
 class NonFiniteCostError(RuntimeError):
@@ -108,15 +156,20 @@ def train(
             f"{type(model).__name__} has {len(model.players)} players and needs an optimizer for "
             f"each, got {len(optimizers)}"
         )
-    if epochs < 0 or batch_size < 1:
+    if not all(model.players):
+        raise ValueError(f"a player of {type(model).__name__} has no parameters: nothing can move")
+    if operator.index(epochs) < 0 or operator.index(batch_size) < 1:
         raise ValueError(f"epochs ≥ 0 and batch_size ≥ 1, got {epochs} and {batch_size}")
     check_generator(rng)
     arrays = _ready(data, model.players[0][0].dtype, rng)
     if drop_last and len(arrays[0]) < batch_size:
         raise ValueError(
-            f"{len(arrays[0])} samples make no full batch of {batch_size}: take a smaller "
-            "batch_size, or drop_last=False"
+            f"{len(arrays[0])} samples make no full batch of {batch_size}: take a smaller batch "
+            f"size, of at most {len(arrays[0])}"
         )
+    for optimizer in optimizers:
+        if optimizer.searches:
+            _check_search(model, optimizer, len(arrays[0]), batch_size)
     if hasattr(model, "validate"):
         model.validate(_as_given(arrays))
     history = History() if history is None else history
@@ -146,14 +199,18 @@ def _epochs(
         reports: dict[str, list[Array]] = {}
         with threads_of_training(model, batch_size):
             for start in progress(starts):
-                batch = tuple([x[order[start : start + batch_size]] for x in arrays])
-                losses = model.losses(_as_given(batch), rng)
+                batch = _as_given(tuple([x[order[start : start + batch_size]] for x in arrays]))
+                before = copy_of(rng) if optimizers[0].searches else rng
+                losses = model.losses(batch, rng)
                 for player, optimizer in enumerate(optimizers):
                     cost = _next_cost(losses, player)
                     if on_host and not np.isfinite(cost.data).all():
                         step = len(costs[player]) + 1
                         raise NonFiniteCostError(_diagnosis(model, cost, number, step, player))
-                    optimizer.step(gradient(cost, optimizer.parameters))
+                    if optimizer.searches:
+                        optimizer.search(_evaluation(model, batch, before, optimizer))
+                    else:
+                        optimizer.step(gradient(cost, optimizer.parameters))
                     costs[player].append(cost.data)
                     last[player] = cost
                 for name, value in _returned(losses).items():
@@ -193,15 +250,20 @@ if not TYPE_CHECKING:
 
 def _ready(data: Any, dtype: Any, rng: Generator) -> tuple[Array, ...]:
     """The arrays of ``data``, checked, as the parameters want them, on the device of ``rng``."""
-    arrays = data if isinstance(data, tuple) and data else (data,)
+    if isinstance(data, list) and any(getattr(x, "shape", ()) for x in data):
+        raise ValueError(
+            f"data is a list of {len(data)} arrays: samples with their labels are a tuple, (x, y), "
+            "and samples alone one array, np.stack(list)"
+        )
+    arrays = tuple(to_device(x, rng) for x in (data if isinstance(data, tuple) else (data,)))
+    shapes = [x.shape for x in arrays]
+    if len({shape[:1] for shape in shapes}) != 1 or not all(shapes[0][:1]) or shapes[0] == ():
+        raise ValueError(
+            "data is an array of at least one sample, or a tuple of arrays of as many samples "
+            f"each, got shapes {shapes}"
+        )
     ready = []
     for x in arrays:
-        x = to_device(x, rng)
-        if x.ndim == 0 or len(x) == 0 or len(x) != len(arrays[0]):
-            raise ValueError(
-                "data is an array of at least one sample, or a tuple of arrays of as many samples "
-                f"each, got shapes {[np.shape(a) for a in arrays]}"
-            )
         if x.dtype.kind not in "fbiu":
             raise TypeError(f"data holds numbers, got {x.dtype}")
         if x.dtype.kind in "fb":
@@ -215,6 +277,30 @@ def _ready(data: Any, dtype: Any, rng: Generator) -> tuple[Array, ...]:
                 )
         ready.append(x)
     return tuple(ready)
+
+
+def _check_search(model: Model, optimizer: Optimizer, n: int, batch_size: int) -> None:
+    """Raise ``ValueError`` where there is no one cost to search along."""
+    name = f"{type(optimizer).__name__} searches along one cost, evaluating it again and again"
+    if batch_size < n:
+        raise ValueError(f"{name}: take a batch_size of all {n} samples, got {batch_size}")
+    kept = [name for name, _ in getattr(model, "named_buffers", lambda: ())()]
+    if len(model.players) > 1 or kept:
+        why = f"keeps {', '.join(kept)} from step to step" if kept else "has several players"
+        raise ValueError(
+            f"{name}, but that of a {type(model).__name__} which {why} changes meanwhile: take "
+            "another optimizer, such as Adam"
+        )
+
+
+def _evaluation(model: Model, batch: Any, rng: Generator, optimizer: Optimizer) -> Evaluate:
+    """The cost of a batch and its gradient, each time with the draws that ``rng`` would make."""
+
+    def evaluate() -> tuple[float, list[Array]]:
+        cost = _next_cost(model.losses(batch, copy_of(rng)), 0)
+        return float(to_host(cost.data)), gradient(cost, optimizer.parameters)
+
+    return evaluate
 
 
 def _as_given(arrays: tuple[Array, ...]) -> Any:

@@ -27,6 +27,14 @@ def pytest_addoption(parser):
     )
 
 
+def pytest_configure(config):
+    if config.getoption("--device") == "cuda":
+        try:
+            sg.generator(0, "cuda")
+        except RuntimeError as error:
+            raise pytest.UsageError(str(error)) from None
+
+
 def pytest_collection_modifyitems(config, items):
     if not config.getoption("--slow"):
         skip = pytest.mark.skip(reason="takes minutes: run with --slow")
@@ -55,17 +63,19 @@ def on_device(device):
     return lambda array: sg.to_device(array, device)
 
 
+def files_of_mnist():
+    """The four published files of MNIST, by name, where ``SCRATCHGEN_DATA`` has them."""
+    folder = pathlib.Path(os.environ.get("SCRATCHGEN_DATA", "no such folder"))
+    names = importlib.import_module("scratchgen.datasets.mnist").CONTENT
+    for place in (folder / "mnist", folder):
+        for suffix in ("", ".gz"):
+            files = {name: place / (name + suffix) for name in names}
+            if all(file.is_file() for file in files.values()):
+                return files
+    pytest.skip("set SCRATCHGEN_DATA to a folder that holds the four files of MNIST")
+
+
 @pytest.fixture(scope="session")
 def published():
-    """The four published files of MNIST, by name, where this machine has them."""
-    folders = [pathlib.Path(__file__).parents[2] / "shared" / "data"]
-    if os.environ.get("SCRATCHGEN_DATA"):
-        folders.insert(0, pathlib.Path(os.environ["SCRATCHGEN_DATA"]))
-    names = importlib.import_module("scratchgen.datasets.mnist").CONTENT
-    for folder in folders:
-        for place in (folder / "mnist", folder):
-            for suffix in ("", ".gz"):
-                files = {name: place / (name + suffix) for name in names}
-                if all(file.is_file() for file in files.values()):
-                    return files
-    pytest.skip("no MNIST on this machine: neither SCRATCHGEN_DATA nor ../shared/data holds it")
+    """The files of MNIST, or a skipped test."""
+    return files_of_mnist()

@@ -22,6 +22,7 @@ from scratchgen import Tensor, autodiff, differentiable, gradient
 from scratchgen import operations as ops
 from scratchgen.gradcheck.strategies import arrays, broadcasting_arrays, seeds
 from tests import strict
+from tests.reading import Reader
 from tests.rules import random_delta
 
 x0 = np.array([0.5, -1.0, 2.0])
@@ -399,6 +400,15 @@ def test_an_operation_keeps_its_name_its_docstring_its_rule_and_its_signature():
     assert len(equations) == 2
     assert repr(scaled(Tensor(1.0))) == "Tensor(array(2.), from scaled)"
     assert repr(Tensor(1.0)) == "Tensor(array(1.), from nothing)"
+
+
+def test_in_a_notebook_a_tensor_is_its_shape_its_origin_and_a_few_of_its_numbers():
+    head, row = Reader(scaled(Tensor(np.arange(2.0)))._repr_html_()).rows
+    assert head == ["shape", "dtype", "from", "values"]
+    assert row == ["(2,)", "float64", "scaled", "[0. 2.]"]
+    large = Tensor(np.zeros((1000, 1000), np.float32))._repr_html_()
+    assert len(large) < 1000
+    assert Reader(large).rows[1][:3] == ["(1000, 1000)", "float32", "nothing"]
 
 
 @pytest.mark.parametrize("number", [0, 1, 3])

@@ -7,9 +7,11 @@ import types
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 import scratchgen as sg
-from scratchgen import backend
+from scratchgen import backend, metrics, models, nn
+from scratchgen import operations as ops
 from tests import strict
 
 # Generators
@@ -113,6 +115,65 @@ def test_on_the_host_nothing_asks_for_cupy(monkeypatch):
     assert backend.device_of(np.ones(3)) == "cpu"
     assert sg.to_device(np.ones(3), "cpu").sum() == 3
     assert sg.generator(0).random(3).shape == (3,)
+
+
+# Arrays with a class of their own
+
+UNUSUAL = {
+    "a matrix, whose [*] is a product of matrices: pass np.asarray": lambda x: np.matrix(x),
+    "a masked array, .* pass x.filled": lambda x: np.ma.masked_array(x, mask=x > 2),
+    r"a sparse csr_array: pass x.toarray\(\)": scipy.sparse.csr_array,
+}
+TAKERS = {
+    "to_host": sg.to_host,
+    "to_device": lambda x: sg.to_device(x, "cpu"),
+    "to_device_of": lambda x: sg.to_device(x, sg.generator(0)),
+    "Tensor": sg.Tensor,
+    "times a tensor": lambda x: sg.Tensor(np.ones((2, 2))) * x,
+    "operation": lambda x: ops.tanh(x),
+    "delta": lambda x: sg.gradient(PAIR * 2, [PAIR], x),
+    "grad": sg.grad(lambda x: (x * x).sum()),
+    "check_gradient": lambda x: sg.check_gradient(np.sum, np.ones_like, x),
+    "check_operation": lambda x: sg.check_operation(ops.tanh, x),
+    "check_network": lambda x: sg.check_network(nn.Linear(2, 2, rng=sg.generator(0)), x),
+    "train": lambda x: sg.fit(VAE_OF_2, x, epochs=1, batch_size=2, rng=sg.generator(0)),
+    "fit": lambda x: models.FeedForwardRegressor().fit(x, np.ones(2)),
+    "mmd2": lambda x: metrics.mmd2_biased(x, np.ones((2, 2)), 1.0),
+    "kl_divergence": lambda x: metrics.kl_divergence(x, x),
+}
+PAIR = sg.Tensor(np.ones((2, 2)))
+VAE_OF_2 = models.vae.dense(2, 2, 1, sg.generator(0))
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
+@pytest.mark.parametrize("message", UNUSUAL)
+@pytest.mark.parametrize("taker", TAKERS)
+def test_arrays_whose_operators_compute_something_else_are_refused_wherever_one_is_taken(
+    taker, message
+):
+    x = UNUSUAL[message](np.array([[1.0, 2.0], [3.0, 4.0]]))
+    with pytest.raises(TypeError, match=message):
+        TAKERS[taker](x)
+
+
+def test_a_subclass_with_the_usual_operators_is_the_array_beneath_it(tmp_path):
+    class Marked(np.ndarray):
+        """An array with a class of its own, and nothing else."""
+
+    mapped = np.memmap(tmp_path / "x", np.float64, "w+", shape=(3,))
+    mapped[:] = 1, 2, 3
+    for x in (mapped, np.array([1.0, 2.0, 3.0]).view(Marked)):
+        assert type(sg.to_host(x)) is type(sg.Tensor(x).data) is np.ndarray
+        assert np.shares_memory(sg.Tensor(x).data, x)
+        (share,) = sg.gradient((sg.Tensor(x) * (t := sg.Tensor(x)) * x).sum(), [t])
+        assert type(share) is np.ndarray
+        np.testing.assert_array_equal(share, [1, 4, 9])
+
+
+@pytest.mark.parametrize("x", [np.array([1, None]), np.array([1j]), np.array(["1"])])
+def test_a_tensor_of_what_are_no_real_numbers_is_refused(x):
+    with pytest.raises(TypeError, match=rf"holds real numbers, got {x.dtype}"):
+        sg.Tensor(x)
 
 
 # Moving
@@ -223,6 +284,17 @@ def test_a_generator_continues_bit_for_bit_from_its_state(device):
             sg.to_host(resumed.random(5, dtype=np.float32)),
             sg.to_host(rng.random(5, dtype=np.float32)),
         )
+
+
+def test_a_copy_of_a_generator_draws_what_it_would_and_leaves_it_alone(device):
+    rng, untouched = sg.generator(11, device), sg.generator(11, device)
+    rng.random(3), untouched.random(3)
+    for _ in range(2):
+        twin = backend.copy_of(rng)
+        assert backend.device_of(twin) == device
+        drawn = sg.to_host(twin.standard_normal(7))
+    np.testing.assert_array_equal(drawn, sg.to_host(rng.standard_normal(7)))
+    np.testing.assert_array_equal(drawn, sg.to_host(untouched.standard_normal(7)))
 
 
 def test_the_state_is_a_copy_and_json_holds_it(device):

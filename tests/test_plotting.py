@@ -1,16 +1,21 @@
 """Plotting: what each picture shows, where, and what it refuses."""
 
+import base64
 import os
+import pickle
 import subprocess
 import sys
+from io import BytesIO
 from statistics import NormalDist
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from PIL import Image
 
 from scratchgen import plotting
 
@@ -85,6 +90,64 @@ def test_curves_without_values_are_refused():
         plotting.learning_curves({"cost": []})
     with pytest.raises(ValueError, match=r"shape \(1, 2\), expected one number per epoch: take"):
         plotting.learning_curves({"cost": [[1.0, 2.0]]})
+
+
+@given(
+    n=st.integers(4, 200), early=st.floats(-1e3, 1e3), k=st.integers(1, 20), seed=st.integers(0, 99)
+)
+@few
+def test_at_most_one_epoch_in_twenty_lies_beyond_the_edge_and_only_where_it_flattens_the_others(
+    n, early, k, seed
+):
+    y = np.random.default_rng(seed).uniform(size=n)
+    y[:k] += early
+    ax = plotting.learning_curves({"cost": y}, first_epoch=7)
+    low, high = ax.get_ylim()
+    beyond = np.flatnonzero((y < low) | (y > high))
+    assert (beyond < max(1, n // 20)).all()
+    if len(beyond):
+        assert np.ptp(y) > 4 * np.ptp(y[max(1, n // 20) :])
+        worst = y[np.abs(y - y[beyond[-1] + 1 :].mean()).argmax()]
+        which = "epoch 7" if beyond[-1] == 0 else f"epochs 7 to {7 + beyond[-1]}"
+        assert ax.get_xlabel() == f"epoch (beyond the edge: {which}, as far as {worst:.4g})"
+    else:
+        assert ax.get_xlabel() == "epoch"
+
+
+def test_the_first_epoch_of_a_curve_that_it_would_flatten_is_beyond_the_edge_which_is_said():
+    ax = plotting.learning_curves({"F": [900.0, 5.0, 4.0, 3.0, 2.0, 1.0], "gap": [1.0] * 6})
+    assert ax.get_ylim() == pytest.approx((0.8, 5.2))
+    assert ax.get_xlabel() == "epoch (beyond the edge: epoch 1, as far as 900)"
+    # A constant has no height of its own, and axes that are given may hold more than these curves.
+    assert plotting.learning_curves({"cost": [9.0] + 9 * [1.0]}).get_ylim()[1] > 9
+    ax = plotting.learning_curves({"F": [900.0, 5.0, 4.0, 3.0, 2.0, 1.0]}, ax)
+    assert ax.get_xlabel() == "epoch"
+
+
+# learning_panels
+
+
+def test_panels_are_one_above_the_other_and_share_their_epochs():
+    top = plotting.learning_panels(
+        {"nats": {"D": [1.4, 1.3], "G": [0.7, 0.8]}, "probability": {"D(x)": [0.6, 0.5]}},
+        first_epoch=3,
+    )
+    assert top is top.figure.axes[0]
+    _, below = top.figure.axes
+    assert (top.get_ylabel(), below.get_ylabel()) == ("nats", "probability")
+    assert [len(ax.lines) for ax in (top, below)] == [2, 1]
+    assert top.get_xlim() == below.get_xlim()
+    np.testing.assert_array_equal(below.lines[0].get_xdata(), [3, 4])
+    top.figure.draw_without_rendering()
+    assert top.get_position().y0 > below.get_position().y1
+    assert (top.get_xlabel(), below.get_xlabel()) == ("", "epoch")
+
+
+def test_panels_without_curves_are_refused():
+    with pytest.raises(ValueError, match="panels is empty: pass"):
+        plotting.learning_panels({})
+    with pytest.raises(ValueError, match="curves is empty: pass"):
+        plotting.learning_panels({"nats": {}})
 
 
 # delta_norms
@@ -300,9 +363,10 @@ def test_images_are_enlarged_without_blur_and_reduced_without_gaps():
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (np.zeros((2, 10)), r"images: shape \(2, 10\), expected .*D a square number: reshape"),
+        (np.zeros((2, 10)), r"images: shape \(2, 10\), expected .*x\.reshape\(-1, H, W\)"),
         (np.zeros(9), r"images: shape \(9,\), expected \(n, H, W\)"),
-        (np.zeros((2, 4, 4, 3)), r"shape \(2, 4, 4, 3\), expected .*\(n, 3, H, W\)"),
+        (np.zeros((2, 4, 4, 3)), r"shape \(2, 4, 4, 3\), .*take x\.transpose\(0, 3, 1, 2\)"),
+        (np.zeros((2, 4, 4, 1)), r"shape \(2, 4, 4, 1\), .*take x\.transpose\(0, 3, 1, 2\)"),
         (np.zeros((0, 4, 4)), r"images is empty, of shape \(0, 4, 4\): pass"),
         (np.zeros((2, 0, 4)), r"images is empty"),
         (np.full((1, 2, 2), np.nan), r"images: 4 of 4 values not finite, the first nan at"),
@@ -381,6 +445,32 @@ def test_the_scale_of_filters_is_the_size_that_99_of_100_weights_do_not_exceed()
     for sparse, limit in ((np.zeros((1, 4)), 1), (np.eye(1, 900, 7), 1)):
         (image,) = plotting.filters(sparse).images
         assert image.get_clim() == (-limit, limit)
+
+
+def test_a_bar_beside_the_filters_shows_their_scale_and_what_lies_beyond_it():
+    weights = np.linspace(-3, 1, 2 * 4).reshape(2, 2, 2)
+    for limit, ticks in ((2, ["≤ −2", "0", "≥ 2"]), (3, ["−3", "0", "3"])):
+        ax = plotting.filters(weights, limit=limit)
+        (bar,) = ax.child_axes
+        assert [text.get_text() for text in bar.get_yticklabels()] == ticks
+        np.testing.assert_array_equal(bar.get_yticks(), [-limit, 0, limit])
+        ax.figure.draw_without_rendering()
+        whole, images, beside = ax.figure.bbox, ax.get_window_extent(), bar.get_tightbbox()
+        assert images.x1 < beside.x0
+        assert beside.x1 <= whole.x1
+
+
+def test_filters_are_crisp_beside_their_bar(tmp_path):
+    weights = random_images(9, 5, 5, seed=3) - 0.5
+    ax = plotting.filters(weights)
+    plotting.save(plotting.titled(ax, "a title"), tmp_path / "filters.png")
+    rows, columns = shown(ax).shape
+    margin = round(plotting.MARGIN * plotting.DPI)
+    picture = imread(tmp_path / "filters.png")[..., :3]
+    dots = round(ax.get_window_extent().width) // columns
+    picture = picture[-margin - dots * rows : -margin, margin : margin + dots * columns]
+    blocks = picture.reshape(rows, dots, columns, dots, 3)
+    np.testing.assert_array_equal(blocks, np.broadcast_to(blocks[:, :1, :, :1], blocks.shape))
 
 
 @pytest.mark.parametrize("limit", [0, -1.0, np.inf])
@@ -471,6 +561,55 @@ def test_classes_beyond_ten_numbers_still_differ_in_colour():
     assert len({tuple(colour) for colour in ax.collections[0].get_facecolors()}) == 3
 
 
+def look(ax):
+    """The colour and the marker of each name in the legend."""
+    handles = ax.get_legend().legend_handles
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    looks = [(tuple(handle.get_color()), handle.get_marker()) for handle in handles]
+    return dict(zip(names, looks, strict=True))
+
+
+@pytest.mark.parametrize("n_classes", [11, 26, 60])
+def test_up_to_sixty_classes_differ_in_colour_or_shape(n_classes):
+    names = [f"class {k}" for k in range(n_classes)]
+    h = np.random.default_rng(0).normal(size=(n_classes, 2))
+    ax = plotting.latent_scatter(h, np.arange(n_classes), classes=names)
+    looks = look(ax)
+    assert [*looks] == names
+    assert len(set(looks.values())) == n_classes
+    drawn = np.concatenate([points.get_offsets() for points in ax.collections])
+    np.testing.assert_array_equal(drawn[np.lexsort(drawn.T)], h[np.lexsort(h.T)])
+
+
+def test_a_class_that_has_a_name_keeps_its_look_whichever_others_are_present():
+    names = [chr(ord("a") + k) for k in range(26)]
+    every = look(plotting.latent_scatter(np.eye(26, 2), np.arange(26), classes=names))
+    some = look(plotting.latent_scatter(np.eye(2), [25, 3], classes=names))
+    assert some == {"d": every["d"], "z": every["z"]}
+
+
+def test_labels_that_are_text_are_classes():
+    assert [*look(plotting.latent_scatter(np.eye(3, 2), ["owl", "cat", "owl"]))] == ["cat", "owl"]
+
+
+def test_of_more_than_sixty_classes_the_colour_runs_from_the_first_to_the_last():
+    ax = plotting.latent_scatter(
+        np.eye(100, 2), np.arange(100), classes=[f"c{k}" for k in range(100)]
+    )
+    assert ax.get_legend() is None
+    np.testing.assert_array_equal(ax.collections[0].get_array(), np.arange(100))
+    (bar,) = [other for other in ax.figure.axes if other is not ax]
+    assert bar.get_yticklabels()[0].get_text() == "c0"
+
+
+def test_images_with_alpha_are_drawn_over_white():
+    image = np.zeros((1, 4, 1, 3))
+    image[0, 0] = 1  # red
+    image[0, 3] = 0, 0.5, 1
+    drawn = plotting.image_grid(image).images[0].get_array()[..., :3]
+    np.testing.assert_allclose(drawn[0], [[1, 1, 1], [1, 0.5, 0.5], [1, 0, 0]])
+
+
 @pytest.mark.parametrize(
     ("h", "labels", "message"),
     [
@@ -479,13 +618,17 @@ def test_classes_beyond_ten_numbers_still_differ_in_colour():
         (np.zeros((1, 3)), None, r"h has one row, expected two or more"),
         (np.full((2, 2), np.inf), None, r"h: 4 of 4 values not finite, the first inf at"),
         (np.zeros((2, 2)), [0, 1, 2], r"labels: int64 of shape \(3,\), expected .*shape \(2,\)"),
-        (np.zeros((2, 2)), [0.0, 1.0], r"labels: float64.*expected integers"),
-        (np.zeros((11, 2)), np.arange(11), r"labels: 11 classes, expected at most ten"),
+        (np.zeros((2, 2)), [0.0, 1.0], r"labels: float64.*expected integers or text"),
+        (
+            np.zeros((2, 2)),
+            [0, 3],
+            r"labels: from 0 to 3, expected 0 to 2, as 3 classes have names",
+        ),
     ],
 )
 def test_latents_or_labels_that_do_not_fit_are_refused(h, labels, message):
     with pytest.raises(ValueError, match=message):
-        plotting.latent_scatter(h, labels)
+        plotting.latent_scatter(h, labels, classes="abc")
 
 
 # interpolation
@@ -570,18 +713,150 @@ def test_a_manifold_of_no_latents_is_refused():
         plotting.manifold(recording()[0], n=0)
 
 
-# Every function, and save
+# titled
+
+
+@few
+@given(
+    n=st.integers(1, 20), words=st.lists(st.sampled_from(["E[x|h]", "digits,", "a"]), min_size=1)
+)
+def test_a_title_is_broken_into_lines_that_fit_and_leaves_the_images_as_large_as_they_were(
+    n, words
+):
+    ax = plotting.image_grid(np.zeros((n, 4, 4)))
+    before = ax.get_window_extent().size
+    assert plotting.titled(ax, " ".join(words)) is ax
+    assert " ".join(ax.get_title().split()) == " ".join(words)
+    ax.figure.draw_without_rendering()
+    np.testing.assert_allclose(ax.get_window_extent().size, before, atol=0.01)
+    title, whole = ax.title.get_window_extent(), ax.figure.bbox
+    assert whole.x0 <= title.x0
+    assert title.x1 <= whole.x1
+    assert ax.get_window_extent().y1 < title.y0
+    assert title.y1 <= whole.y1
+
+
+def test_a_long_title_has_room_over_one_low_row():
+    ax = plotting.image_grid(np.zeros((5, 8, 8)), columns=5)
+    height = ax.get_window_extent().height
+    plotting.titled(ax, "what a very long title has to say, of a row of images " * 3)
+    ax.figure.draw_without_rendering()
+    assert ax.get_window_extent().height == pytest.approx(height)
+    assert ax.title.get_window_extent().y1 <= ax.figure.bbox.y1
+
+
+def test_a_title_keeps_the_lines_that_it_has():
+    ax = plotting.titled(plotting.learning_curves({"cost": [2.0, 1.0]}), "vae\nepoch 2")
+    assert ax.get_title() == "vae\nepoch 2"
+
+
+def test_images_under_a_title_are_crisp(tmp_path):
+    images = random_images(6, 5, 4).round()
+    ax = plotting.titled(plotting.image_grid(images), "six images, of which none means anything")
+    plotting.save(ax, tmp_path / "grid.png")
+    mosaic = np.nan_to_num(shown(ax), nan=1.0)
+    margin = round(plotting.MARGIN * plotting.DPI)
+    picture = imread(tmp_path / "grid.png")[..., 0]
+    dots = (picture.shape[1] - 2 * margin) // mosaic.shape[1]
+    bottom = picture[-margin - dots * len(mosaic) : -margin, margin:-margin]
+    np.testing.assert_array_equal(bottom, np.kron(mosaic, np.ones((dots, dots))))
+
+
+# animation
+
+
+def played(animation):
+    """The frames of a GIF as arrays of greys or colours, and the seconds that each is seen."""
+    with Image.open(BytesIO(animation.gif)) as file:
+        assert file.info["loop"] == 0, "for ever"
+        frames, seconds = [], []
+        for k in range(file.n_frames):
+            file.seek(k)
+            frames.append(np.asarray(file.convert("RGB")))
+            seconds.append(file.info["duration"] / 1000)
+    return frames, seconds
+
+
+def test_an_animation_is_one_grid_after_another_and_its_last_is_held():
+    images = {f"t = {t}": random_images(4, 3, 3, seed=t).round() for t in (2, 1, 0)}
+    animation = plotting.animation(images, title="a chain", seconds=0.2, hold=1.5)
+    frames, seconds = played(animation)
+    assert animation.frames == len(frames) == 3
+    assert seconds == [0.2, 0.2, 1.5]
+    margin = round(plotting.MARGIN * plotting.DPI)
+    for frame, stack in zip(frames, images.values(), strict=True):
+        mosaic = np.nan_to_num(shown(plotting.image_grid(stack)), nan=1.0)
+        dots = (frame.shape[1] - 2 * margin) // mosaic.shape[1]
+        picture = frame[-margin - dots * len(mosaic) : -margin, margin:-margin, 0]
+        np.testing.assert_array_equal(picture, 255 * np.kron(mosaic, np.ones((dots, dots))))
+    title = len(frames[0]) - margin - dots * len(mosaic)
+    assert not (frames[0][:title] == frames[1][:title]).all(), "each frame has its name"
+
+
+def test_an_animation_keeps_its_colours_to_a_few_of_256():
+    images = {"a": random_images(4, 3, 3, 3), "b": random_images(4, 3, 3, 3, seed=1)}
+    assert plotting.animation(images).frames == 2
+    frames, _ = played(plotting.animation(images, columns=4))
+    dots = (frames[0].shape[1] - 2 * round(plotting.MARGIN * plotting.DPI)) // 15
+    margin = round(plotting.MARGIN * plotting.DPI)
+    for frame, stack in zip(frames, images.values(), strict=True):
+        middles = frame[-margin - 3 * dots + dots // 2 : -margin : dots]
+        middles = middles[:, margin + dots // 2 :: dots][:, :3]
+        np.testing.assert_allclose(middles / 255, np.moveaxis(stack[0], 0, -1), atol=0.05)
+
+
+def test_an_animation_is_played_by_a_notebook_and_does_not_fill_a_terminal():
+    animation = plotting.animation({"a": np.zeros((1, 4, 4)), "b": np.ones((1, 4, 4))})
+    ((kind, text),) = animation._repr_mimebundle_(include=None, exclude=None).items()
+    assert kind == "image/gif"
+    assert base64.b64decode(text) == animation.gif
+    assert repr(animation) == "Animation(frames=2)"
+
+
+@pytest.mark.parametrize(
+    ("frames", "settings", "message"),
+    [
+        ({}, {}, "frames is empty: pass"),
+        ({"a": np.zeros((2, 4, 4)), "b": np.zeros((3, 4, 4))}, {}, "frame 'b' is 3 of 4 × 4"),
+        ({"a": np.zeros((2, 4, 4))}, {"seconds": 0}, "expected numbers above 0"),
+        ({"a": np.zeros((2, 4, 4))}, {"hold": np.inf}, "expected numbers above 0"),
+        ({"a": np.zeros((2, 4, 4))}, {"columns": 0}, "columns is 0"),
+    ],
+)
+def test_what_is_no_animation_is_refused(frames, settings, message):
+    with pytest.raises(ValueError, match=message):
+        plotting.animation(frames, **settings)
+
+
+# Every function, in a notebook, and save
+
+
+def test_axes_of_their_own_figure_are_a_picture_to_a_notebook_and_all_else_that_axes_are():
+    for ax in every_picture():
+        assert isinstance(ax, Axes)
+        assert imread(BytesIO(ax._repr_png_())).shape[0] == int(ax.figure.bbox.height)
+        copy = pickle.loads(pickle.dumps(ax))
+        assert copy._repr_png_().startswith(b"\x89PNG")
+
+
+def test_axes_that_are_given_are_left_to_be_shown_by_whoever_made_them():
+    ax = Figure().add_subplot()
+    assert plotting.image_grid(np.zeros((1, 4, 4)), ax) is ax
+    assert not hasattr(ax, "_repr_png_")
 
 
 def every_picture(ax=None):
     decode, _ = recording()
     yield plotting.learning_curves({"a": [1.0, 2.0], "b": [2.0, 1.0]}, ax)
+    yield plotting.filters(np.ones((3, 4, 4)), ax)
     yield plotting.image_grid(np.zeros((3, 4, 4)), ax)
     yield plotting.image_table({"a": np.zeros((3, 4, 4))}, ax)
     yield plotting.reconstructions(np.zeros((3, 4, 4)), np.zeros((3, 4, 4)), ax)
     yield plotting.latent_scatter(np.eye(3), [0, 1, 2], ax)
     yield plotting.interpolation(decode, np.zeros(2), np.ones(2), ax)
     yield plotting.manifold(decode, ax, n=3)
+    yield plotting.delta_norms({"out": 1.0, "in": 0.1}, ax)
+    yield plotting.noise_schedule([0.1, 0.2], ax)
 
 
 def test_a_picture_is_drawn_on_the_axes_that_it_is_given():
@@ -657,3 +932,12 @@ def test_a_path_that_promises_another_format_is_refused(tmp_path):
     ax = plotting.learning_curves({"cost": [1.0]})
     with pytest.raises(ValueError, match=r"cost\.pdf' does not end in \.png"):
         plotting.save(ax, tmp_path / "cost.pdf")
+    with pytest.raises(ValueError, match=r"cost\.png' does not end in \.gif"):
+        plotting.save(plotting.animation({"a": np.zeros((1, 4, 4))}), tmp_path / "cost.png")
+
+
+def test_an_animation_is_saved_whole(tmp_path):
+    animation = plotting.animation({"a": np.zeros((1, 4, 4)), "b": np.ones((1, 4, 4))})
+    plotting.save(animation, tmp_path / "two.gif")
+    assert (tmp_path / "two.gif").read_bytes() == animation.gif
+    assert os.listdir(tmp_path) == ["two.gif"]

@@ -166,9 +166,9 @@ def test_a_checkpoint_with_any_byte_flipped_is_refused_or_has_the_same_content(t
         intact_or_refused(path, intact)
 
 
-def forged(path, change):
-    """A file whose digest is right, with a description of the forger's choice."""
-    arrays = load_file(path)
+def forged(path, change, more=None):
+    """A file whose digest is right, with a description of the forger's choice, and arrays too."""
+    arrays = {**load_file(path), **(more or {})}
     from safetensors import safe_open
 
     with safe_open(path, framework="numpy") as file:
@@ -271,3 +271,92 @@ def test_a_parameter_under_two_names_is_refused_since_it_would_come_back_as_two(
     with pytest.raises(ValueError, match=r"0\.weight and 2\.weight are one parameter"):
         sg.save(tmp_path / "tied.safetensors", nn.Sequential(layer, nn.ReLU(), layer))
     assert not list(tmp_path.iterdir())
+
+
+# What a forged file asks for
+
+
+def small_ddpm():
+    return models.ddpm.with_unet((1, 8, 8), sg.generator(0), width=8, T=20)
+
+
+@pytest.mark.parametrize("T", [20_000_000, 10**9, 10**30])
+def test_steps_beyond_measure_are_refused_before_their_tables_are_built(tmp_path, T):
+    path = tmp_path / "forged.safetensors"
+    sg.save(path, small_ddpm())
+    forged(path, lambda d: set_in(d, T, "model", "settings", "T"))
+    tracemalloc.start()
+    with pytest.raises(sg.CheckpointError, match=r"forged.* T is at most 10,000 steps"):
+        sg.load(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20 * path.stat().st_size
+
+
+@pytest.mark.parametrize("setting", ["n_chains", "n_hidden", "n_visible"])
+def test_sizes_beyond_the_file_are_refused_before_they_are_built(tmp_path, setting):
+    path = tmp_path / "forged.safetensors"
+    sg.save(path, models.RBM(64, 20, rng=sg.generator(0), persistent=True))
+    forged(path, lambda d: set_in(d, 10**9, "model", "settings", setting))
+    tracemalloc.start()
+    with pytest.raises(sg.CheckpointError, match="more parameters than it holds numbers"):
+        sg.load(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20 * path.stat().st_size + 2**20
+
+
+def test_optimizers_beyond_number_are_refused_before_they_are_built(tmp_path):
+    path = tmp_path / "forged.safetensors"
+    sg.save(path, nn.Linear(300, 300, rng=sg.generator(0)))
+    entry = {
+        "class": "SGD",
+        "settings": {"lr": 0.1, "momentum": 0, "nesterov": False, "weight_decay": 0},
+        "moves": ["weight"],
+        "state": {"lr": 0.1, "steps": 0},
+    }
+    forged(path, lambda d: set_in(d, [entry] * 1000, "optimizers"))
+    with pytest.raises(sg.CheckpointError, match="its optimizers move 90000000 numbers"):
+        sg.load(path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_numbers_that_are_not_finite_are_refused_at_loading_with_their_name(tmp_path, value):
+    path = tmp_path / "forged.safetensors"
+    sg.save(path, nn.Linear(3, 2, rng=sg.generator(0)))
+    forged(path, json.dumps, {"model/bias": np.array([1, value], np.float32)})
+    with pytest.raises(sg.CheckpointError, match=r"forged.* its model/bias holds NaN or infinity"):
+        sg.load(path)
+
+
+def test_numbers_of_the_description_that_are_not_finite_are_refused(tmp_path):
+    path = tmp_path / "forged.safetensors"
+    sg.save(path, nn.Sequential(nn.Linear(2, 2, rng=sg.generator(0)), nn.LeakyReLU(0.1)))
+    slope = "model", "settings", "layers", 1, "settings", "slope"
+    forged(path, lambda d: set_in(d, np.nan, *slope))
+    with pytest.raises(sg.CheckpointError, match="its description holds NaN"):
+        sg.load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d.pop("model"), r"forged.* it lacks 'model'"),
+        (lambda d: d.pop("history"), r"forged.* it lacks 'history'"),
+        (lambda d: d["model"].pop("class"), r"forged.* it lacks 'class'"),
+        (lambda d: d["model"]["settings"].pop("n_in"), r"forged.* it lacks 'n_in'"),
+        (lambda d: d.update(optimizers=3), "its description has no list in 'optimizers'"),
+        (lambda d: d.update(model=[1]), "its description has no dict in 'model'"),
+    ],
+)
+def test_what_is_missing_from_a_checkpoint_is_named_with_the_file(tmp_path, change, message):
+    path = tmp_path / "forged.safetensors"
+    sg.save(path, nn.Linear(3, 2, rng=sg.generator(0)))
+
+    def changed(described):
+        change(described)
+        return json.dumps(described)
+
+    forged(path, changed)
+    with pytest.raises(sg.CheckpointError, match=message):
+        sg.load(path)

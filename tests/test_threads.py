@@ -33,11 +33,16 @@ MODELS = {
 }
 
 
-def costs(name, threads, steps=200):
+SIZES = {"vae": 540, "rbm": 500}
+"""What the cost is a sum of, or the difference of, in nats."""
+
+
+def costs(name, threads, steps, dtype=np.float32):
     """The cost of each step: each epoch has one batch, of which there is one for each step."""
     rng = sg.generator(0)
     model, optimizers, data, size = MODELS[name](rng)
-    arrays = data if isinstance(data, tuple) else (data,)
+    model.astype(dtype)
+    arrays = data if isinstance(data, tuple) else (data.astype(dtype),)
     starts = itertools.cycle(range(0, len(arrays[0]), size))
     found = []
     with threadpool_limits(threads, user_api="blas"), warnings.catch_warnings():
@@ -50,21 +55,19 @@ def costs(name, threads, steps=200):
     return np.array(found)
 
 
-@pytest.mark.parametrize(("name", "steps"), [("ffnn", 200), ("gan", 200), ("ddpm", 4)])
+@pytest.mark.parametrize(("name", "steps"), [("ffnn", 50), ("gan", 50), ("ddpm", 4)])
 def test_small_products_and_batches_in_parts_give_the_same_bits_on_any_number_of_threads(
     name, steps
 ):
     np.testing.assert_array_equal(costs(name, 1, steps), costs(name, 2, steps))
 
 
-@pytest.mark.parametrize(
-    ("name", "rounding"),
-    [
-        ("vae", 540 * 1e-5),  # the cost is a sum of 784 terms, 540 in all
-        ("rbm", 1e-4),  # the cost is a difference of free energies of some hundreds
-    ],
-)
-def test_the_costs_of_200_steps_agree_to_rounding_on_any_number_of_threads(name, rounding):
-    one, two = costs(name, 1), costs(name, 2)
-    assert np.abs(one - two).max() < rounding
-    assert np.ptp(one) > 100 * rounding
+@pytest.mark.parametrize("name", ["vae", "rbm"])
+def test_large_products_add_up_in_another_order_on_more_threads_and_change_nothing_but_rounding(
+    name,
+):
+    # A cost is a sum of at most 784 + 500 terms of products of 784, and training multiplies what
+    # two of its paths differ by: in float64, 5 steps leave it far below a bound of 1e-9.
+    one, two = (costs(name, threads, 5, np.float64) for threads in (1, 2))
+    np.testing.assert_allclose(one, two, rtol=0, atol=1e-9 * SIZES[name])
+    assert np.ptp(one) > 1e-3 * SIZES[name]

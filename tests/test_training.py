@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import scratchgen as sg
-from scratchgen import History, NonFiniteCostError, nn, optim, plotting, train
+from scratchgen import History, NonFiniteCostError, models, nn, optim, plotting, train
 from scratchgen import operations as ops
+from scratchgen.models import Classifier
 from scratchgen.training import Epoch
+from tests.reading import Reader
 
 
 def rng(seed=0):
@@ -340,6 +342,14 @@ def test_an_epoch_reads_as_one_line():
     assert str(epoch) == "epoch   3   cost 1.2500   KL 2.0000   0.50 s"
 
 
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [(0.0, "0.0000"), (-61.1, "-61.1000"), (1.19e-8, "1.190e-08"), (1e33, "1.000e+33")],
+)
+def test_a_figure_that_four_decimals_do_not_hold_is_written_with_its_power_of_ten(value, written):
+    assert str(Epoch(1, (value,), 0.5)) == f"epoch   1   cost {written}   0.50 s"
+
+
 # The history
 
 
@@ -387,6 +397,47 @@ def test_the_plot_goes_on_the_axes_that_are_given():
     ax = plotting.learning_curves({"other": [1.0]})
     assert history.plot(ax) is ax
     assert len(ax.lines) == 2
+
+
+def test_what_stays_between_0_and_1_has_axes_of_its_own_below_the_costs():
+    report = {"D(x)": 0.6, "KL": 2.0, "D(G(z))": 0.4, "test cost": 0.5}
+    history = History(Epoch(k, (1.4, 0.7), 0.1, report, ("D", "G")) for k in (1, 2))
+    top = history.plot()
+    _, below = top.figure.axes
+    assert [line.get_label() for line in top.lines] == ["D", "G", "KL", "test cost"]
+    assert [line.get_label() for line in below.lines] == ["D(x)", "D(G(z))"]
+    assert below.get_ylabel() == "from 0 to 1"
+    ax = plotting.learning_curves({"other": [1.0]})
+    assert len(history.plot(ax).lines) == 7, "axes that are given have all"
+
+
+def test_a_history_reads_as_a_dozen_of_its_epochs_the_first_and_the_last_among_them():
+    history = History(Epoch(k, (1 / k,), 0.25, {"KL": 2.0 * k}) for k in range(1, 401))
+    read = Reader(history._repr_html_())
+    assert read.rows[0] == ["epoch", "cost", "KL", "time"]
+    assert read.rows[1] == ["1", "1.0000", "2.0000", "0.25 s"]
+    numbers = [int(row[0]) for row in read.rows[1:]]
+    assert (numbers[0], numbers[-1], len(numbers)) == (1, 400, 12)
+    assert np.ptp(np.diff(numbers)) <= 1
+    assert repr(history).splitlines() == [str(history[number - 1]) for number in numbers]
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 12])
+def test_a_short_history_reads_as_all_of_its_epochs(n):
+    history = History(Epoch(k, (1.0,), 0.25) for k in range(1, n + 1))
+    assert len(Reader(history._repr_html_()).rows) == 1 + n
+    assert len(repr(history).splitlines()) == max(n, 1)
+
+
+def test_an_epoch_reads_as_the_history_of_itself_alone():
+    epoch = Epoch(3, (1.25,), 0.5, {"<KL>": 2.0})
+    read = Reader(epoch._repr_html_())
+    assert read.rows == [["epoch", "cost", "<KL>", "time"], ["3", "1.2500", "2.0000", "0.50 s"]]
+
+
+def test_what_an_epoch_did_not_report_is_blank():
+    history = History([Epoch(1, (1.0,), 0.5, {"KL": 2.0}), Epoch(2, (1.0,), 0.5)])
+    assert Reader(history._repr_html_()).rows[2] == ["2", "1.0000", "", "0.50 s"]
 
 
 # Costs that are not finite
@@ -494,6 +545,105 @@ def test_on_the_device_the_player_whose_cost_failed_is_named_with_its_operation(
         next(epochs)
 
 
+# Optimizers that search
+
+
+class Noisy(nn.Network):
+    """A line through points that are blurred anew at every call; it reports what was drawn."""
+
+    def __init__(self, rng):
+        self.line = nn.Linear(1, 1, rng=rng)
+
+    @property
+    def players(self):
+        return [self.parameters()]
+
+    def losses(self, x, rng):
+        noise = rng.standard_normal(x.shape, dtype=np.float32)
+        yield ops.squared_error(self.line(x + noise), 2 * x).mean()
+        return {"noise": noise.sum()}
+
+
+class Stays(optim.Optimizer):
+    """It evaluates the cost and goes nowhere."""
+
+    searches = True
+
+    def search(self, evaluate):
+        self.evaluations = [evaluate()[0] for _ in range(3)]
+
+
+NOISY = np.linspace(-1, 1, 12, dtype=np.float32)[:, None]
+
+
+def test_a_search_meets_the_cost_of_its_step_again_with_the_same_draws(device):
+    model = Noisy(sg.generator(0, device))
+    stays = Stays(model.parameters(), 1.0)
+    for epoch in train(model, NOISY, stays, epochs=3, batch_size=12, rng=sg.generator(1, device)):
+        assert stays.evaluations == [epoch.costs[0]] * 3
+
+
+def test_a_search_takes_no_draws_from_the_generator():
+    def drawn(optimizer):
+        model, generator = Noisy(rng()), rng(1)
+        given = optimizer(model.parameters(), 1.0)
+        epochs = train(model, NOISY, given, epochs=3, batch_size=12, rng=generator)
+        return [epoch.report["noise"] for epoch in epochs], generator.bit_generator.state
+
+    assert drawn(optim.WolfeLBFGS) == drawn(optim.SGD)
+
+
+def test_training_with_a_search_goes_on_from_a_checkpoint_bit_for_bit(tmp_path):
+    """With dropout, so that each step searches along another draw."""
+    images, labels = sg.datasets.digits("test")
+    path = tmp_path / "model.safetensors"
+
+    def begun():
+        generator = rng()
+        network = nn.Sequential(
+            nn.Flatten(), nn.Linear(64, 8, rng=generator), nn.ReLU(), nn.Dropout(0.2),
+            nn.Linear(8, 10, rng=generator),
+        )  # fmt: skip
+        model = Classifier(network)
+        return model, [optim.WolfeLBFGS(model.parameters())], generator, History()
+
+    def go_on(state, epochs):
+        model, optimizers, generator, history = state
+        settings = {"epochs": epochs, "batch_size": len(images), "rng": generator}
+        for _ in train(model, (images, labels), optimizers, history=history, **settings):
+            sg.save(path, *state)
+        return model.state_dict(), [epoch.costs for epoch in history]
+
+    whole = go_on(begun(), 9)
+    go_on(begun(), 4)
+    resumed = go_on(sg.load(path), 9)
+    assert resumed[1] == whole[1]
+    for name, value in whole[0].items():
+        np.testing.assert_array_equal(resumed[0][name], value)
+
+
+@pytest.mark.parametrize(
+    ("model", "batch_size", "message"),
+    [
+        (lambda: models.vae.dense(64, 8, 2, rng()), 5, "a batch_size of all 10 samples, got 5"),
+        (lambda: models.RBM(64, 4, rng=rng(), persistent=True), 10, "RBM which keeps chains from"),
+        (
+            lambda: models.ddpm.with_unet((1, 8, 8), rng(), width=8),
+            10,
+            "DDPM which keeps average from",
+        ),
+        (lambda: Game(), 10, "a Game which has several players changes meanwhile: take another"),
+    ],
+)
+def test_a_search_where_there_is_no_one_cost_is_refused_at_once(model, batch_size, message):
+    model = model()
+    optimizers = [optim.WolfeLBFGS(parameters) for parameters in model.players]
+    with pytest.raises(ValueError, match=message):
+        train(
+            model, np.zeros((10, 1, 8, 8)), optimizers, epochs=1, batch_size=batch_size, rng=rng()
+        )
+
+
 # What is refused, at once
 
 
@@ -574,3 +724,46 @@ def test_a_cost_that_is_no_single_number_is_refused_with_what_to_do():
     model = Fragile(lambda weight, x: ops.square(weight - x))
     with pytest.raises(ValueError, match=r"take its \.mean\(\)"):
         run(model, DATA)
+
+
+# Data that are no data
+
+
+def test_samples_and_labels_in_a_list_are_refused_with_the_tuple():
+    model = models.vae.dense(4, 3, 2, sg.generator(0))
+    for data in ([np.ones((3, 4)), np.arange(3)], [np.ones(4), np.ones(4)]):
+        with pytest.raises(ValueError, match=r"list of 2 arrays: .* a tuple, \(x, y\)"):
+            sg.fit(model, data, epochs=1, rng=sg.generator(0))
+
+
+@pytest.mark.parametrize("data", [np.ones((0, 4)), (np.ones((0, 4)), np.ones(0)), []], ids=str)
+def test_no_samples_at_all_are_refused_with_a_sentence(data):
+    model = models.vae.dense(4, 3, 2, sg.generator(0))
+    with pytest.raises(ValueError, match=r"at least one sample, .* got shapes \[\(0,"):
+        sg.fit(model, data, epochs=1, rng=sg.generator(0))
+
+
+@pytest.mark.parametrize("data", [(), 3.0, (np.ones((3, 4)), [[1], [2]])], ids=str)
+def test_what_are_no_samples_is_refused_with_its_shapes(data):
+    model = models.vae.dense(4, 3, 2, sg.generator(0))
+    with pytest.raises(ValueError, match="an array of at least one sample, or a tuple"):
+        sg.fit(model, data, epochs=1, rng=sg.generator(0))
+
+
+def test_fewer_samples_than_a_batch_are_refused_with_the_largest_batch_that_there_is():
+    model = models.gan.dense(4, 3, 2, sg.generator(0))
+    with pytest.raises(ValueError, match=r"5 samples .* take a smaller batch size, of at most 5"):
+        sg.fit(model, np.zeros((5, 4)), epochs=1, batch_size=6, rng=sg.generator(0), drop_last=True)
+
+
+def test_a_model_that_has_nothing_to_learn_is_refused():
+    model = models.Classifier(nn.Flatten())
+    optimizer = optim.SGD([sg.Tensor(np.ones(1))], 0.1)
+    with pytest.raises(ValueError, match="a player of Classifier has no parameters"):
+        sg.fit(
+            model,
+            (np.ones((3, 4)), np.arange(3)),
+            epochs=1,
+            rng=sg.generator(0),
+            optimizers=optimizer,
+        )

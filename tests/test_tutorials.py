@@ -72,40 +72,55 @@ def test_the_perceptron_diverges_beyond_two_seventeenths():
 # The hidden scalar layer.
 
 
-def test_the_hidden_layer_ends_at_the_cost_of_matrices_and_complex_steps():
-    """Nothing in common but the cost: other shapes, other draws of them, no derivative."""
-    rng = np.random.RandomState(0)
-    theta = [rng.randn(1, 1), rng.randn(1), rng.randn(1, 1), rng.randn(1)]
+def test_the_hidden_layer_goes_the_way_of_the_course_to_the_last_digit():
+    first, second, *_, last = hidden.train(hidden.by_hand)
+    assert (first, second) == (36.895630743854284, 23.62323174842504)
+    assert last == 1.1937160456525954e-08
+
+
+def test_the_engine_trains_the_hidden_layer_to_the_same_costs():
+    assert hidden.train(hidden.by_engine) == hidden.train(hidden.by_hand)
+
+
+@pytest.mark.parametrize("towards", [-np.inf, np.inf])
+def test_the_digits_of_the_hidden_layer_do_not_hang_on_the_last_one_of_the_exponential(
+    monkeypatch, towards
+):
+    """Two libraries may differ in the last digit of e⁻ᶻ, and in nothing else of this arithmetic."""
+    expected = hidden.train(hidden.by_hand)
+    exact = np.exp
+    monkeypatch.setattr(np, "exp", lambda z: np.nextafter(exact(z), towards))
+    assert hidden.train(hidden.by_hand) == expected
+
+
+def test_the_hidden_layer_goes_the_way_of_matrices_and_complex_steps():
+    """Nothing in common but the cost: other shapes, and no derivative."""
+    w1, b1, w2, b2 = hidden.initial()
+    theta = [np.array([[w1]]), np.array([b1]), np.array([[w2]]), np.array([b2])]
     x, y = np.array([[4.0]]), np.array([[9.0]])
 
     def cost(w1, b1, w2, b2):
         a1 = 1 / (1 + np.exp(-(np.matmul(x, w1) + b1)))
         return (0.5 * (np.matmul(a1, w2) + b2 - y) ** 2).sum()
 
+    costs = []
     for _ in range(50):
+        costs.append(cost(*theta))
         steps = []
         for k in range(4):
             moved = list(theta)
             moved[k] = theta[k] + 1e-200j
             steps.append(cost(*moved).imag / 1e-200)
         theta = [value - 0.1 * step for value, step in zip(theta, steps, strict=True)]
-    by_hand = hidden.cost(*hidden.train(hidden.by_hand), hidden.X, hidden.Y)
-    assert by_hand == pytest.approx(cost(*theta), rel=1e-10)
-    assert by_hand == pytest.approx(3.447759050475651e-09, rel=1e-10)
-
-
-def test_the_engine_trains_the_hidden_layer_alike():
-    one, other = hidden.train(hidden.by_hand), hidden.train(hidden.by_engine)
-    np.testing.assert_allclose(one, other, rtol=1e-13)
+    np.testing.assert_allclose(hidden.train(hidden.by_hand), costs, rtol=1e-10)
 
 
 def test_training_does_not_tell_the_printed_derivatives_from_the_right_ones():
-    costs = [
-        hidden.cost(*hidden.train(derivatives), hidden.X, hidden.Y)
-        for derivatives in (hidden.by_hand, hidden.as_printed)
-    ]
-    assert costs[0] == pytest.approx(costs[1], rel=2e-3)
+    right, printed = hidden.train(hidden.by_hand), hidden.train(hidden.as_printed)
+    np.testing.assert_allclose(printed, right, rtol=3e-3)
     arguments = (*hidden.initial(), hidden.X, hidden.Y)
+    ratio = np.divide(hidden.as_printed(*arguments), hidden.by_hand(*arguments))
+    np.testing.assert_allclose(ratio, [2.5, 2.5, 1, 1], rtol=2e-3)
     assert sg.check_gradient(hidden.cost, hidden.by_hand, *arguments).ok
     assert not sg.check_gradient(hidden.cost, hidden.as_printed, *arguments).ok
 
@@ -160,6 +175,20 @@ def test_a_layer_of_sigmoids_leaves_at_most_a_quarter_of_delta_and_of_the_norm_o
     assert np.all(norms[1:] <= bounds * norms[:-1])
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_relu_gains_4_to_8_percent_in_a_layer_where_delta_knows_the_weights(seed):
+    Ws, x, r = depth.weights(2.0, seed)
+    activations = [x]
+    for W in Ws:
+        activations.append(np.maximum(activations[-1] @ W.T, 0))
+    delta = (activations[-1] - r) * (activations[-1] > 0)
+    norms = [np.linalg.norm(delta)]
+    for W, a in zip(Ws[:0:-1], activations[-2:0:-1], strict=True):
+        delta = delta @ W * (a > 0)
+        norms.append(np.linalg.norm(delta))
+    assert 1.04 < (norms[-1] / norms[0]) ** (1 / len(norms[1:])) < 1.08
+
+
 def test_the_picture_has_one_labelled_line_for_each_activation():
     labels = [line.get_label().split(":")[0] for line in depth.picture().get_lines()]
     assert labels == list(depth.ACTIVATIONS)
@@ -175,6 +204,7 @@ SAID = {
     "E6": ("other operand", "W1", "sigmoid((x @ W1) + b1) stands in the place of x"),
     "E8": ("factor n", "W", "a sum, not the mean"),
     "E10": ("zero block", "theta", "the block [6:9], which was left at zero"),
+    "E19": ("derivative at the value", "b2", "σ′ is taken at the value a"),
 }
 
 
@@ -216,5 +246,4 @@ def test_the_chain_of_spins_has_its_closed_form():
 def test_every_misprint_is_a_derivative_or_said_not_to_be():
     tried = {erratum.id for erratum in errata.ERRATA}
     assert not tried & errata.NO_DERIVATIVE.keys()
-    numbers = {f"E{k}" for k in range(1, 23)} - {"E17", "E19", "E20"}
-    assert tried | errata.NO_DERIVATIVE.keys() == numbers
+    assert tried | errata.NO_DERIVATIVE.keys() == {f"E{k}" for k in range(1, 24)}

@@ -174,7 +174,7 @@ def e4_corrected(w1, b1, w2, b2, a0, y):
     return delta1 * a0, delta1, delta2 * a1, delta2
 
 
-# E5, E6 and E10: two layers, with the index order of zⱼ = Σᵢ wᵢⱼ aᵢ + bⱼ.
+# E5, E6, E10 and E19: two layers, with the index order of zⱼ = Σᵢ wᵢⱼ aᵢ + bⱼ.
 
 
 def layers(W1, b1, W2, b2, x, y):
@@ -206,6 +206,15 @@ def e6_printed(W1, b1, W2, b2, x, y):
     """∂C/∂wᵢⱼ¹ = aᵢ¹ δⱼ¹, with the hidden units for the inputs."""
     a1, delta2, delta1 = back(W1, b1, W2, b2, x, y, lambda delta, W: W @ delta)
     return np.outer(a1, delta1), delta1, np.outer(a1, delta2), delta2
+
+
+def e19_printed(W1, b1, W2, b2, x, y):
+    """δ² and δ¹ with σ′ at a, which is σ(a) (1 − σ(a)), in place of σ′ at z."""
+    a1 = sigmoid(x @ W1 + b1)
+    a2 = sigmoid(a1 @ W2 + b2)
+    delta2 = (a2 - y) * sigmoid(a2) * (1 - sigmoid(a2))
+    delta1 = (W2 @ delta2) * sigmoid(a1) * (1 - sigmoid(a1))
+    return np.outer(x, delta1), delta1, np.outer(a1, delta2), delta2
 
 
 # E8: the mean over L draws.
@@ -372,6 +381,16 @@ ERRATA = [
         e10_corrected,
         draw((9,), (2,), (1,)),
     ),
+    Erratum(
+        "E19",
+        "The linked code, a demonstration: where σ′ is taken",
+        "δᴸ = (aᴸ − y) ∘ σ′(aᴸ), and so in the layers below",
+        "δᴸ = (aᴸ − y) ∘ σ′(zᴸ)",
+        layers,
+        e19_printed,
+        layers_corrected,
+        draw((3, 3), (3,), (3, 3), (3,), (3,), (3,)),
+    ),
 ]
 
 NO_DERIVATIVE = {
@@ -383,9 +402,12 @@ NO_DERIVATIVE = {
     "E14": "a name: a U-Net without skips or changes of resolution",
     "E15": "an estimate: the discrepancy of samples in [0, 1] from data in [−1, 1]",
     "E16": "code: one name for several dropout layers",
+    "E17": "code: the lists of D's outputs are made outside the loop over epochs",
     "E18": "code: log(1 + exp z) overflows; its derivative σ(z) is right",
+    "E20": "a matrix: the first row of the design matrix stands twice",
     "E21": "a label: epochs, not iterations",
     "E22": "a record: probabilities taken with dropout switched on",
+    "E23": "an expectation: a log-ratio at the state that was drawn, not a divergence over all",
 }
 
 

@@ -1,11 +1,12 @@
 """The data that the notes train on: what was observed, before any model.
 
-Each loader returns ``(images, labels)``: images float32 on [0, 1], samples first, channels second;
-labels int64, one per image. Nothing is downloaded before a loader that needs it is called.
+Each loader returns ``(images, labels)``: images float32, samples first, channels second; labels,
+one per image, int64 (text where a file has text). Nothing is downloaded before a loader that needs
+it is called.
 """
 
 from .digits import digits
-from .from_file import from_file
+from .from_file import DataWarning, from_file
 from .mnist import mnist
 
-__all__ = ["digits", "mnist", "from_file"]  # noqa: RUF022
+__all__ = ["digits", "mnist", "from_file", "DataWarning"]  # noqa: RUF022

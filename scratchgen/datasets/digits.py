@@ -10,15 +10,18 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from .split import split as parts
+
 
 def digits(
     split: Literal["all", "train", "test"] = "all",
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Return ``(images, labels)`` with x = count / 16, the inked fraction of a block of pixels.
 
-    ``images``: (n, 1, 8, 8) float32 on [0, 1]; ``labels``: (n,) int64, 0 … 9. The order is that of
-    the source. "test" is every fifth image (indices 4, 9, 14, …: n = 359), "train" is the rest
-    (n = 1,438), "all" is both (n = 1,797). A split of images, not of writers.
+    ``images``: (n, 1, 8, 8) float32 on [0, 1]; ``labels``: (n,) int64, 0 … 9. "all" (n = 1,797) has
+    the order of the source, in which writers follow each other and labels repeat. "test" is a fifth
+    of each digit (n = 359), "train" is the rest (n = 1,438), each in an order drawn at random, and
+    the same at every call. A split of images, not of writers.
 
     Raises ValueError for any other ``split``.
 
@@ -27,14 +30,14 @@ def digits(
 
     >>> images, labels = digits("train")
     >>> images.shape, labels[:5]
-    ((1438, 1, 8, 8), array([0, 1, 2, 3, 5]))
+    ((1438, 1, 8, 8), array([5, 4, 2, 1, 9]))
     """
     if split not in ("all", "train", "test"):
         raise ValueError(f"split is {split!r}: expected 'all', 'train' or 'test'")
     with np.load(Path(__file__).with_name("digits.npz"), allow_pickle=False) as archive:
         counts, labels = archive["images"], archive["labels"]
     if split != "all":
-        held_out = np.arange(len(labels)) % 5 == 4
-        chosen = held_out if split == "test" else ~held_out
+        train, test = parts(labels, 0.2, np.random.default_rng(0))
+        chosen = test if split == "test" else train
         counts, labels = counts[chosen], labels[chosen]
     return np.divide(counts[:, np.newaxis], 16, dtype=np.float32), labels.astype(np.int64)

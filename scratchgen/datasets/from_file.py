@@ -1,34 +1,66 @@
 """Data of one's own, as NumPy saved it: the boundary at which a file becomes samples.
 
-Everything that a model could only fail on later, hours into a training, is refused here.
+Everything that a model could only fail on later, hours into a training, is refused here. What is
+certain is converted, and what was assumed for that is said.
 """
 
+from __future__ import annotations
+
 import os
+import warnings
 import zipfile
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .labels import Labels, read_labels
+from .layout import TO_FIRST, channels_last
+from .scale import from_whole_numbers
 
-def from_file(
-    path: str | os.PathLike[str],
-) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
+
+class DataWarning(UserWarning):
+    """Something about the content of a file was assumed; the warning says what."""
+
+
+class Samples(NamedTuple):
+    """The content of a file, and one sentence for each thing that was assumed about it."""
+
+    images: NDArray[np.float32]
+    labels: Labels | None
+    assumed: tuple[str, ...]
+
+
+def from_file(path: str | os.PathLike[str]) -> tuple[NDArray[np.float32], Labels | None]:
     """Return ``(images, labels)`` of a ``.npy`` or ``.npz`` file, labels None where it has none.
 
     A ``.npy`` file holds the images; a ``.npz`` file holds them as ``images``, and may hold
-    ``labels``: integers ≥ 0, one per image. Other arrays in it are left alone.
+    ``labels``, and ``channels``, which is "first" or "last".
 
-    ``images``: (n, …) float32, n ≥ 1, at least two axes. Floats keep their value, and whether they
-    must lie on [0, 1] is for the model to say; uint8 is taken as pixels, 0 … 255, and divided by
-    255, and refused if none is above 1; False and True become 0 and 1. Other integers are refused,
-    as their scale is not known.
-    ``labels``: (n,) int64.
+    ``images``: (n, …) float32, n ≥ 1, at least two axes.
 
-    Raises FileNotFoundError for a missing file and ValueError for one that is not of this form,
-    cannot be read whole, or holds a number that is not finite in float32. No pickle is loaded.
+    - *Channels* come out first, (n, channels, height, width). Images whose channels are last are
+      transposed, and images that may be read either way are refused unless ``channels`` says how.
+      An alpha channel is the fourth, and is left out if it is 1 everywhere.
+    - *Values.* Floats keep theirs. False and True, and whole numbers 0 and 1, become 0 and 1. uint8
+      with a number above 127 is divided by 255. Other whole numbers are refused, as their scale is
+      not known.
+
+    ``labels``: (n,), int64 or text, of whole numbers, text or one-hot rows.
+
+    What was assumed in doing so is a :class:`DataWarning`. Raises FileNotFoundError for a missing
+    file and ValueError for one that is not of this form, cannot be read whole, or holds a number
+    that is not finite in float32. No pickle is loaded.
     """
+    images, labels, assumed = read_file(path)
+    for sentence in assumed:
+        warnings.warn(f"{path}: {sentence}", DataWarning, stacklevel=2)
+    return images, labels
+
+
+def read_file(path: str | os.PathLike[str]) -> Samples:
+    """Return the samples that :func:`from_file` returns, and what was assumed; raise as it does."""
     file = Path(path)
     if not file.exists():
         raise FileNotFoundError(
@@ -43,36 +75,50 @@ def from_file(
             "write it with numpy.save or numpy.savez"
         )
     try:
-        arrays = _read_npy(file) if suffix == ".npy" else _read_npz(file)
+        arrays, others = _read_npy(file) if suffix == ".npy" else _read_npz(file)
     # What a damaged file makes NumPy, zipfile and zlib raise has no class in common.
     except Exception as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise ValueError(
             f"{file} cannot be read as {suffix} ({reason}): expected a whole file of numbers, "
-            f"as numpy.save{'z' * (suffix == '.npz')} writes it; write it again"
+            f"as numpy.save{'z' * (suffix == '.npz')} writes it; {_advice_on(reason)}"
         ) from error
     if "images" not in arrays:
+        sparse = {"data", "shape", "format"} <= set(others)
+        found = "a sparse matrix" if sparse else ", ".join([*arrays, *others]) or "nothing"
         raise ValueError(
-            f"{file} holds no array named images: expected images and, optionally, labels; "
-            "write it with numpy.savez(path, images=…, labels=…)"
+            f"{file} holds no array named images, but {found}: expected images and, optionally, "
+            "labels; write it with numpy.savez(path, images="
+            f"{'matrix.toarray()' if sparse else '…'}, labels=…)"
         )
-    images = _images(arrays["images"], file)
-    labels = _labels(arrays["labels"], len(images), file) if "labels" in arrays else None
-    return images, labels
+    try:
+        images, scale = _numbers(arrays["images"])
+        images, layout = _channels_first(images, arrays.get("channels"))
+        images, alpha = _without_opaque_alpha(images)
+        labels, one_hot = None, None
+        if "labels" in arrays:
+            labels, one_hot = read_labels(arrays["labels"], len(images))
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from None
+    unused = f"not used: {', '.join(others)}; images and labels alone are" if others else None
+    assumed = (scale, layout, alpha, one_hot, unused)
+    return Samples(images, labels, tuple(sentence for sentence in assumed if sentence))
 
 
-def _read_npy(file: Path) -> dict[str, NDArray[Any]]:
+def _read_npy(file: Path) -> tuple[dict[str, NDArray[Any]], list[str]]:
     with file.open("rb") as stream:
-        return {"images": _read_array(stream)}
+        return {"images": _read_array(stream)}, []
 
 
-def _read_npz(file: Path) -> dict[str, NDArray[Any]]:
+def _read_npz(file: Path) -> tuple[dict[str, NDArray[Any]], list[str]]:
+    """Return the arrays that matter, and the names of the others."""
     arrays = {}
     with zipfile.ZipFile(file) as archive:
-        for name in {"images.npy", "labels.npy"}.intersection(archive.namelist()):
-            with archive.open(name) as stream:
-                arrays[name.removesuffix(".npy")] = _read_array(stream)
-    return arrays
+        names = {member.removesuffix(".npy"): member for member in archive.namelist()}
+        for name in [name for name in names if name in ("images", "labels", "channels")]:
+            with archive.open(names.pop(name)) as stream:
+                arrays[name] = _read_array(stream)
+    return arrays, sorted(names)
 
 
 def _read_array(stream: IO[bytes]) -> NDArray[Any]:
@@ -81,30 +127,27 @@ def _read_array(stream: IO[bytes]) -> NDArray[Any]:
     return array
 
 
-def _images(array: NDArray[Any], file: Path) -> NDArray[np.float32]:
-    """Return the images as float32 (n, …), or raise ValueError."""
+def _advice_on(reason: str) -> str:
+    if "Object arrays" in reason:
+        return (
+            "for a sparse matrix save matrix.toarray(), for images of several sizes images of one, "
+            "for labels labels.astype(str)"
+        )
+    return "write it again"
+
+
+def _numbers(array: NDArray[Any]) -> tuple[NDArray[np.float32], str | None]:
+    """Return the images as float32 (n, …), and what was assumed of their scale, if anything."""
     if array.ndim < 2 or array.size == 0:
+        one_each = "; for one number each, save images[:, None]" if array.ndim == 1 else ""
         raise ValueError(
-            f"{file}: images have the shape {array.shape}, expected (n, …) with n ≥ 1 and at least "
-            "one number each; reshape them"
+            f"images have the shape {array.shape}, expected (n, …) with n ≥ 1 and at least one "
+            f"number each{one_each}"
         )
-    if array.dtype == np.uint8:
-        if array.max() <= 1:
-            raise ValueError(
-                f"{file}: images are uint8 and none is above 1, expected pixels 0 … 255; save what "
-                "is on or off as bool, or as float32"
-            )
-        pixels: NDArray[np.float32] = np.divide(array, 255, dtype=np.float32)
-        return pixels
     if array.dtype.kind in "iu":
-        raise ValueError(
-            f"{file}: images are {array.dtype}, whose scale is not known, expected floats or "
-            "uint8 pixels; divide them by their largest possible value and save float32"
-        )
+        return from_whole_numbers(array)
     if array.dtype.kind not in "fb":
-        raise ValueError(
-            f"{file}: images are {array.dtype}, expected real numbers; save them as float32"
-        )
+        raise ValueError(f"images are {array.dtype}, expected real numbers; save them as float32")
     # A float64 beyond float32's range becomes infinite here, and is refused with the others.
     with np.errstate(over="ignore"):
         images = array.astype(np.float32)
@@ -112,27 +155,37 @@ def _images(array: NDArray[Any], file: Path) -> NDArray[np.float32]:
     if wrong.any():
         first = tuple(int(k) for k in np.unravel_index(np.argmax(wrong), wrong.shape))
         raise ValueError(
-            f"{file}: {wrong.sum()} of {images.size} numbers are not finite in float32, the first "
-            f"is {array[first]} at {first}; replace them, or drop the images that hold them"
+            f"{wrong.sum()} of {images.size} numbers are not finite in float32, the first is "
+            f"{array[first]} at {first}; replace them, or drop the images that hold them"
         )
-    return images
+    return images, None
 
 
-def _labels(array: NDArray[Any], n_images: int, file: Path) -> NDArray[np.int64]:
-    """Return the labels as int64 (n,), or raise ValueError."""
-    if array.shape != (n_images,):
+def _channels_first(
+    images: NDArray[np.float32], channels: NDArray[Any] | None
+) -> tuple[NDArray[np.float32], str | None]:
+    """Return images (n, channels, height, width), and what was assumed of their axes."""
+    shape, said = images.shape, str(channels)
+    if channels is not None and said not in ("first", "last"):
+        raise ValueError(f'channels is {said}, expected "first" or "last"')
+    last = channels_last(shape[1:]) if channels is None else said == "last"
+    if last is None:
         raise ValueError(
-            f"{file}: labels have the shape {array.shape}, expected ({n_images},), one for each "
-            "image; save both from the same data"
+            f"images have the shape {shape}, and either axis 1 or axis 3 may hold their channels; "
+            'say which in the file: numpy.savez(path, images=images, channels="first"), or "last"'
         )
-    if array.dtype.kind not in "iu":
-        raise ValueError(f"{file}: labels are {array.dtype}, expected integers; save them as int64")
-    labels = array.astype(np.int64)
-    # An unsigned label beyond int64 wraps to a negative one, and is refused with the others.
-    if labels.min() < 0:
-        first = int(np.argmax(labels < 0))
-        raise ValueError(
-            f"{file}: label {first} is {array[first]}, expected 0 … 2⁶³ − 1; number the classes "
-            "from 0"
-        )
-    return labels
+    if not last or images.ndim != 4:
+        return images, None
+    moved = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    if channels is not None:
+        return moved, None
+    return moved, f"images {shape} have their channels last: images{TO_FIRST} is taken"
+
+
+def _without_opaque_alpha(
+    images: NDArray[np.float32],
+) -> tuple[NDArray[np.float32], str | None]:
+    """Return RGB images where a fourth channel is 1 everywhere."""
+    if images.ndim != 4 or images.shape[1] != 4 or not (images[:, 3] == 1).all():
+        return images, None
+    return np.ascontiguousarray(images[:, :3]), "alpha is opaque everywhere, and left out"

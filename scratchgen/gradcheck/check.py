@@ -722,7 +722,7 @@ def _by_position(result: Any, names: list[str]) -> dict[int, Any]:
 
 def _lifted(x: Any, name: str, differentiated: bool, notes: list[str]) -> Any:
     """``x`` in float64, unless it is what has no derivative: labels, flags, settings."""
-    array = x if hasattr(x, "__array_function__") else np.asarray(x)
+    array = to_host(x) if device_of(x) == "cpu" else x
     if isinstance(x, float) or (array.dtype.kind in "iub" and differentiated):
         return np.asarray(x, dtype=np.float64)
     if array.dtype.kind != "f":

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..html import table
+
 
 @dataclass
 class Entry:
@@ -45,9 +47,12 @@ class Entry:
         return "WRONG SHAPE" if self.max_relative_error == np.inf else "DISAGREES"
 
 
-@dataclass
+HEAD = ("equation", "shape", "worst entry", "given", "numerical", "verdict")
+
+
+@dataclass(repr=False)
 class Report:
-    """The outcome of a check, ``str`` of which is a table.
+    """The outcome of a check, which is printed, and shown in a notebook, as a table.
 
     ``problems`` are what keeps a cost from being checked at all: it changes from call to call,
     writes into its input, is not finite.
@@ -79,14 +84,21 @@ class Report:
         raise KeyError(f"no equation ∂C/∂{name}; there are {[e.name for e in self.entries]}")
 
     def __str__(self) -> str:
-        head = ("equation", "shape", "worst entry", "given", "numerical", "verdict")
-        rows = [head, *(_row(entry) for entry in self.entries)]
-        widths = [max(len(row[k]) for row in rows) for k in range(len(head))]
+        rows = [HEAD, *(_row(entry) for entry in self.entries)]
+        widths = [max(len(row[k]) for row in rows) for k in range(len(HEAD))]
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
         lines.insert(1, "  ".join("─" * width for width in widths))
-        if not self.entries:
-            lines = []
-        lines += [f"✗ {sentence}" for sentence in self.diagnosis]
+        wrapped = [textwrap.fill(x, 100, subsequent_indent="  ") for x in self._sentences()]
+        return "\n".join([*(lines if self.entries else []), *wrapped])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return table(HEAD, map(_row, self.entries), self._sentences())
+
+    def _sentences(self) -> list[str]:
+        """What stands beneath the table: the mistakes after ✗, what else is to be known after ·."""
+        lines = [f"✗ {sentence}" for sentence in self.diagnosis]
         for entry in self.entries:
             if entry.kinks:
                 named = ", ".join(str(list(index)) for index in entry.kinks[:3])
@@ -95,11 +107,7 @@ class Report:
                     f"· ∂C/∂{entry.name}: the cost has a kink at entry {named}{more}; a derivative "
                     "from one side, or between the two, is accepted there"
                 )
-        lines += [f"· {note}" for note in [*self.notes, *self._methods()]]
-        return "\n".join(
-            line if line[:1] not in "✗·" else textwrap.fill(line, 100, subsequent_indent="  ")
-            for line in lines
-        )
+        return [*lines, *(f"· {note}" for note in [*self.notes, *self._methods()])]
 
     def _methods(self) -> list[str]:
         """What was estimated, how, and how much of it was tried; in common where it is."""

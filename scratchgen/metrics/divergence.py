@@ -31,17 +31,28 @@ def jensen_shannon(p: npt.ArrayLike, q: npt.ArrayLike) -> float:
     are its bounds in bits. Source: the notes, "Jensen-Shannon divergence".
     """
     p, q = _distributions(p, q)
-    m = 0.5 * (p + q)
-    return 0.5 * (_kl(p, m) + _kl(q, m))
+    # D_KL(2p ‖ p + q) = 2 D_KL(p ‖ m), and half of the least number above zero would be zero.
+    return 0.25 * (_kl(2 * p, p + q) + _kl(2 * q, p + q))
 
 
 def _kl(p: Array, q: Array) -> float:
     if ((q == 0) & (p > 0)).any():
         return math.inf
     p, q = p[q > 0], q[q > 0]
-    ratio = np.where(p > 0, p, q) / q
     # Σ (q − p) = 0 is added, so that no term is negative, and near p = q little cancels.
-    return float((p * np.log(ratio) + (q - p)).sum())
+    return float((p * _log_ratio(p, q) + (q - p)).sum())
+
+
+def _log_ratio(p: Array, q: Array) -> Array:
+    """log(p/q), and 0 where p = 0.
+
+    Near p = q it is log(1 + (p − q)/q), since there p − q is exact; elsewhere log p − log q, since
+    p/q may be more than float64 holds.
+    """
+    near = np.abs(p - q) <= 0.5 * q
+    close = np.where(near, p - q, 0.0) / q
+    far = np.where(near | (p == 0), q, p)
+    return np.where(near, np.log1p(close), np.log(far) - np.log(q))
 
 
 def _distributions(p: npt.ArrayLike, q: npt.ArrayLike) -> tuple[Array, Array]:

@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array, device_of, to_host
+from ..backend import Array, device_of, plain, to_host
 
 Estimate = Callable[..., float]
 PAIRS = 1 << 22  # of which distances are in memory at a time
@@ -170,6 +170,7 @@ def _kernel_sum(x: Array, y: Array, sigma: float) -> float:
 
 def _rows(x: Any) -> Array:
     """Samples as rows of floating numbers; float32 stays, integers become float64."""
+    x = plain(x)
     if not hasattr(x, "__array_function__") or x.ndim < 1 or x.size == 0:
         raise ValueError(f"samples are an array (n, …), got {type(x).__name__} of {np.shape(x)}")
     x = x.reshape(len(x), -1)

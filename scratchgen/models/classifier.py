@@ -14,15 +14,22 @@ Source: the notes, "Feed-forward neural networks"; Goodfellow, Bengio, Courville
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+from typing import Any, Final
 
 import numpy as np
 
 from .. import operations as ops
 from .. import optim
+from ..autodiff import Tensor
 from ..backend import Array, Generator, to_device, to_host
+from . import audit
 from .estimator import Estimator
 from .feed_forward import FeedForward, dense
+from .scikit_learn import column_as_vector
+
+SORTED: Final = "biufUSmM"
+"""The kinds of NumPy's dtypes whose values can be labels: numbers, strings, dates."""
 
 
 class Classifier(FeedForward):
@@ -58,6 +65,13 @@ class Classifier(FeedForward):
     def reports(self, outputs: Array, y: Array) -> dict[str, Array]:
         """The accuracy in the batch, as the network was when it met it."""
         return {"accuracy": (_most_probable(outputs) == y).mean()}
+
+    def expect(self, outputs: Tensor) -> None:
+        """Raise ``ValueError`` for probabilities, or what else is not a logit."""
+        applied = "softmax" if outputs.shape[1] > 1 else "σ"
+        audit.check_unconfined(
+            outputs, "network", "logits", f"since the classifier applies {applied} itself"
+        )
 
     def check_targets(self, outputs: Array, y: Array) -> None:
         """Raise ``ValueError`` unless y is (n,) integers from 0 to K − 1."""
@@ -108,23 +122,42 @@ class FeedForwardClassifier(Estimator):
     """The labels that were met, sorted: column k of ``predict_proba`` is that of the k-th."""
 
     def _learn_targets(self, y: Any) -> tuple[Array, int]:
-        labels = _labels(y)
-        self.classes_, numbers = np.unique(labels, return_inverse=True)
-        if len(self.classes_) < 2:
+        self.classes_, numbers = np.unique(self._given_targets(y), return_inverse=True)
+        if len(self.classes_) == 1:
             raise ValueError(
-                f"y holds one class, {self.classes_[0]!r}, expected at least 2: there is nothing "
-                "to tell apart"
+                f"y holds one class, {self.classes_.tolist()[0]!r}, expected at least 2: there is "
+                "nothing to tell apart"
             )
         return numbers, len(self.classes_) if len(self.classes_) > 2 else 1
 
     def _targets(self, y: Any) -> Array:
-        labels = _labels(y)
-        places = np.searchsorted(self.classes_, labels)
-        numbers = np.minimum(places, len(self.classes_) - 1)
-        unknown = np.unique(labels[self.classes_[numbers] != labels])
-        if len(unknown):
-            raise ValueError(f"labels {list(unknown)} were not met in fit: {list(self.classes_)}")
-        return numbers
+        known = {label: number for number, label in enumerate(self.classes_.tolist())}
+        labels = self._given_targets(y).tolist()
+        unknown = [label for label in dict.fromkeys(labels) if label not in known]
+        if unknown:
+            raise ValueError(f"labels {unknown} were not met in fit: {list(known)}")
+        return np.array([known[label] for label in labels], dtype=np.int64)
+
+    def _given_targets(self, y: Any) -> Array:
+        """Labels that can be sorted, (n,)."""
+        if isinstance(y, (list, tuple)) and len({isinstance(label, str) for label in y}) > 1:
+            y = np.array(y, dtype=object)  # NumPy would make strings of all
+        labels = column_as_vector(type(self).__name__, super()._given_targets(y))
+        if labels.ndim != 1:
+            raise ValueError(f"y is one label for each sample, of shape (n,), got {labels.shape}")
+        if labels.dtype.kind not in SORTED:
+            labels = _of_one_kind(labels)
+        if labels.dtype.kind == "f" and not (
+            np.isfinite(labels).all() and (labels == np.floor(labels)).all()
+        ):
+            raise ValueError(
+                "Unknown label type: y holds fractions, NaN or infinity, expected labels of "
+                "classes: for real targets take FeedForwardRegressor"
+            )
+        return labels
+
+    def _strata(self, y: Array) -> Array:
+        return y
 
     def _model(self, network: Any) -> Classifier:
         return Classifier(network, self.l1, self.l2)
@@ -143,14 +176,15 @@ class FeedForwardClassifier(Estimator):
         return to_host(self.model_.predict_proba(x))
 
 
-def _labels(y: Any) -> Array:
-    """Labels of any kind that can be sorted, (n,)."""
-    labels = np.asarray(y if isinstance(y, (list, tuple)) else to_host(y))
-    if labels.ndim != 1:
-        raise ValueError(f"y is one label for each sample, of shape (n,), got {labels.shape}")
-    if labels.dtype.kind == "f" and not (labels == np.floor(labels)).all():
-        raise ValueError(
-            "Unknown label type: y holds fractions, NaN or infinity, expected labels of classes: "
-            "for real targets take FeedForwardRegressor"
-        )
-    return labels
+def _of_one_kind(labels: Array) -> Array:
+    """Objects as strings, or as numbers, or as what else of ``SORTED`` they are."""
+    if len({isinstance(label, str) for label in labels}) == 1:
+        with contextlib.suppress(ValueError):  # of objects of several lengths
+            array = np.array(labels.tolist())
+            if array.dtype.kind in SORTED and array.ndim == 1:
+                return array
+    kinds = sorted({type(label).__name__ for label in labels.tolist()})
+    raise ValueError(
+        f"Unknown label type: y holds {', '.join(kinds)}, expected strings, or numbers, or dates: "
+        "[str(label) for label in y] makes strings of all"
+    )

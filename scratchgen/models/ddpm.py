@@ -35,7 +35,6 @@ import functools
 import inspect
 import math
 import operator
-import warnings
 from collections.abc import Generator as Yields
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, TypeVar
@@ -47,13 +46,16 @@ from .. import operations as ops
 from ..accumulation import mean_over_parts
 from ..autodiff import Tensor
 from ..backend import Array, Generator, check_generator, device_of, generator, to_device, to_host
+from ..datasets import layout
 from ..parallel import by_parts, even_parts
+from ..training import TrainingWarning
+from . import audit
 from .unet import PlainDenoiser, UNet
 
 D = TypeVar("D", bound="DDPM")
 
 
-class DiffusionWarning(UserWarning):
+class DiffusionWarning(TrainingWarning):
     """What will keep a diffusion model from learning its data, found before training."""
 
 
@@ -95,6 +97,8 @@ class DDPM(nn.Network):
             raise ValueError(f"predicts is 'noise' or 'velocity', got {predicts!r}")
         if operator.index(T) < 1:
             raise ValueError(f"T is at least 1 step, got {T}")
+        if T > MOST_STEPS:
+            raise ValueError(f"T is at most {MOST_STEPS:,} steps, got {T:,}")
         if clip is not None and (len(clip) != 2 or not clip[0] < clip[1]):
             raise ValueError(f"clip is a range (low, high), or None, got {clip}")
         if not 0 <= ema < 1:
@@ -327,25 +331,21 @@ class DDPM(nn.Network):
         return 0.5 * (left * (rows * rows).sum(axis=1) - rows.shape[1] * (left + math.log1p(-left)))
 
     def validate(self, x: Any) -> None:
-        """Raise ``ValueError`` for data that the model does not take; audit schedule and network.
+        """Raise ``ValueError`` for data, or a network, that does not fit; audit the rest.
 
         A :class:`DiffusionWarning` says where ᾱ_{T−1} ≥ 10⁻², so that the chain back begins at
-        noise that the forward process does not reach, and where the network has a layer of fewer
-        numbers than a sample, through which all that it knows of x_t must pass: of the noise, which
-        has all directions alike, it can predict only so many.
+        noise that the forward process does not reach; where the data are not of a size that noise
+        of variance 1 drowns evenly; and where the network has a layer of fewer numbers than a
+        sample, through which all that it knows of x_t must pass: of the noise, which has all
+        directions alike, it can predict only so many.
         """
-        if isinstance(x, tuple):
-            raise ValueError(
-                f"a DDPM is trained on samples alone, got {len(x)} arrays: pass the first"
-            )
-        if x.dtype.kind != "f":
-            raise ValueError(
-                f"a DDPM takes floating numbers, got {x.dtype}: for bytes, x / 127.5 − 1"
-            )
+        audit.check_samples(x, "a DDPM", "x / 127.5 − 1")
         if x.shape[1:] != self.shape:
+            rows = x.ndim < 4 and math.prod(x.shape[1:]) == math.prod(self.shape)
+            cure = f"; take x.reshape(-1, {str(self.shape)[1:]}" if rows else ""
             raise ValueError(
-                f"this DDPM takes samples of shape {self.shape}, got {x.shape[1:]}: reshape them, "
-                "or build it for that shape"
+                f"this DDPM takes samples of shape {self.shape}, got {x.shape[1:]}"
+                f"{layout.advice(x.shape[1:]) or cure}; or build it for that shape"
             )
         if self.clip is not None:
             low, high = float(to_host(x.min())), float(to_host(x.max()))
@@ -366,26 +366,42 @@ class DDPM(nn.Network):
                 f"the network gives {out.shape[1:]} for a sample of shape {self.shape}, expected "
                 "the same: the noise in each number"
             )
+        if isinstance(out, Tensor):
+            expected = "the noise" if self.predicts == "noise" else "the velocity"
+            audit.check_unconfined(out, "network", expected, "since noise has no bounds")
+        low, high = float(to_host(x.min())), float(to_host(x.max()))
+        size = float(to_host((x * x).mean(dtype=np.float64)))
+        if 0 <= low < high <= 1 or not 0.1 <= size <= 10:
+            audit.caution(
+                f"the data run from {low:g} to {high:g}, with a mean square of {size:.3g}, where "
+                "values on both sides of 0 with one of about 1 are assumed; 2x − 1 brings images "
+                "on [0, 1] there, and (x − mean) / standard deviation other data",
+                DiffusionWarning,
+            )
         if self.alpha_bar[-1] >= SIGNAL_LEFT:
             nats = float(to_host(self.prior_kl(x).mean()))
-            warnings.warn(
+            audit.caution(
                 f"after the T = {self.T} steps of the {self.schedule} schedule a share ᾱ = "
                 f"{self.alpha_bar[-1]:.4f} of the data's variance is left, and the prior matching "
                 f"term is {nats:.3g} nats per sample: sampling begins at noise that training never "
                 "sees; more steps or schedule='cosine' leave less",
                 DiffusionWarning,
-                stacklevel=3,
             )
         narrow = _narrowest(out, one) if isinstance(out, Tensor) else None
         if narrow is not None and narrow.size < one.size:
-            warnings.warn(
+            audit.caution(
                 f"all that the network knows of a sample of {one.size} numbers passes through "
                 f"{narrow.size}, the {narrow.operation.__name__} of shape {narrow.shape[1:]}: of "
                 "noise, which has all directions alike, it cannot predict more than that many; "
                 "widen that layer, or let x_t past it by a skip",
                 DiffusionWarning,
-                stacklevel=3,
             )
+
+    def _sample_shape(self) -> tuple[int, ...]:
+        return self.shape
+
+    def _one_pass(self, x: Array) -> None:
+        self._output(x, self.T - 1)
 
     def _theta(self) -> Array:
         """All parameters in a row, then 1: averaged with them, it is what the weights add up to."""
@@ -444,6 +460,7 @@ def cosine_schedule(T: int) -> Array:
     return np.minimum(1 - f[1:] / f[:-1], 0.999)
 
 
+MOST_STEPS = 10_000  # each takes a place in the tables of β, α and ᾱ
 SCHEDULES = {"linear": linear_schedule, "cosine": cosine_schedule}
 PART = 9600  # numbers of the samples that go through convolutions together: what a cache holds
 SIGNAL_LEFT = 1e-2  # ᾱ at the end from which on the prior is not taken to be matched

@@ -6,7 +6,6 @@ scores what is held out, and stops.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
@@ -15,12 +14,13 @@ import numpy as np
 from .. import nn, optim
 from ..autodiff import Tensor
 from ..backend import Array, Generator, generator, to_device, to_host
+from ..datasets.split import split
 from ..optim import Optimizer
 from ..optim.schedules import Schedule
 from ..stopping import Patience
 from ..training import History, train
 from .feed_forward import FeedForward, dense
-from .scikit_learn import ScikitLearnEstimator, samples
+from .scikit_learn import ScikitLearnEstimator, plain_array
 
 E = TypeVar("E", bound="Estimator")
 
@@ -37,7 +37,7 @@ OPTIMIZERS: Final[dict[str, Callable[..., Optimizer]]] = {
     "rmsprop": optim.RMSprop,
     "adam": optim.Adam,
     "adamw": optim.AdamW,
-    "lbfgs": optim.LBFGS,
+    "lbfgs": optim.WolfeLBFGS,
 }
 """The optimizers, by name."""
 
@@ -85,7 +85,7 @@ class Estimator(ScikitLearnEstimator):
     - ``seed`` of weights, order and noise, ``device``: as for ``scratchgen.generator``.
 
     After ``fit``: ``model_``, ``history_`` (with the validation's cost and score of each epoch, if
-    there is one), ``best_epoch_``, ``n_features_in_``.
+    there is one), ``best_epoch_``, ``n_features_in_``, and ``feature_names_in_`` of a table.
     """
 
     kind: str
@@ -121,12 +121,25 @@ class Estimator(ScikitLearnEstimator):
 
     # What differs between a classifier and a regressor
 
+    def _given_targets(self, y: Any) -> Array:
+        """The targets as an array, as they are."""
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None: give "
+                "one target for each sample"
+            )
+        return plain_array("y", y)
+
     def _learn_targets(self, y: Any) -> tuple[Array, int]:
         """The targets as the model takes them, and how many outputs that needs."""
         raise NotImplementedError
 
     def _targets(self, y: Any) -> Array:
         """More targets, of the kind that was learned."""
+        raise NotImplementedError
+
+    def _strata(self, y: Array) -> Array:
+        """Equal numbers for targets that are alike: each part has its share of them."""
         raise NotImplementedError
 
     def _model(self, network: nn.Network) -> FeedForward:
@@ -143,20 +156,18 @@ class Estimator(ScikitLearnEstimator):
 
         Raises ``ValueError`` for settings, samples or targets that cannot be trained on.
         """
-        x = samples(X)
+        x = self._samples_to_fit(X)
         targets, n_out = self._learn_targets(y)
         if len(x) != len(targets):
             raise ValueError(f"{len(x)} samples X, but {len(targets)} targets y: one for each")
-        self.n_features_in_ = math.prod(x.shape[1:])
-        self._shape = x.shape[1:]
         rng = generator(self.seed, self.device)
         held_out = None
         if validation is not None:
             held_out = self._samples_as_fitted(validation[0]), self._targets(validation[1])
         elif self.early_stopping:
-            chosen = self._held_out(targets, rng)
+            kept, chosen = self._split(targets, rng)
             held_out = x[chosen], targets[chosen]
-            x, targets = x[~chosen], targets[~chosen]
+            x, targets = x[kept], targets[kept]
         build = self.network or self._dense
         self.model_ = self._model(build(x.shape[1:], n_out, rng))
         optimizer = build_optimizer(self.optimizer, self.model_.parameters(), self.lr)
@@ -177,6 +188,9 @@ class Estimator(ScikitLearnEstimator):
         if held_out:
             held_out = to_device(held_out[0], rng), to_device(held_out[1], rng)
         patience = Patience(self.patience)
+        batch_size = self.batch_size
+        if batch_size is None:
+            batch_size = len(x) if optimizer.searches else 64
         history, lr = History(), optimizer.lr
         if self.schedule:
             optimizer.lr = lr * self.schedule(0)
@@ -185,7 +199,7 @@ class Estimator(ScikitLearnEstimator):
             (x, y),
             optimizer,
             epochs=self.epochs,
-            batch_size=self._batch_size(optimizer, len(x)),
+            batch_size=batch_size,
             rng=rng,
             history=history,
         ):
@@ -205,29 +219,18 @@ class Estimator(ScikitLearnEstimator):
             self.best_epoch_ = patience.best_epoch
         return history
 
-    def _batch_size(self, optimizer: Optimizer, n: int) -> int:
-        full = isinstance(optimizer, optim.LBFGS)
-        if full and self.batch_size is not None and self.batch_size < n:
-            raise ValueError(
-                f"L-BFGS compares gradients of all {n} samples: leave batch_size out, got "
-                f"{self.batch_size}"
-            )
-        return n if full else self.batch_size or 64
-
-    def _held_out(self, y: Array, rng: Generator) -> Array:
-        """Which samples are held out, drawn at random so that they spread evenly over y."""
+    def _split(self, y: Array, rng: Generator) -> tuple[Array, Array]:
+        """Which samples are trained on, and which held out, in even shares of all targets."""
         n = round(self.validation_fraction * len(y))
-        if not 0 < n < len(y):
+        kept = chosen = np.arange(0)
+        if 0 < n < len(y):
+            kept, chosen = split(self._strata(y), self.validation_fraction, rng)
+        if not len(chosen):
             raise ValueError(
                 f"validation_fraction {self.validation_fraction} of {len(y)} samples is {n}, "
-                "expected at least 1, with some left to train on"
+                "expected at least 1, with some left to train on, of a class of two or more"
             )
-        order = np.argsort(to_host(rng.random(len(y))))
-        first = y[order] if y.ndim == 1 else y[order, 0]
-        order = order[np.argsort(first, kind="stable")]
-        chosen = np.zeros(len(y), dtype=bool)
-        chosen[order[((np.arange(n) + 0.5) * len(y) / n).astype(int)]] = True
-        return chosen
+        return kept, chosen
 
     # Use
 
@@ -242,26 +245,13 @@ class Estimator(ScikitLearnEstimator):
             raise ValueError(f"{len(x)} samples X, but {len(targets)} targets y: one for each")
         return self._score_of(to_device(x, self.device), to_device(targets, self.device))
 
-    def _samples_as_fitted(self, X: Any) -> Array:
-        """Samples of the shape that was trained on."""
-        if not hasattr(self, "_shape"):
-            self._check_fitted()
-        x = samples(X)
-        if x.shape[1:] != self._shape:
-            raise ValueError(
-                f"X has {math.prod(x.shape[1:])} features, of shape {x.shape[1:]}, but "
-                f"{type(self).__name__} is expecting {self.n_features_in_} features as input, of "
-                f"shape {self._shape}"
-            )
-        return x
-
     def __sklearn_tags__(self) -> Any:
         """What scikit-learn, which alone asks, wants to know: what kind of estimator this is."""
         from sklearn.utils import ClassifierTags, InputTags, RegressorTags, Tags, TargetTags
 
         return Tags(
             estimator_type=self.kind,
-            target_tags=TargetTags(required=True),
+            target_tags=TargetTags(required=True, multi_output=self.kind == "regressor"),
             classifier_tags=ClassifierTags() if self.kind == "classifier" else None,
             regressor_tags=RegressorTags() if self.kind == "regressor" else None,
             input_tags=InputTags(two_d_array=True, three_d_array=True),

@@ -27,8 +27,10 @@ import numpy as np
 from .. import nn, optim
 from ..autodiff import Rule, Tensor, differentiable
 from ..backend import Array, Generator
+from ..datasets import layout
 from ..optim.optimizer import checked
 from ..parallel import by_rows
+from . import audit
 
 ACTIVATIONS: Final[dict[str, type[nn.Network]]] = {
     "sigmoid": nn.Sigmoid,
@@ -56,8 +58,9 @@ def penalty(W: Array, *, l1: float, l2: float) -> Rule:
 class FeedForward(nn.Network):
     """C(θ) = (1/n) Σᵢ −log p(yᵢ|xᵢ) + l1 Σ |W| + ½ l2 Σ W²: a network, and how it is trained.
 
-    A subclass states ``nll``, −log p(y|x) for the outputs of the network, ``check_targets``, and
-    what it ``reports`` of a batch. ``l1`` and ``l2`` are the strengths of the penalties.
+    A subclass states ``nll``, −log p(y|x) for the outputs of the network, ``check_targets``, what
+    it is to ``expect`` of them, and what it ``reports`` of a batch. ``l1`` and ``l2`` are the
+    strengths of the penalties.
     """
 
     def __init__(self, network: nn.Network, l1: float = 0.0, l2: float = 0.0) -> None:
@@ -72,6 +75,9 @@ class FeedForward(nn.Network):
     def check_targets(self, outputs: Array, y: Array) -> None:
         """Raise ``ValueError`` for targets that do not fit such outputs."""
         raise TypeError(f"{type(self).__name__} defines no check_targets")
+
+    def expect(self, outputs: Tensor) -> None:
+        """Raise ``ValueError`` where the network cannot give what its outputs mean."""
 
     def reports(self, outputs: Array, y: Array) -> dict[str, Array]:
         """What is reported of a batch beside its cost."""
@@ -116,6 +122,9 @@ class FeedForward(nn.Network):
         """(1/n) Σᵢ −log p(yᵢ|xᵢ) without dropout and penalties: what held-out samples are for."""
         return self.nll(self.outputs(x), y).mean()
 
+    def _one_pass(self, x: Array) -> None:
+        self.network(x)
+
     def validate(self, data: Any) -> None:
         """Raise ``ValueError`` for data that are no (x, y), or that the network does not take."""
         name = type(self).__name__
@@ -127,8 +136,13 @@ class FeedForward(nn.Network):
             raise ValueError(
                 f"a {name} takes floating numbers x, got {x.dtype}: for bytes, x / 255"
             )
+        if x.ndim > 2 and audit.look_like_bytes(x):
+            audit.caution(
+                "the samples are whole numbers from 0 to 255, as bytes are: a network learns "
+                "slowly, or not at all, from inputs so large; x / 255 brings them to [0, 1]"
+            )
         try:
-            outputs = self.frozen().network(x[:1])
+            outputs = self.network(Tensor(x[:1]))
         except ValueError as error:
             raise ValueError(
                 f"this {name} takes no samples of shape {x.shape[1:]}: {error}"
@@ -138,7 +152,8 @@ class FeedForward(nn.Network):
                 f"the network gives each sample outputs of shape {outputs.shape[1:]}, expected a "
                 "row of numbers: end it with nn.Flatten() and nn.Linear"
             )
-        self.check_targets(outputs, y)
+        self.expect(outputs)
+        self.check_targets(outputs.data, y)
 
 
 def dense(
@@ -198,6 +213,11 @@ def convolutional(
 
 
 def _rows_and_columns(shape: Sequence[int]) -> tuple[int, int]:
+    if len(shape) == 3 and shape[-1] == 3 and layout.channels_last(shape):
+        raise ValueError(
+            f"a convolutional network takes images of shape (channels, rows, columns), got "
+            f"{tuple(shape)}{layout.advice(shape)}"
+        )
     if len(shape) in (2, 3):
         return shape[-2], shape[-1]
     side = math.isqrt(math.prod(shape))

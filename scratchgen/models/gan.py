@@ -35,6 +35,7 @@ from ..autodiff import Tensor
 from ..backend import Array, Generator, check_generator, to_host
 from ..parallel import by_rows
 from ..training import Epoch
+from . import audit
 
 
 def discriminator_cost(real: Any, fake: Any) -> Any:
@@ -178,16 +179,15 @@ class GAN(nn.Network):
         """G(z) of n draws of the noise, in the range of the generator: [−1, 1] with a tanh."""
         return by_rows(self.frozen().generate, self.sample_noise(n, rng))
 
+    def _sample_shape(self) -> tuple[int, ...]:
+        return (self.n_latent,)
+
+    def _one_pass(self, x: Array) -> None:
+        self.logits(self.generate(np.zeros_like(x, shape=(1, self.n_latent))))
+
     def validate(self, x: Any) -> None:
-        """Raise ``ValueError`` for data that G could not make, or that D does not take."""
-        if isinstance(x, tuple):
-            raise ValueError(
-                f"a GAN is trained on samples alone, got {len(x)} arrays: pass the first"
-            )
-        if x.dtype.kind != "f":
-            raise ValueError(
-                f"a GAN takes floating numbers, got {x.dtype}: for bytes, 2 (x / 255) − 1"
-            )
+        """Raise ``ValueError`` for data that G could not make, or a D that gives no logits."""
+        audit.check_samples(x, "a GAN", "2 (x / 255) − 1")
         low, high = float(to_host(x.min())), float(to_host(x.max()))
         layers = getattr(self.generator, "layers", ())
         if layers and isinstance(layers[-1], nn.Tanh) and (low < -1 or high > 1):
@@ -195,12 +195,15 @@ class GAN(nn.Network):
                 f"a generator that ends in tanh makes samples in [−1, 1], got data from {low:g} to "
                 f"{high:g}: scale them to [0, 1] first if need be, and then by 2x − 1"
             )
-        frozen = self.frozen()
         z = np.zeros_like(x, shape=(1, self.n_latent))
         try:
-            frozen.logits(_in_the_shape_of(frozen.generate(z), x[:1]))
+            real = _in_the_shape_of(self.frozen().generate(z), x[:1])
+            logits = self.logits(Tensor(real))
         except ValueError as error:
             raise ValueError(f"this GAN takes no samples of shape {x.shape[1:]}: {error}") from None
+        audit.check_unconfined(
+            logits, "discriminator", "logits", "since the GAN applies σ itself, in D(x)"
+        )
 
 
 def dense(

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from typing import Any, Literal
 
 from .. import optim
 from ..backend import Array, generator, to_device, to_host
 from ..training import History, train
-from .rbm import RBM
-from .scikit_learn import ScikitLearnEstimator, samples
+from .rbm import RBM, STANDARDISED
+from .scikit_learn import ScikitLearnEstimator
 
 
 class RBMFeatures(ScikitLearnEstimator):
     """``transform(X)``: P(h = 1|v), (n, n_hidden), of the samples X: (n, …), after ``fit(X)``.
 
-    The settings are those of ``RBM``, ``optim.SGD``, ``train`` and ``generator``. The visible
-    biases begin at those of the data. After ``fit``: ``model_``, ``history_``, ``n_features_in_``.
+    The settings are those of ``RBM``, ``optim.SGD``, ``train`` and ``generator``; ``lr`` is by
+    default that of ``RBM.default_optimizers``. The visible biases begin at those of the data, and
+    Gaussian units, of σ = ½, see the data standardised. After ``fit``: ``model_``, ``history_``,
+    ``n_features_in_``, and ``feature_names_in_`` of a table.
     """
 
     model_: RBM
@@ -30,7 +32,7 @@ class RBMFeatures(ScikitLearnEstimator):
         k: int = 1,
         persistent: bool = True,
         n_chains: int = 50,
-        lr: float = 0.1,
+        lr: float | None = None,
         momentum: float = 0.0,
         weight_decay: float = 0.0,
         epochs: int = 20,
@@ -46,19 +48,20 @@ class RBMFeatures(ScikitLearnEstimator):
 
     def fit(self, X: Any, y: Any = None) -> RBMFeatures:
         """Train on samples X; targets are not looked at. ``ValueError`` for what cannot be."""
-        x, rng = samples(X), generator(self.seed, self.device)
+        x, rng = self._samples_to_fit(X), generator(self.seed, self.device)
         model = RBM(
-            math.prod(x.shape[1:]),
+            self.n_features_in_,
             self.n_hidden,
             rng=rng,
             visible=self.visible,
             k=self.k,
             persistent=self.persistent,
             n_chains=self.n_chains,
+            **STANDARDISED if self.visible == "gaussian" else {},
         )
-        model.validate(x)
         model.start_at(to_device(x, rng))
-        sgd = optim.SGD(model.parameters(), self.lr, self.momentum, weight_decay=self.weight_decay)
+        lr = model.default_optimizers()[0].lr if self.lr is None else self.lr
+        sgd = optim.SGD(model.parameters(), lr, self.momentum, weight_decay=self.weight_decay)
         history = History()
         for _ in train(
             model,
@@ -70,26 +73,43 @@ class RBMFeatures(ScikitLearnEstimator):
             history=history,
         ):
             pass
-        self.model_, self.history_, self.n_features_in_ = model, history, model.n_visible
+        self.model_, self.history_ = model, history
         return self
 
     def transform(self, X: Any) -> Array:
         """P(h = 1|v), (n, n_hidden), on the host: the same at every call."""
-        self._check_fitted()
-        return to_host(self.model_.transform(to_device(samples(X), self.device)))
+        x = self._samples_as_fitted(X)
+        return to_host(self.model_.transform(to_device(x, self.device)))
 
     def fit_transform(self, X: Any, y: Any = None) -> Array:
         """The features of the samples that are trained on."""
         return self.fit(X).transform(X)
 
-    def score_samples(self, X: Any) -> Array:
-        """``RBM.pseudo_log_likelihood`` of each sample, (n,) nats: the same at every call."""
-        self._check_fitted()
-        return to_host(self.model_.score_samples(to_device(samples(X), self.device)))
+    @property
+    def score_samples(self) -> Callable[[Any], Array]:
+        """``score_samples(X)``: ``RBM.pseudo_log_likelihood`` of each sample, (n,) nats.
 
-    def score(self, X: Any, y: Any = None) -> float:
-        """The mean of ``score_samples``: what a search over settings compares."""
-        return float(self.score_samples(X).mean())
+        It is the same at every call. Gaussian units have none: ``AttributeError``.
+        """
+        self._check_scores()
+        return self._score_samples
+
+    @property
+    def score(self) -> Callable[..., float]:
+        """``score(X)``: the mean of ``score_samples(X)``, by which settings are searched."""
+        self._check_scores()
+        return lambda X, y=None: float(self._score_samples(X).mean())
+
+    def _check_scores(self) -> None:
+        if self.visible == "gaussian":
+            raise AttributeError(
+                "RBMFeatures of Gaussian units have no score, since the pseudo-likelihood is that "
+                "of Bernoulli units: score what is built upon the features"
+            )
+
+    def _score_samples(self, X: Any) -> Array:
+        x = self._samples_as_fitted(X)
+        return to_host(self.model_.score_samples(to_device(x, self.device)))
 
     def __sklearn_tags__(self) -> Any:
         """What scikit-learn, which alone asks, wants to know: what kind of estimator this is."""
@@ -98,6 +118,6 @@ class RBMFeatures(ScikitLearnEstimator):
         return Tags(
             estimator_type=None,
             target_tags=TargetTags(required=False),
-            transformer_tags=TransformerTags(),
+            transformer_tags=TransformerTags(preserves_dtype=["float32"]),
             input_tags=InputTags(two_d_array=True, three_d_array=True),
         )

@@ -19,6 +19,7 @@ import numpy as np
 
 from .. import operations as ops
 from ..backend import Array, to_device, to_host
+from ..datasets.split import intervals
 from .estimator import Estimator
 from .feed_forward import FeedForward
 
@@ -73,16 +74,26 @@ class FeedForwardRegressor(Estimator):
     def _learn_targets(self, y: Any) -> tuple[Array, int]:
         targets = self._targets(y)
         self._target_shape = targets.shape[1:]
+        single = getattr(y, "dtype", None) == np.float32
+        self._target_dtype = np.float32 if single else np.float64
         return targets, 1 if targets.ndim == 1 else targets.shape[1]
 
     def _targets(self, y: Any) -> Array:
-        targets = to_host(y)
+        targets = self._given_targets(y)
+        if targets.dtype.kind == "O":
+            try:
+                targets = targets.astype(np.float64)
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"y holds objects that are no real numbers: {error}") from None
         if targets.dtype.kind not in "biuf" or targets.ndim not in (1, 2):
             raise ValueError(
                 f"y is real numbers of shape (n,) or (n, m), got {targets.dtype} of shape "
                 f"{targets.shape}"
             )
         return targets.astype(np.float32, copy=False)
+
+    def _strata(self, y: Array) -> Array:
+        return intervals(y if y.ndim == 1 else y[:, 0], self.validation_fraction)
 
     def _model(self, network: Any) -> Regressor:
         return Regressor(network, self.l1, self.l2)
@@ -91,6 +102,10 @@ class FeedForwardRegressor(Estimator):
         return float(to_host(self.model_.r_squared(x, y)))
 
     def predict(self, X: Any) -> Array:
-        """The mean of y for each sample, in the shape of the targets of ``fit``."""
+        """The mean of y for each sample, in the shape of the targets of ``fit``.
+
+        It is float32 if these were, else float64; the network computes in float32.
+        """
         x = to_device(self._samples_as_fitted(X), self.device)
-        return to_host(self.model_.predict(x)).reshape(-1, *self._target_shape)
+        mean = to_host(self.model_.predict(x)).reshape(-1, *self._target_shape)
+        return mean.astype(self._target_dtype, copy=False)

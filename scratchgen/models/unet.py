@@ -14,6 +14,7 @@ appendix B.
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ import numpy as np
 from .. import nn
 from .. import operations as ops
 from ..backend import Array, Generator, device_of, to_device
+from ..datasets import layout
 
 
 class OnePixel(nn.Linear):
@@ -70,12 +72,22 @@ class UNet(nn.Network):
     the size, a convolution at the full one, where each costs most. Each block knows the time, from
     a sinusoidal embedding. ``groups`` are those of the group norms.
 
-    Raises ``ValueError`` for images whose height or width is no multiple of 4.
+    Raises ``ValueError`` for a ``width`` that is odd or no multiple of ``groups``, and for images
+    whose height or width is no multiple of 4.
     """
 
     def __init__(
         self, channels: int = 1, width: int = 32, groups: int = 8, *, rng: Generator
     ) -> None:
+        channels, width, groups = map(operator.index, (channels, width, groups))
+        if channels < 1 or groups < 1 or width < 2 or width % 2 or width % groups:
+            step = math.lcm(2, max(groups, 1))
+            near = [n for n in (width // step * step, (width // step + 1) * step) if n > 0]
+            raise ValueError(
+                f"a U-Net of {groups} groups has at least one channel and a width that is a "
+                f"multiple of {step}, got {channels} channels and a width of {width}: take "
+                f"{' or '.join(map(str, near))}"
+            )
         self.width = width
         half, quarter, times = 2 * width, 4 * width, 4 * width
         self.time = nn.Sequential(
@@ -97,7 +109,7 @@ class UNet(nn.Network):
         if x.ndim != 4 or x.shape[2] % 4 or x.shape[3] % 4:
             raise ValueError(
                 "a U-Net of three sizes takes images (n, channels, height, width) with height and "
-                f"width multiples of 4, got {x.shape}: pad them"
+                f"width multiples of 4, got {x.shape}{layout.advice(x.shape[1:]) or ': pad them'}"
             )
         t = self.time(sinusoidal(time, self.width))
         whole = self.into(x)

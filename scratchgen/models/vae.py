@@ -27,18 +27,23 @@ import numpy as np
 from .. import nn, optim
 from .. import operations as ops
 from ..autodiff import Tensor
-from ..backend import Array, Generator, check_generator, to_host
+from ..backend import Array, Generator, check_generator
 from ..parallel import by_rows
+from ..sampling import bernoulli
+from . import audit
 
 
 class VAE(nn.Network):
     """p(h) = N(0, I) of ``n_latent`` dimensions, a decoder p(x|h) and an encoder q(h|x).
 
-    A sample x is a row of D numbers; images (n, …) are taken as rows. ``encoder`` maps (n, D) to
-    (n, 2 n_latent), μ beside log σ². ``decoder`` maps (n, n_latent) to what ``likelihood`` needs:
+    A sample x has D numbers. ``encoder`` maps samples to (n, 2 n_latent), μ beside log σ²: it is
+    given rows (n, D), or, if it convolves, images (n, channels, rows, columns) as they come.
+    ``decoder`` maps (n, n_latent) to what ``likelihood`` needs, as rows or as images:
 
-    - ``"bernoulli"``: (n, D) logits; x lies in [0, 1], where grey values count as means;
-    - ``"gaussian"``: (n, 2 D), the means of x beside their log variances.
+    - ``"bernoulli"``: D logits for each sample, without a sigmoid, which is applied here; x lies in
+      [0, 1], where grey values count as means;
+    - ``"gaussian"``: 2 D numbers, the means of x beside their log variances: of images, c channels
+      of means, then c of log variances.
 
     ``n_samples`` is L, the number of latents per x in the bound that is trained on.
     """
@@ -56,26 +61,26 @@ class VAE(nn.Network):
         if n_latent < 1 or n_samples < 1:
             raise ValueError(f"n_latent and n_samples are at least 1, got {n_latent}, {n_samples}")
         self.encoder, self.decoder = encoder, decoder
+        self._convolves = any(p.ndim == 4 for p in encoder.parameters())
         self.n_latent, self.likelihood, self.n_samples = n_latent, likelihood, n_samples
 
     def encode(self, x: Any, rng: Generator | None = None) -> tuple[Any, Any]:
         """μ(x) and log σ²(x) of q(h|x), each (n, n_latent)."""
-        return _halves(self.encoder(_rows(x), rng), self.n_latent, "encoder", "latents")
+        out = self.encoder(x if self._convolves else _rows(x), rng)
+        return _halves(_rows(out), self.n_latent, "encoder", "latents")
 
     def reparameterize(self, mu: Any, log_var: Any, eps: Array) -> Any:
         """h = μ + σ ∘ ε, which is distributed as q(h|x) where ε ~ N(0, I)."""
         return mu + ops.exp(0.5 * log_var) * eps
 
     def decode(self, h: Any) -> Any:
-        """E[x|h], (n, D)."""
+        """E[x|h], in the shape that the decoder gives: (n, D), or images."""
         out = self.decoder(h)
-        if self.likelihood == "bernoulli":
-            return ops.sigmoid(out)
-        return out[:, : out.shape[1] // 2]
+        return ops.sigmoid(out) if self.likelihood == "bernoulli" else _halved(out)[0]
 
     def nll(self, x: Any, h: Any, rng: Generator | None = None) -> Any:
         """−log p(x|h), (n,) nats."""
-        x, out = _rows(x), self.decoder(h, rng)
+        x, out = _rows(x), _rows(self.decoder(h, rng))
         if self.likelihood == "bernoulli":
             if out.shape != x.shape:
                 raise ValueError(
@@ -132,8 +137,22 @@ class VAE(nn.Network):
         return {"reconstruction": nll.data.mean(), "KL": kl.data.mean()}
 
     def sample(self, n: int, rng: Generator) -> Array:
-        """E[x|h] for n latents h ~ p(h), (n, D), as the notes show it: the decoder's means."""
+        """E[x|h] for n latents h ~ p(h), as the notes show it: the decoder's means, no draws of x.
+
+        They vary less than x does: for what has the distribution p(x), take :meth:`draw`.
+        """
         return by_rows(self.frozen().decode, _noise((n, self.n_latent), self.decoder, rng))
+
+    def draw(self, n: int, rng: Generator) -> Array:
+        """x ~ p(x|h) for n latents h ~ p(h), in the shape of :meth:`decode`: draws of x ~ p(x).
+
+        Of a Bernoulli likelihood each entry is 0 or 1, also where grey values were trained on.
+        """
+        out = by_rows(self.frozen().decoder, _noise((n, self.n_latent), self.decoder, rng))
+        if self.likelihood == "bernoulli":
+            return bernoulli(ops.sigmoid(out), rng)
+        mu, log_var = _halved(out)
+        return mu + np.exp(0.5 * log_var) * _noise(mu.shape, mu, rng)
 
     def log_likelihood(self, x: Any, n_samples: int, rng: Generator) -> Array:
         """log (1/L) Σₗ p(x|h⁽ˡ⁾) p(h⁽ˡ⁾) / q(h⁽ˡ⁾|x) with h⁽ˡ⁾ ~ q(h|x): (n,) nats.
@@ -155,27 +174,52 @@ class VAE(nn.Network):
             log_weights.append(prior_over_posterior - frozen.nll(x, h))
         return ops.logsumexp(np.stack(log_weights), axis=0) - math.log(n_samples)
 
+    def _sample_shape(self) -> tuple[int, ...] | None:
+        return self.encoder._sample_shape()
+
+    def _one_pass(self, x: Array) -> None:
+        self.decode(self.encode(x)[0])
+
     def validate(self, x: Any) -> None:
-        """Raise ``ValueError`` for data that the likelihood or the networks do not take."""
-        if isinstance(x, tuple):
-            raise ValueError(
-                f"a VAE is trained on images alone, got {len(x)} arrays: pass the first"
-            )
-        if x.dtype.kind != "f":
-            raise ValueError(f"a VAE takes floating numbers, got {x.dtype}: for bytes, x / 255")
+        """Raise ``ValueError`` for data, or networks, that do not fit the model.
+
+        A :class:`~scratchgen.training.TrainingWarning` says where a Gaussian likelihood is not
+        bounded, since some entry of x does not vary at all, and where it cannot be narrow.
+        """
+        audit.check_samples(x, "a VAE", "x / 255")
         if self.likelihood == "bernoulli":
-            low, high = float(to_host(x.min())), float(to_host(x.max()))
-            if low < 0 or high > 1:
-                raise ValueError(
-                    f"a Bernoulli likelihood takes data in [0, 1], got {low:g} to {high:g}: scale "
-                    "it so, or, for centred data of variance about 1, take a Gaussian likelihood"
-                )
+            audit.check_means(x, "a Bernoulli likelihood takes", "take a Gaussian likelihood")
         try:
-            mean_latent, _ = self.frozen().encode(x[:1])
-            self.frozen().nll(x[:1], mean_latent)
+            mu, log_var = self.encode(Tensor(x[:1]))
+            h = Tensor(mu.data)
+            self.nll(x[:1], h)
         except ValueError as error:
-            size = math.prod(x.shape[1:])
-            raise ValueError(f"this VAE takes no samples of {size} numbers: {error}") from None
+            rows = self._convolves and x.ndim == 2
+            cure = ": begin the encoder with nn.Reshape(channels, rows, columns)" if rows else ""
+            raise ValueError(
+                f"this VAE takes no samples of shape {x.shape[1:]}: {error}{cure}"
+            ) from None
+        as_it_is = "since the VAE takes them as they are"
+        audit.check_unconfined(mu, "encoder", "means of the latents", as_it_is)
+        audit.check_not_wide(log_var, "encoder", "log variances of the latents", as_it_is)
+        out = self.decoder(h)
+        if self.likelihood == "bernoulli":
+            audit.check_unconfined(out, "decoder", "logits", "since the VAE applies σ itself")
+            return
+        low = nn.ranges.wide(_halved(out)[1])
+        if low is not None:
+            audit.caution(
+                f"the log variances that the decoder gives are at least {low:g}, so that no x is "
+                f"known to better than ± {math.exp(0.5 * low):.2g}: without the last layer they "
+                "may be any real numbers"
+            )
+        constant = audit.constant_entries(x)
+        if constant:
+            audit.caution(
+                f"{constant} of the {math.prod(x.shape[1:])} entries of x are the same in all "
+                "samples: their Gaussian density grows without bound as its variance falls, and "
+                "the cost tells nothing more; leave them out, or add noise of the size of a level"
+            )
 
 
 def dense(
@@ -210,6 +254,12 @@ def _rows(x: Any) -> Any:
     return x if x.ndim == 2 else x.reshape(x.shape[0], math.prod(x.shape[1:]))
 
 
+def _halved(out: Any) -> tuple[Any, Any]:
+    """The first half along axis 1, and the second."""
+    half = out.shape[1] // 2
+    return out[:, :half], out[:, half:]
+
+
 def _halves(out: Any, size: int, network: str, what: str) -> tuple[Any, Any]:
     """Means beside log variances, taken apart."""
     if out.shape[1:] != (2 * size,):
@@ -217,7 +267,7 @@ def _halves(out: Any, size: int, network: str, what: str) -> tuple[Any, Any]:
             f"the {network} gives {out.shape[1:]} numbers for each sample, expected {2 * size}: "
             f"the means of {size} {what} beside their log variances"
         )
-    return out[:, :size], out[:, size:]
+    return _halved(out)
 
 
 def _noise(shape: tuple[int, ...], like: Any, rng: Generator) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ..autodiff import Tensor
 from ..backend import Array, Generator, check_generator, device_of, to_device
 from ..construction import Constructed
+from .summary import Summary, sample_shape, summary, watch
 
 N = TypeVar("N", bound="Network")
 
@@ -86,8 +87,10 @@ class Network(Constructed):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Set each parameter, and each buffer, to the value of its name, cast to its own dtype.
 
-        Raises ``ValueError``, before anything is set, where names or shapes do not fit.
+        Values are arrays, or tensors of PyTorch. Raises ``ValueError``, before anything is set,
+        where names or shapes do not fit.
         """
+        state = _by_name(state)
         parameters = dict(self.named_parameters())
         own = {name: parameter.data for name, parameter in parameters.items()}
         own.update(self.named_buffers())
@@ -97,7 +100,7 @@ class Network(Constructed):
                 f"the names of the state do not fit {type(self).__name__}: "
                 f"missing {sorted(missing)}, unknown {sorted(unknown)}"
             )
-        values = {name: to_device(state[name], device_of(own[name])) for name in own}
+        values = {name: to_device(_array(state[name]), device_of(own[name])) for name in own}
         for name, value in values.items():
             if value.shape != own[name].shape or value.dtype.kind not in "biuf":
                 raise ValueError(
@@ -137,6 +140,37 @@ class Network(Constructed):
                 setattr(twin, name, value.frozen())
         return twin
 
+    def summary(self, shape: Sequence[int] | None = None) -> Summary:
+        """The layers in order, the shapes of their outputs, and the numbers that they learn.
+
+        ``shape`` is that of one sample, which is sent through once. Where it is not given and no
+        first layer of rows tells it, the shapes of the outputs are left out.
+        """
+        known = self._sample_shape() if shape is None else tuple(shape)
+        if known is None:
+            return summary(self, {})
+        twin = self.frozen()
+        shapes = watch(twin)
+        like = self.parameters()[0].data if self.parameters() else np.zeros(0, np.float32)
+        try:
+            twin._one_pass(np.zeros_like(like, shape=(1, *known)))
+        except (ValueError, TypeError, LookupError):
+            if shape is not None:
+                raise
+        return summary(self, shapes)
+
+    def _repr_html_(self) -> str:
+        """The summary, for a notebook."""
+        return self.summary()._repr_html_()
+
+    def _sample_shape(self) -> tuple[int, ...] | None:
+        """The shape of one sample, where it is known."""
+        return sample_shape(self)
+
+    def _one_pass(self, x: Array) -> None:
+        """Call each network within on what it is for, given one sample."""
+        self(x)
+
 
 class Sequential(Network):
     """Layer after layer: x ↦ layerₖ(… layer₁(layer₀(x))). Their names are "0", "1", …"""
@@ -144,7 +178,10 @@ class Sequential(Network):
     def __init__(self, *layers: Network) -> None:
         for k, layer in enumerate(layers):
             if not isinstance(layer, Network):
-                raise TypeError(f"layer {k} of Sequential is a Network, got {type(layer).__name__}")
+                raise TypeError(
+                    f"layer {k} of Sequential is a Network, got {type(layer).__name__}: give "
+                    "networks one by one, Sequential(*layers)"
+                )
             setattr(self, str(k), layer)
 
     @property
@@ -160,6 +197,26 @@ class Sequential(Network):
 
     def __repr__(self) -> str:
         return f"Sequential({', '.join(map(repr, self.layers))})"
+
+
+def _by_name(state: Any) -> Mapping[str, Any]:
+    """A state, also where it comes as pairs, as ``named_parameters()`` gives them."""
+    if isinstance(state, Mapping):
+        return state
+    try:
+        return dict(state)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"a state maps names to arrays, got {type(state).__name__}: take the state_dict() of a "
+            "network"
+        ) from None
+
+
+def _array(value: Any) -> Any:
+    """An array, also of what PyTorch would record, or keeps on a device of its own."""
+    if isinstance(value, Tensor):
+        return value.data
+    return value.detach().cpu().numpy() if hasattr(value, "detach") else value
 
 
 def draw_uniform(shape: tuple[int, ...], bound: float, rng: Generator) -> Array:

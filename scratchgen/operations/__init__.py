@@ -7,7 +7,11 @@ the bare rule, a pure function of arrays that returns the value and the equation
 import operator as _operator
 from typing import Any as _Any
 
+import numpy as _np
+
 from ..autodiff import Tensor as _Tensor
+from ..backend import to_host as _to_host
+from ..html import table as _table
 from .activations import (
     elu,
     gelu,
@@ -150,6 +154,13 @@ def _array_function(_: _Tensor, function: _Any, __: _Any, inputs: _Any, settings
     return _rule_of(function)(*inputs, **settings)
 
 
+def _shown(x: _Tensor) -> str:
+    """In a notebook: shape, dtype, origin, and a few of the numbers."""
+    few = _np.array2string(_to_host(x.data), precision=4, threshold=12, edgeitems=2)
+    row = x.shape, x.dtype, getattr(x.operation, "__name__", "nothing"), few
+    return _table(("shape", "dtype", "from", "values"), [row])
+
+
 _COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
 # Python's operators, the methods of arrays and NumPy's functions of tensors are these rules. They
 # give settings by name, of which there is nothing to sort out.
@@ -180,6 +191,7 @@ _METHODS = {
     "__format__": _on_data(format),
     "__array_ufunc__": _array_ufunc,
     "__array_function__": _array_function,
+    "_repr_html_": _shown,
     "sum": sum,
     "mean": mean,
     "max": max,

@@ -64,15 +64,13 @@ def bernoulli_nll(logits: Array, target: Array) -> Rule:
     taken as the mean of a Bernoulli variable.
     """
     _check_shapes(logits, target)
-    x = target
-    if hasattr(target, "astype") and logits.dtype.kind == "f":
-        x = target.astype(logits.dtype, copy=False)
-    cost = fused(
-        lambda z, x: np.log1p(np.exp(-np.absolute(z))) + (np.maximum(z, 0) - z * x),
-    )
-    return _per_sample(cost(logits, x)), (
-        lambda delta: _along(delta, logits) * (logistic(logits) - x),
-        lambda delta: _along(-delta, logits) * logits,
+    z, x = logits, target
+    if hasattr(x, "astype") and z.dtype.kind == "f":
+        x = x.astype(z.dtype, copy=False)
+    cost = fused(lambda z: np.log1p(np.exp(-np.absolute(z))) + (np.maximum(z, 0) - z * x))(z)
+    return _per_sample(cost), (
+        lambda delta: _along(delta, z) * (logistic(z) - x),
+        lambda delta: _along(-delta, z) * z,
     )
 
 

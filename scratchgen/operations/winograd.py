@@ -141,8 +141,8 @@ def _blocks(x: Array, c_out: int, size: Size, padding: Size) -> list[Block]:
     """The outputs of ``size`` in parts whose transforms fit into the workspace."""
     # One row of tiles is the least work along the rows, but too little where there are few images.
     high = math.ceil(TILES / max(1, len(x)))
-    rows = _axes(high, size[0], x.shape[2], padding[0], (0, 1, 2))
-    columns = _axes(TILES, size[1], x.shape[3], padding[1], (1, 0, 2))
+    rows = _axes(high, size[0], x.shape[2], padding[0], (0, 1, 2), x.dtype)
+    columns = _axes(TILES, size[1], x.shape[3], padding[1], (1, 0, 2), x.dtype)
     numbers = len(rows[0].into) * len(columns[0].into) * (x.shape[1] + c_out)
     n = max(1, WORKSPACE // (2 * x.itemsize * numbers))
     images = [slice(k, k + n) for k in range(0, len(x), n)]
@@ -150,11 +150,13 @@ def _blocks(x: Array, c_out: int, size: Size, padding: Size) -> list[Block]:
 
 
 @functools.lru_cache
-def _axes(most: int, outputs: int, inputs: int, padding: int, order: tuple[int, ...]) -> list[Axis]:
+def _axes(
+    most: int, outputs: int, inputs: int, padding: int, order: tuple[int, ...], dtype: np.dtype[Any]
+) -> list[Axis]:
     """An axis of all outputs, in equal parts; ``order`` is that of (point, tile, place) in both."""
     tiles = math.ceil(outputs / OUTPUTS)
     tiles = math.ceil(tiles / math.ceil(tiles / most))
-    into, out = np.zeros((2, INPUTS, tiles, OUTPUTS * tiles + KERNEL - 1), np.float32)
+    into, out = np.zeros((2, INPUTS, tiles, OUTPUTS * tiles + KERNEL - 1), dtype)
     for t in range(tiles):
         into[:, t, OUTPUTS * t :][:, :INPUTS] = B.T
         out[:, t, OUTPUTS * t :][:, :OUTPUTS] = A

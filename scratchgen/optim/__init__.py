@@ -2,7 +2,7 @@
 
 from . import schedules as schedules
 from .first_order import SGD, AdaGrad, Adam, AdamW, RMSprop
-from .lbfgs import LBFGS
+from .lbfgs import LBFGS, WolfeLBFGS
 from .optimizer import Optimizer
 
-__all__ = ["LBFGS", "SGD", "AdaGrad", "Adam", "AdamW", "Optimizer", "RMSprop"]
+__all__ = ["LBFGS", "SGD", "AdaGrad", "Adam", "AdamW", "Optimizer", "RMSprop", "WolfeLBFGS"]

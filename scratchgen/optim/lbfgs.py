@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +11,7 @@ import numpy as np
 
 from ..autodiff import Tensor
 from ..backend import Array, device_of, to_device, to_host
-from .optimizer import Optimizer
+from .optimizer import Evaluate, Optimizer
 
 
 class LBFGS(Optimizer):
@@ -21,7 +23,7 @@ class LBFGS(Optimizer):
     ``torch.optim.LBFGS``.
     """
 
-    state = ("previous_g", "previous_step")
+    state: tuple[str, ...] = ("previous_g", "previous_step")
 
     def __init__(
         self, parameters: Sequence[Tensor], lr: float = 1.0, history_size: int = 100
@@ -39,7 +41,7 @@ class LBFGS(Optimizer):
         y = g - previous_g
         length = self.lr
         if self.steps == 1:
-            length *= min(1.0, 1 / max(float(to_host(np.absolute(g).sum())), 1e-300))
+            length *= _first_length(g)
         elif _dot(s, y) > 1e-10:
             self.pairs = [*self.pairs, (s.copy(), y)][-self.history_size :]
         previous_g[...] = g
@@ -77,5 +79,106 @@ class LBFGS(Optimizer):
         self.pairs = [(to_device(a, here), to_device(b, here)) for a, b in zip(s, y, strict=True)]
 
 
+class WolfeLBFGS(LBFGS):
+    """θ ← θ + α d along d = −H g, with an α that meets the strong Wolfe conditions:
+
+        C(θ + α d) ≤ C(θ) + 10⁻⁴ α gᵀd,      |g(θ + α d)ᵀd| ≤ 0.9 |gᵀd|.
+
+    By the first the cost falls with every step; by the second s·y > 0, so that H stays positive
+    definite. For gradients of the full batch, of a cost whose gradient is its derivative. α = η is
+    tried first. Where no α is found, H is forgotten and d = −g min(1, 1/‖g‖₁) tried; where none is
+    found there either, as where costs differ by their rounding only, θ stays as it is, and the next
+    step begins with a d of a 1024th, then of a 1024th of that, and after four of them anew.
+
+    The pair of a step comes from its own trials, s = α d and y = g(θ + α d) − g(θ), so that both
+    gradients are of one function even where the next step draws other noise; pairs with
+    s·y ≤ ε |gᵀs| are left out. Whatever the dtype of θ, d and all products are float64.
+
+    Source: Nocedal and Wright 2006, algorithms 3.5, 3.6, 7.4 and 7.5; the line search is SciPy's.
+    """
+
+    state = ()
+    searches = True
+    reach = 1.0
+    """What d of steepest descent is multiplied by, for inputs of any unit: 1, 1024⁻¹ … 1024⁻³."""
+
+    def step(self, gradients: Sequence[Array]) -> None:
+        """Raise ``TypeError``: gradients at one θ do not say how far to go."""
+        raise TypeError(
+            f"{type(self).__name__} evaluates the cost along its way: call search(evaluate), or "
+            "train with scratchgen.train; optim.LBFGS has a step without a line search"
+        )
+
+    def search(self, evaluate: Evaluate) -> None:
+        """Move θ to a lower cost, if one is found: by quasi-Newton, else by steepest descent."""
+        cost, gradients = evaluate()
+        self._begin(gradients)
+        g = _flat(gradients)
+        if self.pairs and self._descends(-self._inverse_hessian_times(g), cost, g, evaluate):
+            return
+        self.pairs = []
+        found = self._descends(-self.reach * _first_length(g) * g, cost, g, evaluate)
+        self.reach = 1.0 if found or self.reach <= 1024**-3 else self.reach / 1024
+
+    def _descends(self, d: Array, cost: float, g: Array, evaluate: Evaluate) -> bool:
+        """Search along d from θ, where the cost is C and its gradient g; whether θ has moved."""
+        from scipy.optimize import line_search
+
+        start, d = self._theta.copy(), self.lr * d
+        tried = {0.0: (cost, g)}
+
+        def go(alpha: float) -> None:
+            self._theta[...] = start + alpha * d
+            self._changed()
+
+        def phi(alpha: Array) -> float:
+            """C(θ + α d), infinite where it is not finite."""
+            if alpha[0] not in tried:
+                go(alpha[0])
+                value, gradients = evaluate()
+                tried[alpha[0]] = value if math.isfinite(value) else math.inf, _flat(gradients)
+            return tried[alpha[0]][0]
+
+        def phi_prime(alpha: Array) -> Array:
+            """∂C(θ + α d)/∂α = g(θ + α d)ᵀd; asked for where φ was."""
+            return np.array([_dot(tried[alpha[0]][1], d)])
+
+        zero, one = np.zeros(1), np.ones(1)
+        slope = phi_prime(zero)
+        if not slope < 0:
+            return False
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # no α was found; a trial overflowed
+            alpha = line_search(phi, phi_prime, zero, one, slope, cost)[0]
+        if alpha is None or not tried[alpha][0] < cost:
+            go(0.0)
+            return False
+        go(alpha)
+        s, y = self._theta - start, (tried[alpha][1] - g).astype(start.dtype)
+        if _dot(s, y) > np.finfo(s.dtype).eps * abs(_dot(s, g)):
+            self.pairs = [*self.pairs, (s, y)][-self.history_size :]
+        return True
+
+    def state_dict(self) -> dict[str, Any]:
+        """The pairs s and y, one in each row, and the reach."""
+        return {**super().state_dict(), "reach": self.reach}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up a state that :meth:`state_dict` gave; ``ValueError`` where it does not fit."""
+        if "reach" not in state:
+            raise ValueError(f"the state of WolfeLBFGS holds its reach, got {sorted(state)}")
+        super().load_state_dict({k: v for k, v in state.items() if k != "reach"})
+        self.reach = state["reach"]
+
+
+def _first_length(g: Array) -> float:
+    """min(1, 1/‖g‖₁): what a first step, along −g, is multiplied by."""
+    return min(1.0, 1 / max(float(to_host(np.absolute(g).sum())), 1e-300))
+
+
+def _flat(gradients: Sequence[Array]) -> Array:
+    return np.concatenate([gradient.reshape(-1) for gradient in gradients]).astype(np.float64)
+
+
 def _dot(x: Array, y: Array) -> float:
-    return float(to_host(x @ y))
+    return float(to_host(x.astype(np.float64, copy=False) @ y.astype(np.float64, copy=False)))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from ..autodiff import Tensor
 from ..backend import Array, device_of, to_device
 from ..construction import Constructed
+
+Evaluate: TypeAlias = Callable[[], tuple[float, Sequence[Array]]]
+"""C(θ) and ∂C/∂θ, in the order of the parameters, at the parameters as they stand."""
 
 
 class Optimizer(Constructed):
@@ -28,6 +31,8 @@ class Optimizer(Constructed):
     decoupled = False
     """Whether weight decay λ acts on θ itself, θ ← θ − η λ θ, or on the gradient, g ← g + λ θ."""
     block = 1 << 15
+    searches = False
+    """Whether its steps are those of ``search``, and not of ``step``."""
 
     def __init__(self, parameters: Sequence[Tensor], lr: float, weight_decay: float = 0) -> None:
         self.parameters = list(parameters)
@@ -55,6 +60,15 @@ class Optimizer(Constructed):
 
     def step(self, gradients: Sequence[Array]) -> None:
         """Move every parameter by one update, given ∂C/∂θ in the order of ``parameters``."""
+        self._begin(gradients)
+        self.apply(gradients)
+        self._changed()
+
+    def search(self, evaluate: Evaluate) -> None:
+        """Move every parameter by one step whose length is found by evaluating C along it."""
+        raise TypeError(f"{type(self).__name__} does not search: it takes step(gradients)")
+
+    def _begin(self, gradients: Sequence[Array]) -> None:
         if len(gradients) != len(self.parameters):
             raise ValueError(
                 f"got {len(gradients)} gradients for {len(self.parameters)} parameters: "
@@ -68,7 +82,8 @@ class Optimizer(Constructed):
         if any(p.data is not view for p, view in zip(self.parameters, self._views, strict=True)):
             self._gather()
         self.steps += 1
-        self.apply(gradients)
+
+    def _changed(self) -> None:
         for p in self.parameters:
             p.changed()
 

@@ -4,6 +4,7 @@ from .classifier import CNNRecipe, FFNNRecipe
 from .data import Data
 from .ddpm import DDPMRecipe
 from .gan import GANRecipe
+from .pictures import pictures
 from .rbm import RBMRecipe
 from .recipe import Recipe
 from .recognition import recognised
@@ -18,4 +19,4 @@ RECIPES: dict[str, Recipe] = {
     "ddpm": DDPMRecipe(),
 }
 
-__all__ = ["RECIPES", "Data", "Recipe", "recognised"]
+__all__ = ["RECIPES", "Data", "Recipe", "pictures", "recognised"]

@@ -1,7 +1,8 @@
 """The feed-forward and the convolutional classifier on the command line.
 
-Every tenth of the samples to train on is kept for validation: the scores of each epoch, and early
-stopping, are of these. The samples held out are met by ``evaluate`` and the pictures alone.
+A tenth of each class of the samples to train on is kept for validation: the scores of each epoch,
+and early stopping, are of these. The samples held out are met by ``evaluate`` and the pictures
+alone.
 """
 
 from __future__ import annotations
@@ -77,9 +78,8 @@ class ClassifierRecipe(Recipe):
         """The model, for as many classes as there are labels."""
         only_mnist_sized(settings, data)
         schedule_of(settings["schedule"])
-        train_labels, test_labels = _labels(data)
-        n_classes = int(max(train_labels.max(), test_labels.max())) + 1
-        n = len(self.prepare(data)[0])
+        n, n_classes = len(self.prepare(data)[0]), len(data.classes)
+        _check_classes(data)
         if settings["optimizer"] == "lbfgs" and settings["batch_size"] < n:
             raise ValueError(
                 f"L-BFGS compares gradients of all samples: take --batch-size {n}, got "
@@ -96,7 +96,7 @@ class ClassifierRecipe(Recipe):
 
     def prepare(self, data: Data) -> Any:
         """Images and labels, without those for validation."""
-        chosen = ~_for_validation(data)
+        chosen, _ = data.validation
         return data.train[chosen], _labels(data)[0][chosen]
 
     def between_epochs(self, state: Checkpoint, settings: Mapping[str, Any]) -> bool:
@@ -111,7 +111,7 @@ class ClassifierRecipe(Recipe):
 
     def score(self, model: Classifier, data: Data, rng: Generator) -> dict[str, float]:
         """Cost and accuracy of the samples for validation."""
-        chosen = _for_validation(data)
+        _, chosen = data.validation
         x, y = to_device(data.train[chosen], rng), to_device(_labels(data)[0][chosen], rng)
         return {
             "validation cost": float(to_host(model.data_cost(x, y))),
@@ -132,7 +132,7 @@ class ClassifierRecipe(Recipe):
         worst = int(recalls.argmin())
         wrong = counts - np.diag(right)
         met, taken = np.unravel_index(wrong.argmax(), wrong.shape)
-        sure = p.max(axis=1) >= 0.9
+        sure, names = p.max(axis=1) >= 0.9, data.classes
         return {
             "held-out samples": f"{len(y)}",
             "accuracy": f"{100 * share:.2f} ± {100 * error:.2f} %",
@@ -140,9 +140,9 @@ class ClassifierRecipe(Recipe):
             f"accuracy of the {100 * sure.mean():.1f} % with confidence from 0.9": (
                 f"{100 * (predicted == y)[sure].mean():.2f} %" if sure.any() else "–"
             ),
-            "the hardest class": f"{worst}: {right[worst]} of {of_class[worst]} recognised",
+            "the hardest class": f"{names[worst]}: {right[worst]} of {of_class[worst]} recognised",
             "most often confused": (
-                f"{met} taken for {taken}: {wrong[met, taken]} of {of_class[met]}"
+                f"{names[met]} taken for {names[taken]}: {wrong[met, taken]} of {of_class[met]}"
                 if wrong.any()
                 else "none"
             ),
@@ -168,19 +168,19 @@ class ClassifierRecipe(Recipe):
                 yield name, plotting.learning_curves(curves, ylabel=unit, first_epoch=first)
         _, p, y = _predicted(model, data, rng)
         predicted = p.argmax(axis=1)
-        yield "confusion", plotting.confusion_matrix(confusion_matrix(y, predicted, p.shape[1]))
+        counts = confusion_matrix(y, predicted, p.shape[1])
+        ax = plotting.confusion_matrix(counts, classes=data.classes)
+        yield "confusion", plotting.titled(ax, "held-out samples")
         mistakes = np.flatnonzero(predicted != y)
         if not plotting.is_image(data.shape) or not len(mistakes):
             return
         surest = mistakes[np.argsort(-p.max(axis=1)[mistakes], kind="stable")][:10]
-        yield (
-            "mistakes",
-            plotting.image_table(
-                {"": data.test[surest]},
-                columns=[f"{y[k]}→{predicted[k]}" for k in surest],
-                value_range=data.value_range,
-            ),
+        table = plotting.image_table(
+            {"": data.test[surest]},
+            columns=[f"{data.classes[y[k]]}→{data.classes[predicted[k]]}" for k in surest],
+            value_range=data.value_range,
         )
+        yield "mistakes", plotting.titled(table, "the surest mistakes, class→answer")
 
 
 class FFNNRecipe(ClassifierRecipe):
@@ -259,8 +259,17 @@ def schedule_of(text: str) -> schedules.Schedule:
     return schedule
 
 
-def _for_validation(data: Data) -> Array:
-    return np.arange(len(data.train)) % 10 == 9
+def _check_classes(data: Data) -> None:
+    if len(data.classes) < 2:
+        raise ValueError(
+            f"a classifier tells classes apart, and {data.name} has one label alone, "
+            f"{data.classes[0]!r}: add samples of other classes"
+        )
+    if not len(data.validation[1]):
+        raise ValueError(
+            f"{data.name} has too few samples of each class to train on, to validate and to hold "
+            "out: at least one class needs three"
+        )
 
 
 def _labels(data: Data) -> tuple[Array, Array]:

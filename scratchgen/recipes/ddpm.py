@@ -14,6 +14,7 @@ from .. import plotting
 from ..backend import Array, Generator, to_device, to_host
 from ..models import DDPM, PlainDenoiser, UNet
 from ..optim.schedules import Cosine
+from ..progress import watched
 from ..storage import Checkpoint
 from ..training import History
 from .data import Data
@@ -81,23 +82,19 @@ class DDPMRecipe(Recipe):
     def build(self, settings: Mapping[str, Any], data: Data, rng: Generator) -> DDPM:
         """The model, for images of that size."""
         only_mnist_sized(settings, data)
-        low, high = data.value_range
-        if low < 0 or high > 1:
-            raise ValueError(
-                f"a DDPM on the command line takes images on [0, 1], got {low:g} to {high:g}"
-            )
+        data.check_unit_interval("a DDPM")
         shape = data.shape if len(data.shape) == 3 else (1, *data.shape)
         if len(shape) != 3:
             raise ValueError(
                 "a DDPM on the command line takes images (n, height, width) or (n, channels, "
-                f"height, width), got samples of shape {data.shape}"
+                f"height, width), got samples of shape {data.shape}{_advice(data.shape)}"
             )
         if settings["network"] == "notes":
             network: Any = PlainDenoiser(shape[0], rng=rng)
         elif shape[1] % 4 or shape[2] % 4:
             raise ValueError(
                 f"the U-Net halves images twice, these are {shape[1]} × {shape[2]}: pad them to "
-                "multiples of 4, or take --network notes"
+                f"{shape[1] + -shape[1] % 4} × {shape[2] + -shape[2] % 4}, or take --network notes"
             )
         else:
             network = UNet(shape[0], settings["width"], rng=rng)
@@ -125,8 +122,11 @@ class DDPMRecipe(Recipe):
 
     def samples(self, model: DDPM, n: int, rng: Generator) -> Array:
         """Ancestral samples, (x + 1)/2, on [0, 1] but for what the model leaves beyond."""
-        parts = [min(PARTS, n - start) for start in range(0, n, PARTS)]
-        return np.concatenate([0.5 * (to_host(model.sample(size, rng)) + 1) for size in parts])
+        sizes = [min(PARTS, n - start) for start in range(0, n, PARTS)]
+        steps = (step for k in sizes for step in model.denoise(_noise(model, k, rng), rng))
+        total = len(sizes) * (model.T + 1)
+        ends = [x for t, x in watched(steps, "denoising", total) if t < 0]
+        return np.concatenate([0.5 * (to_host(x) + 1) for x in ends])
 
     def score(self, model: DDPM, data: Data, rng: Generator) -> dict[str, float]:
         """The cost on held-out images, a thousand at most, of the averaged weights."""
@@ -162,7 +162,8 @@ class DDPMRecipe(Recipe):
         rng: Generator,
     ) -> Iterator[tuple[str, Axes]]:
         """The schedule; images as they drown in noise; samples, and what they come from."""
-        yield "schedule", plotting.noise_schedule(model.beta)
+        schedule = plotting.noise_schedule(model.beta)
+        yield "schedule", plotting.titled(schedule, "the noise of each step")
         if not plotting.is_image(data.shape):
             return
         span, count = (-1.0, 1.0), min(model.T, 8)
@@ -172,10 +173,11 @@ class DDPMRecipe(Recipe):
         path = [x0, *(model.q_sample(x0, t, noise) for t in reversed(times))]
         columns = ["$x_0$", *(f"t = {t}" for t in reversed(times))]
         rows = {f"image {k + 1}": _strip(path, k) for k in range(len(x0))}
-        yield "noising", plotting.image_table(rows, columns=columns, value_range=span)
+        noising = plotting.image_table(rows, columns=columns, value_range=span)
+        yield "noising", plotting.titled(noising, "held-out images with more and more noise")
 
         states = []
-        start = rng.standard_normal((3, *model.shape), dtype=x0.dtype)
+        start = _noise(model, 3, rng)
         for t, x in model.denoise(start, rng):
             if t in times or t < 0:
                 states.append((x, model.predict(x, t)[0] if t >= 0 else x))
@@ -184,7 +186,24 @@ class DDPMRecipe(Recipe):
         for k in range(len(start)):
             rows[f"$x_t$ of sample {k + 1}"] = _strip([x for x, _ in states], k)
             rows[rf"$\hat x_0$ of sample {k + 1}"] = _strip([x0 for _, x0 in states], k)
-        yield "denoising", plotting.image_table(rows, columns=columns, value_range=span)
+        denoising = plotting.image_table(rows, columns=columns, value_range=span)
+        title = (
+            r"samples on their way, $x_t$, and the images $\hat x_0$ that the network sees in them"
+        )
+        yield "denoising", plotting.titled(denoising, title)
+
+    def animations(self, model: DDPM, rng: Generator) -> Iterator[tuple[str, dict[str, Array]]]:
+        """Sixteen samples on their way from noise, on [0, 1]."""
+        count = min(model.T, 24)
+        times = {model.T - 1 - k * model.T // count for k in range(count)}
+        yield (
+            "denoising",
+            {
+                f"t = {t}" if t >= 0 else "samples": 0.5 * (to_host(x) + 1)
+                for t, x in model.denoise(_noise(model, 16, rng), rng)
+                if t in times or t < 0
+            },
+        )
 
     def _errors(self, model: DDPM, x: Array, first: int, end: int, rng: Generator) -> Array:
         """(ε̂ − ε)², or (v̂ − v)², of each image at a time t with first ≤ t < end; on the host."""
@@ -198,8 +217,22 @@ class DDPMRecipe(Recipe):
         return in_parts(errors, x, rng, PARTS)
 
 
+def _advice(shape: tuple[int, ...]) -> str:
+    """What to do with samples that are no images."""
+    side = math.isqrt(shape[0])
+    if len(shape) == 1 and side**2 == shape[0]:
+        return f"; flattened images of {side} × {side} are images.reshape(-1, {side}, {side})"
+    return "; for rows of numbers take a vae, gan or rbm" if len(shape) == 1 else ""
+
+
 def _centred(data: Data, x: Array) -> Array:
     return (2 * x - 1).reshape(len(x), *(data.shape if len(data.shape) == 3 else (1, *data.shape)))
+
+
+def _noise(model: DDPM, n: int, rng: Generator) -> Array:
+    """Where n chains of denoising begin."""
+    dtype: Any = model.dtype
+    return rng.standard_normal((n, *model.shape), dtype=dtype)
 
 
 def _strip(path: list[Array], k: int) -> Array:

@@ -27,6 +27,7 @@ class GANRecipe(Recipe):
 
     title = "generative adversarial network"
     unit = "nats"
+    sampled = "samples G(z)"
     drop_last = True
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
@@ -83,11 +84,7 @@ class GANRecipe(Recipe):
     def build(self, settings: Mapping[str, Any], data: Data, rng: Generator) -> gan.GAN:
         """The model, for as many numbers as a sample has."""
         only_mnist_sized(settings, data)
-        low, high = data.value_range
-        if low < 0 or high > 1:
-            raise ValueError(
-                f"a GAN on the command line takes data in [0, 1], got {low:g} to {high:g}"
-            )
+        data.check_unit_interval("a GAN")
         networks = gan.dense(
             math.prod(data.shape),
             settings["hidden"],
@@ -144,6 +141,12 @@ class GANRecipe(Recipe):
         n = min(2000, len(data.test))
         order = np.random.default_rng(0).permutation(len(data.test))[: 2 * n]
         reals = data.test[order].reshape(len(order), -1)
+        if len(reals) < 4:
+            return judged | {"MMD²": f"none: it takes 4 samples held out, these are {len(reals)}"}
+        try:
+            metrics.median_bandwidth(reals[len(reals) // 2 :])
+        except ValueError:
+            return judged | {"MMD²": "none: most of the samples held out are equal"}
         for name, estimate in {
             "unbiased": metrics.mmd2_unbiased,
             "biased": metrics.mmd2_biased,
@@ -167,14 +170,15 @@ class GANRecipe(Recipe):
             curves = history.curves()
             costs = {"G": curves["G"], "D / 2": [cost / 2 for cost in curves["D"]]}
             first = history[0].number
-            yield "losses", plotting.learning_curves(costs, first_epoch=first, ylabel="nats")
+            losses = plotting.learning_curves(costs, first_epoch=first, ylabel="nats")
+            yield "losses", plotting.titled(losses, "the costs of both players")
             names = ("D(x)", "D(G(z))", "D(held out)")
             outputs = {name: curves[name] for name in names if name in curves}
             ax = plotting.learning_curves(
                 outputs, first_epoch=first, ylabel="output of D, without dropout"
             )
             ax.axhline(0.5, color="0.6", linewidth=0.8, zorder=0)
-            yield "outputs", ax
+            yield "outputs", plotting.titled(ax, "what D takes for real")
 
     def _outputs(self, model: gan.GAN, x: Array, rng: Generator, dropout: bool = False) -> Array:
         """D of samples on [0, 1]; on the host."""

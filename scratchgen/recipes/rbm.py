@@ -36,6 +36,7 @@ class RBMRecipe(Recipe):
 
     title = "restricted Boltzmann machine"
     unit = "nats"
+    sampled = "means E[v|h] after 1000 steps from noise"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         """Sizes, chains, optimizer."""
@@ -83,9 +84,9 @@ class RBMRecipe(Recipe):
             k=settings["k"],
             persistent=settings["persistent"],
             n_chains=settings["chains"],
+            **rbm.STANDARDISED if settings["visible"] == "gaussian" else {},
         )
-        model.validate(data.train)
-        if settings["start"] == "data":
+        if settings["start"] == "data" or model.standardise:
             model.start_at(to_device(data.train, rng))
         return model
 
@@ -125,14 +126,17 @@ class RBMRecipe(Recipe):
         log_z, said = _log_partition(model, data, rng)
         held_out = _log_likelihood(model, data.test, log_z, rng)
         few = data.train[: len(data.test)]
-        independent = rbm.RBM(model.n_visible, 1, rng=rng, visible=model.visible)
+        independent = rbm.RBM(
+            model.n_visible, 1, rng=rng, visible=model.visible, standardise=model.standardise
+        )
         independent.W.data[...] = 0
         independent.start_at(to_device(data.train, rng))
         floor = _log_likelihood(independent, data.test, independent.log_partition(), rng)
         bernoulli = model.visible == "bernoulli"
         judged = {
             "held-out samples": f"{len(data.test)}"
-            + (", as states drawn with the grey values as means" if bernoulli else ""),
+            + (", as states drawn with the grey values as means" if bernoulli else "")
+            + (", each pixel as (x − mean)/standard deviation" if model.standardise else ""),
             "log Z": said,
             "−log p(v), given log Z": mean_and_error(-held_out),
             f"  of {len(few)} samples trained on": mean_and_error(
@@ -180,25 +184,31 @@ class RBMRecipe(Recipe):
         W = to_host(model.W.data).T
         # Those that weigh most come first: some units are hardly in use.
         order = np.argsort(-(W**2).sum(axis=1), kind="stable")[:100]
-        yield "filters", plotting.filters(W[order].reshape(-1, *shape))
+        filters = plotting.filters(W[order].reshape(-1, *shape))
+        which = f"the {len(order)} that weigh most of {len(W)}" if len(W) > len(order) else len(W)
+        yield "filters", plotting.titled(filters, f"weights of the hidden units, {which}")
 
-        few = to_device(data.test[:10], rng)
-        yield (
-            "reconstructions",
-            plotting.reconstructions(
-                data.test[:10],
-                to_host(frozen.prob_visible(frozen.prob_hidden(few))).reshape(-1, *shape),
-                value_range=span,
-            ),
+        few = to_device(data.test[:10].reshape(len(data.test[:10]), -1), rng)
+
+        def images(v: Array) -> Array:
+            return to_host(model.units.shown(v)).reshape(-1, *shape)
+
+        means = images(frozen.prob_visible(frozen.prob_hidden(model.units.seen(few))))
+        seen_again = plotting.reconstructions(
+            data.test[:10],
+            means,
+            value_range=span,
         )
+        yield "reconstructions", plotting.titled(seen_again, "means E[v|h] at h = E[h|v]")
         v = np.concatenate([_states(model, few[:5], rng), model.noise(5, rng)])
         columns = [*["image"] * (len(v) - 5), *["noise"] * 5]
-        rows = {"step 0": to_host(v).reshape(-1, *shape)}
+        rows = {"step 0": images(v)}
         for before, steps in itertools.pairwise(STEPS):
             h = model.sample_hidden(model.gibbs(v, steps - before - 1, rng), rng)
-            rows[f"step {steps}"] = to_host(frozen.prob_visible(h)).reshape(-1, *shape)
+            rows[f"step {steps}"] = images(frozen.prob_visible(h))
             v = model.sample_visible(h, rng)
-        yield "chains", plotting.image_table(rows, columns=columns, value_range=span)
+        chains = plotting.image_table(rows, columns=columns, value_range=span)
+        yield "chains", plotting.titled(chains, "where chains begin, and means E[v|h] further on")
 
 
 def _states(model: rbm.RBM, x: Array, rng: Generator) -> Array:
@@ -210,7 +220,13 @@ def _gap(model: rbm.RBM, data: Data, rng: Generator) -> float:
     """Mean F of samples trained on, as many as are held out, less that of these; of grey values."""
     frozen = model.frozen()
     few = data.train[:: max(1, len(data.train) // len(data.test))]
-    trained_on, held_out = (in_parts(frozen.free_energy, x, rng).mean() for x in (few, data.test))
+
+    def F(x: Array) -> Array:
+        rows = x.reshape(len(x), -1).astype(model.dtype)
+        energies: Array = frozen.free_energy(frozen.units.seen(rows))
+        return energies
+
+    trained_on, held_out = (in_parts(F, x, rng).mean() for x in (few, data.test))
     return float(trained_on - held_out)
 
 

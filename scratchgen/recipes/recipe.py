@@ -11,6 +11,7 @@ import numpy as np
 
 from ..backend import Array, Generator, generator, to_device, to_host
 from ..optim import Optimizer
+from ..progress import watched
 from ..storage import Checkpoint
 from ..training import Epoch, History, train
 from .data import Data
@@ -27,6 +28,8 @@ class Recipe:
     """What its costs are counted in."""
     generative = True
     """Whether it has samples to draw, and to judge."""
+    sampled = "samples"
+    """What ``samples`` gives, as a title says it."""
     drop_last = False
     """Whether the samples of an epoch that fill no batch are left out."""
     n_judged = 2000
@@ -117,8 +120,12 @@ class Recipe:
         history: History,
         rng: Generator,
     ) -> Iterator[tuple[str, Axes]]:
-        """The pictures that fit the model, by name."""
+        """The pictures that fit the model, by name; the title of one says what it shows."""
         raise NotImplementedError
+
+    def animations(self, model: Any, rng: Generator) -> Iterator[tuple[str, dict[str, Array]]]:
+        """The moving pictures that fit the model, by name: images, by what stands over them."""
+        return iter(())
 
 
 def only_mnist_sized(settings: Mapping[str, Any], data: Data) -> None:
@@ -133,7 +140,9 @@ def only_mnist_sized(settings: Mapping[str, Any], data: Data) -> None:
 def in_parts(f: Callable[[Array], Array], x: Array, rng: Generator, size: int = 1000) -> Array:
     """f(x), one row or number per sample, computed for some samples at a time; on the host."""
     parts = [x[i : i + size] for i in range(0, len(x), size)]
-    return np.concatenate([to_host(f(to_device(part, rng))) for part in parts])
+    return np.concatenate(
+        [to_host(f(to_device(part, rng))) for part in watched(parts, "evaluating")]
+    )
 
 
 def mean_and_error(x: Array) -> str:

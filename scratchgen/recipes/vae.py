@@ -24,6 +24,7 @@ class VAERecipe(Recipe):
 
     title = "variational autoencoder"
     unit = "nats per sample"
+    sampled = "means E[x|h]"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         """Sizes and likelihood."""
@@ -90,18 +91,16 @@ class VAERecipe(Recipe):
 
         mu = in_parts(lambda x: frozen.encode(x)[0], data.test, rng)
         if model.n_latent > 1:
-            yield "latents", plotting.latent_scatter(mu, data.test_labels)
+            latents = plotting.latent_scatter(mu, data.test_labels, classes=data.classes)
+            yield "latents", plotting.titled(latents, "means μ(x) of held-out samples")
         if not plotting.is_image(shape):
             return
         few = data.test[:10]
-        yield (
-            "reconstructions",
-            plotting.reconstructions(few, decode(mu[: len(few)]), value_range=span),
-        )
+        seen_again = plotting.reconstructions(few, decode(mu[: len(few)]), value_range=span)
+        yield "reconstructions", plotting.titled(seen_again, "means E[x|h] at h = μ(x)")
         pairs = min(6, len(mu) // 2)
-        yield (
-            "interpolation",
-            plotting.interpolation(decode, mu[:pairs], mu[pairs : 2 * pairs], value_range=span),
-        )
+        path = plotting.interpolation(decode, mu[:pairs], mu[pairs : 2 * pairs], value_range=span)
+        yield "interpolation", plotting.titled(path, "means E[x|h] on the way from μ(x) to μ(x′)")
         if model.n_latent == 2:
-            yield "manifold", plotting.manifold(decode, value_range=span)
+            manifold = plotting.manifold(decode, value_range=span)
+            yield "manifold", plotting.titled(manifold, "means E[x|h]")

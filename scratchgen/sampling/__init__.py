@@ -1,6 +1,12 @@
 """Sampling from what is known up to a factor: chains, and the factor itself by annealing."""
 
-from .annealing import annealed_importance_sampling, log_mean_and_error
+from .annealing import annealed_importance_sampling, far_apart, log_mean_and_error
 from .gibbs import bernoulli, block_gibbs
 
-__all__ = ["annealed_importance_sampling", "bernoulli", "block_gibbs", "log_mean_and_error"]
+__all__ = [
+    "annealed_importance_sampling",
+    "bernoulli",
+    "block_gibbs",
+    "far_apart",
+    "log_mean_and_error",
+]

@@ -10,6 +10,11 @@ however short the chains are. Their length, and the number of temperatures, deci
 alone: w is an importance weight on the paths. Logarithms of its mean are low by half the variance
 of w / E[w] over the number of chains, on average.
 
+E[w] holds over all paths there are, also those that one run has never taken. Where f₁ has a mode
+that no chain came to, what it weighs is missing, and the weights agree with each other all the
+same: a small standard error says that the chains agree, not that they were everywhere. Chains from
+two different f₀ that end apart, ``far_apart``, betray it; modes that neither reaches stay unseen.
+
 Source: Neal 2001, arXiv:physics/9803008, section 2; Salakhutdinov and Murray 2008 for an RBM.
 """
 
@@ -32,8 +37,8 @@ def annealed_importance_sampling(
     betas: Sequence[float],
     log_ratio: Callable[[X, float, float], Array],
     transition: Callable[[X, float], X],
-) -> Array:
-    """log w = Σₖ log f_βₖ(x) / f_βₖ₋₁(x) of each chain, (n,), in float64.
+) -> tuple[Array, X]:
+    """log w = Σₖ log f_βₖ(x) / f_βₖ₋₁(x) of each chain, (n,), in float64; and where they ended.
 
     ``x``: draws from f₀, whatever the two functions take for the state of n chains;
     ``log_ratio(x, β, β′)`` is log f_β′(x) − log f_β(x), (n,); ``transition(x, β)`` moves by a chain
@@ -46,14 +51,15 @@ def annealed_importance_sampling(
     for beta, following in itertools.pairwise(betas[1:]):
         x = transition(x, beta)
         log_w += log_ratio(x, beta, following)
-    return log_w
+    return log_w, x
 
 
 def log_mean_and_error(log_w: Array) -> tuple[float, float]:
     """log (1/n) Σ w from log w, (n,), with its standard error s / (w̄ √n): the delta method.
 
     s is the standard deviation of the weights. It tells the error as long as no few of them carry
-    the mean: an error above some tenths says only that more temperatures are needed.
+    the mean: an error above some tenths says only that more temperatures are needed. A small one
+    says that the chains agree; of modes that none of them came to it knows nothing.
     """
     log_w = to_host(log_w)
     if log_w.ndim != 1 or len(log_w) < 2:
@@ -64,3 +70,16 @@ def log_mean_and_error(log_w: Array) -> tuple[float, float]:
     w = np.exp(log_w - greatest)
     error = w.std(ddof=1) / (w.mean() * math.sqrt(len(w)))
     return float(greatest + np.log(w.mean())), float(error)
+
+
+def far_apart(x: Array, y: Array) -> bool:
+    """Whether two groups of chains, (n, D) and (m, D), are at different places, by their means.
+
+    They are, where ‖x̄ − ȳ‖² exceeds 16 times what chains of one distribution have on average,
+    Σ σᵢ² (1/n + 1/m): four standard errors, if all entries were one. It takes 16 chains or more to
+    be seen. Source: the comparison of variances between and within chains of Gelman and Rubin 1992.
+    """
+    both = np.concatenate([x, y]).astype(np.float64)
+    gap = both[: len(x)].mean(axis=0) - both[len(x) :].mean(axis=0)
+    expected = both.var(axis=0).sum() * (1 / len(x) + 1 / len(y))
+    return bool(to_host((gap * gap).sum() > 16 * expected))

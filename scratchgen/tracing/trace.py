@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, overload
 from ..autodiff import Tensor, backward_sweep
 from ..backend import Array, to_host
 from ..files import write_atomically
+from ..html import table
 from .arrays import data_of, is_array, norm
 from .equations import SUBSCRIPTS, Equations, equations_of
 from .page import page
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 WIDTH = 110  # columns of the printed table, at most
+SHOWN = 60  # lines of the table in a notebook, at most; the printed one has them all
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +88,7 @@ class Node:
 
 
 class Trace(Sequence[Line]):
-    """The lines of a sweep in its order; :func:`trace` makes it. Printed, it is a table."""
+    """The lines of a sweep in its order, as :func:`trace` makes them; it is printed as a table."""
 
     def __init__(
         self,
@@ -112,7 +114,14 @@ class Trace(Sequence[Line]):
         return f"<Trace of {len(self)} equations that lead to {', '.join(self.gradients)}>"
 
     def __str__(self) -> str:
-        return _table(self.lines)
+        return _aligned(_rows(self.lines))
+
+    def _repr_html_(self) -> str:
+        head, *rows = _rows(self.lines)
+        if len(rows) > SHOWN:
+            left_out = f"… {len(rows) - SHOWN + 1} lines more", *[""] * (len(head) - 1)
+            rows = [*rows[: SHOWN // 2], left_out, *rows[len(rows) - SHOWN // 2 + 1 :]]
+        return table(head, rows)
 
     def delta_norms(self) -> dict[str, float]:
         """‖δ‖ of each layer, δ = ∂C/∂z with z made of its parameters, from the output back."""
@@ -271,7 +280,7 @@ def _layers(forward: Sequence[Tensor], names: Mapping[Tensor, str]) -> dict[Tens
 # The table.
 
 
-def _table(lines: Sequence[Line]) -> str:
+def _rows(lines: Sequence[Line]) -> list[tuple[str, ...]]:
     head = ("layer", "operation", "leads to", "equation", "δ → share", "‖share‖", "rms", "share")
     rows: list[tuple[str, ...]] = [head]
     for line in lines:
@@ -289,7 +298,7 @@ def _table(lines: Sequence[Line]) -> str:
             rows.append(("", "", to, what, whole, f"{total:.3g}", rms, _few(line.total)))
     if not any(line.layer for line in lines):
         rows = [row[1:] for row in rows]
-    return _aligned(rows)
+    return rows
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:

@@ -11,6 +11,7 @@ import scratchgen as sg
 from scratchgen import gradcheck, nn
 from scratchgen import operations as ops
 from scratchgen.gradcheck.strategies import arrays, seeds
+from tests.reading import Reader
 
 X = np.array([0.3, -1.2, 0.8])
 
@@ -220,6 +221,19 @@ def test_a_check_works_where_its_arrays_are(device, seed):
     assert sg.check_gradient(cost, gradient, W, x).ok
     report = sg.check_gradient(cost, lambda W, x: [-g for g in gradient(W, x)], W, x)
     assert all("the sign is wrong" in entry.diagnosis for entry in report.entries)
+
+
+def test_a_report_is_shown_as_its_table_printed_or_in_a_notebook():
+    report = sg.check_gradient(cubes, lambda x: 1.5 * x**2, X)
+    assert repr(report) == str(report)
+    head, row = (line.split("  ") for line in str(report).splitlines()[:3:2])
+    read = Reader(report._repr_html_())
+    assert read.rows[0] == [cell.strip() for cell in head if cell]
+    assert read.rows[1] == [cell.strip() for cell in row if cell]
+    assert read.rows[1][-1] == "DISAGREES"
+    assert read.paragraphs[0].startswith("✗ ∂C/∂x: ")
+    assert read.paragraphs[0].endswith("a factor 2 is missing")
+    assert all(sentence[0] in "✗·" for sentence in read.paragraphs)
 
 
 def test_assert_gradient_raises_with_the_report():

@@ -107,10 +107,14 @@ def test_of_equal_distributions_the_biased_estimate_is_twice_1_minus_E_k_over_n_
 @estimates
 def test_samples_far_from_the_origin_in_float32_keep_their_distances(estimate):
     x, y = normal(60).astype(np.float32), (1 + normal(60, seed=1)).astype(np.float32)
-    expected = estimate(x.astype(float), y.astype(float), 1.5)
-    assert estimate(x, y, 1.5) == pytest.approx(expected, abs=1e-6)
-    far = np.float32(1024)  # with which sums of these numbers are exact to 2⁻¹⁴
-    assert estimate(x + far, y + far, 1.5) == pytest.approx(expected, abs=1e-4)
+    sigma, far = 1.5, np.float32(1024)
+    for a, b in ((x, y), (x + far, y + far)):
+        expected = estimate(a.astype(float), b.astype(float), sigma)
+        # A squared distance has fewer than 16 roundings of its terms, which are below 4 R²; the
+        # kernel of it changes by 1/2σ² of that at most, and the estimate is of four such means.
+        R = np.abs(np.concatenate([a, b]) - b.mean(axis=0)).max() * math.sqrt(a.shape[1])
+        rounding = 4 * 16 * float(np.finfo(np.float32).eps) * 4 * float(R) ** 2 / (2 * sigma**2)
+        assert estimate(a, b, sigma) == pytest.approx(expected, abs=rounding)
 
 
 @estimates

@@ -276,3 +276,29 @@ def test_784_100_10_reads_mnist_to_97_5_percent(published, monkeypatch):
     network.fit(rows.reshape(len(rows), -1), labels)
     test, expected = sg.datasets.mnist("test")
     assert network.score(test.reshape(len(test), -1), expected) >= 0.975
+
+
+@pytest.mark.parametrize(
+    ("end", "n_out", "applied"),
+    [
+        ([nn.Sigmoid()], 1, "σ"),
+        ([nn.Softmax()], 3, "softmax"),
+        ([nn.Sequential(nn.Softmax(), nn.Flatten())], 3, "softmax"),
+        ([nn.ReLU()], 3, "softmax"),
+    ],
+    ids=repr,
+)
+def test_a_network_that_gives_probabilities_is_refused_with_who_applies_the_last_layer(
+    end, n_out, applied
+):
+    model = Classifier(nn.Sequential(nn.Linear(4, n_out, rng=sg.generator(0)), *end))
+    x, y = np.ones((6, 4)), np.arange(6) % 2
+    with pytest.raises(ValueError, match=rf"leave its last layer out, .* applies {applied} itself"):
+        sg.fit(model, (x, y), epochs=1, rng=sg.generator(0))
+
+
+def test_bytes_as_samples_are_warned_of_before_training():
+    model = Classifier(nn.Sequential(nn.Flatten(), nn.Linear(64, 3, rng=sg.generator(0))))
+    x = np.arange(0, 256, 2).reshape(2, 8, 8).astype(np.float32)
+    with pytest.warns(sg.training.TrainingWarning, match=r"x / 255 brings them to \[0, 1\]"):
+        model.validate((x, np.array([0, 1])))

@@ -736,6 +736,7 @@ def test_training_goes_on_from_a_checkpoint_to_the_same_bits(tmp_path, ema):
         ({"variance": "tilde"}, "variance is 'beta' or 'posterior', got 'tilde'"),
         ({"predicts": "x0"}, "predicts is 'noise' or 'velocity', got 'x0'"),
         ({"T": 0}, "T is at least 1 step, got 0"),
+        ({"T": 10**9}, "T is at most 10,000 steps, got 1,000,000,000"),
         ({"clip": (1, -1)}, r"clip is a range \(low, high\), or None, got \(1, -1\)"),
         ({"clip": (0, 1, 2)}, "clip is a range"),
         ({"ema": 1.0}, "ema is a share of the average with 0 ≤ ema < 1, got 1.0"),
@@ -987,3 +988,36 @@ def test_the_command_that_the_notes_end_with_warns_once():
     (warning,) = caught
     assert "19.3 nats" in str(warning.message)
     assert warning.filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("x", "size"),
+    [
+        (np.linspace(0, 1, 12).reshape(4, 3), "0.348"),
+        (np.linspace(-100, 100, 12).reshape(4, 3), "3.94e"),
+        (np.linspace(-0.1, 0.1, 12).reshape(4, 3), "0.00394"),
+    ],
+    ids=["images on [0, 1]", "large", "small"],
+)
+def test_data_of_another_size_than_the_noise_are_warned_of_before_training(x, size):
+    model = DDPM(linear_network(), (3,), schedule="cosine")
+    with pytest.warns(ddpm.DiffusionWarning, match=rf"mean square of {size}.* 2x − 1"):
+        model.validate(x)
+
+
+def test_a_diffusion_warning_is_a_training_warning():
+    assert issubclass(ddpm.DiffusionWarning, sg.training.TrainingWarning)
+
+
+@pytest.mark.parametrize("predicts", ["noise", "velocity"])
+def test_a_network_that_ends_in_tanh_cannot_give_the_noise(predicts):
+    class Bounded(nn.Network):
+        def __init__(self):
+            self.layer = nn.Linear(3, 3, rng=rng())
+
+        def __call__(self, x, time, rng=None):
+            return ops.tanh(self.layer(x))
+
+    model = DDPM(Bounded(), (3,), schedule="cosine", predicts=predicts)
+    with pytest.raises(ValueError, match=r"ends in tanh.* \[-1, 1\].* since noise has no bounds"):
+        model.validate(rng().standard_normal((50, 3), dtype=np.float32))

@@ -726,17 +726,17 @@ def test_losses_and_samples_of_the_device_stay_there(device, noise):
 
 def test_training_on_the_device_is_that_of_the_host(monkeypatch):
     strict.install(monkeypatch)
-    images, states = data(100, 64, np.float32), {}
+    images, states = data(100, 64), {}
     for where in ["cpu", "cuda"]:
         source = sg.generator(0, where)
-        model = gan.dense(64, 10, 3, source)
+        model = gan.dense(64, 10, 3, source).astype(np.float64)
         for _ in sg.train(
             model, images, model.default_optimizers(), epochs=2, batch_size=32, rng=source
         ):
             pass
         states[where] = {k: sg.to_host(v) for k, v in model.state_dict().items()}
     for name, value in states["cpu"].items():
-        np.testing.assert_allclose(states["cuda"][name], value, rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(states["cuda"][name], value, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.slow
@@ -751,3 +751,24 @@ def test_the_lectures_training_on_mnist_ends_with_D_near_one_half(published, mon
         last = epoch
     assert 0.5 <= last.report["D(x)"] <= 0.6
     assert 0.4 <= last.report["D(G(z))"] <= 0.5
+
+
+class Custom(nn.Network):
+    def __init__(self, last):
+        self.layer, self.last = nn.Linear(4, 1, rng=sg.generator(0)), last
+
+    def __call__(self, x, rng=None):
+        return self.last(self.layer(x)).reshape(len(x))
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [(ops.sigmoid, "sigmoid"), (ops.tanh, "tanh"), (lambda z: 1 / (1 + np.exp(-z)), "divide")],
+    ids=["sigmoid", "tanh", "by hand"],
+)
+def test_a_discriminator_that_gives_probabilities_is_refused_before_the_first_step(last, said):
+    G = nn.Sequential(nn.Linear(2, 4, rng=sg.generator(0)), nn.Tanh())  # a range of its own
+    model = GAN(G, Custom(last), 2)
+    with pytest.raises(ValueError, match=rf"the discriminator ends in {said}, .* GAN applies σ"):
+        sg.fit(model, np.zeros((8, 4)), epochs=1, rng=sg.generator(0))
+    GAN(G, Custom(lambda z: z), 2).validate(np.zeros((8, 4), np.float32))

@@ -605,7 +605,7 @@ def test_data_outside_0_to_1_are_refused_for_bernoulli_and_accepted_for_gaussian
     x[1, 3], x[2, 5] = low, high
     with pytest.raises(ValueError, match=rf"data in \[0, 1\], got {low:g} to {high:g}"):
         RBM(64, 3, rng=rng()).validate(x)
-    RBM(64, 3, rng=rng(), visible="gaussian").validate(x)
+    RBM(64, 3, rng=rng(), visible="gaussian", sigma=float(x.std()) / 2).validate(x)
 
 
 def test_labels_and_bytes_are_refused_with_what_to_do():
@@ -675,10 +675,10 @@ def test_images_are_taken_as_rows():
 @settings
 def test_training_on_the_device_is_that_of_the_host_without_a_transfer(monkeypatch, settings):
     strict.install(monkeypatch)
-    images, after = sg.datasets.digits()[0][:32], {}
+    images, after = sg.datasets.digits()[0][:32].astype(np.float64), {}
     for device in ("cpu", "cuda"):
         source = sg.generator(0, device)
-        model = RBM(64, 10, rng=source, **settings)
+        model = RBM(64, 10, rng=source, **settings).astype(np.float64)
         (sgd,) = model.default_optimizers()
         sgd.lr = 0.01
         x, before = sg.to_device(images, device), strict.transfers
@@ -692,7 +692,7 @@ def test_training_on_the_device_is_that_of_the_host_without_a_transfer(monkeypat
         assert device_of(samples) == device
         after[device] = {k: sg.to_host(v) for k, v in model.state_dict().items()}
     for name, value in after["cpu"].items():
-        np.testing.assert_allclose(after["cuda"][name], value, rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(after["cuda"][name], value, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("visible", ["bernoulli", "gaussian"])
@@ -747,3 +747,162 @@ def test_sixteen_hidden_units_model_mnist_to_150_nats(published, monkeypatch, se
     for _ in sg.train(model, train, sgd, epochs=50, batch_size=100, rng=source):
         pass
     assert model.log_likelihood(test).mean() >= -150
+
+
+# σ of Gaussian units, and data of any scale
+
+
+def test_gaussian_units_of_any_sigma_have_the_energy_of_the_docstring():
+    sigma, v, h = 0.7, rng(1).standard_normal((6, 3)), states(2)[rng(2).integers(0, 4, 6)]
+    model = machine(3, 2, visible="gaussian", sigma=sigma)
+    W, a, b = values(model)
+    expected = ((v - a) ** 2 / (2 * sigma**2)).sum(1) - h @ b - ((v @ W) * h).sum(1) / sigma**2
+    np.testing.assert_allclose(model.energy(v, h).data, expected, rtol=1e-12)
+    of_each = [model.energy(v, np.tile(s, (6, 1))).data for s in states(2)]
+    np.testing.assert_allclose(
+        model.free_energy(v).data, -np.log(np.exp(-np.array(of_each)).sum(0)), rtol=1e-12
+    )
+
+
+def test_the_free_energy_of_gaussian_units_of_any_sigma_integrates_to_z():
+    model, v = machine(1, 3, visible="gaussian", sigma=0.6), np.linspace(-20, 20, 40001)
+    z = np.trapezoid(np.exp(-model.free_energy(v[:, None]).data), v)
+    assert model.log_partition() == pytest.approx(math.log(z), rel=1e-10)
+
+
+def test_chains_of_gaussian_units_of_any_sigma_have_the_moments_of_the_model():
+    model, n, v = machine(1, 2, visible="gaussian", sigma=0.6), 20_000, np.linspace(-20, 20, 40001)
+    p = np.exp(-model.free_energy(v[:, None]).data - model.log_partition())
+    drawn = model.draw(n, rng(1), steps=50)[:, 0]
+    for power in (1, 2):
+        expected = np.trapezoid(p * v**power, v)
+        error = (drawn**power).std() / math.sqrt(n)
+        assert abs((drawn**power).mean() - expected) <= 5 * error
+
+
+def test_the_gradient_of_cd_is_that_of_the_free_energies_for_any_sigma():
+    model, x = machine(3, 2, visible="gaussian", sigma=0.7), rng(1).standard_normal((5, 3))
+    cost = next(model.losses(x, rng(2)))
+    given = sg.gradient(cost, model.parameters())
+    # The chain of the cost, drawn again
+    frozen, again = model.frozen(), rng(2)
+    h = frozen.sample_hidden(x, again)
+    v_k = frozen.sample_visible(h, again)
+    plain = model.free_energy(x).mean() - model.free_energy(v_k).mean()
+    assert float(cost.data) == pytest.approx(float(plain.data), rel=1e-10)
+    for one, other in zip(given, sg.gradient(plain, model.parameters()), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
+
+
+def test_ais_of_gaussian_units_of_any_sigma_is_within_its_error():
+    model = machine(6, 5, 0.8, visible="gaussian", sigma=0.7)
+    estimate, error = model.log_partition_ais(200, 200, rng(1))
+    assert abs(estimate - model.log_partition()) <= 4 * error < 0.4
+
+
+def standardising(x, **settings):
+    model = RBM(x.shape[1], 4, rng=rng(), visible="gaussian", standardise=True, **settings)
+    model.start_at(x)
+    return model
+
+
+def test_data_are_seen_with_mean_0_and_variance_1_and_shown_as_they_were():
+    x = rng(1).random((50, 3)) * [1, 10, 0.5] + [0, 5, -1]
+    model = standardising(x).astype(np.float64)
+    model.start_at(x)
+    v = model.units.seen(x)
+    np.testing.assert_allclose(v.mean(axis=0), 0, atol=1e-13)
+    np.testing.assert_allclose(v.var(axis=0)[1], 1, rtol=1e-13)
+    np.testing.assert_allclose(model.units.shown(v), x, rtol=1e-12)
+
+
+def test_what_hardly_varies_is_held_to_a_tenth_of_the_largest_spread():
+    x = rng(1).standard_normal((50, 3)) * [1, 1e-6, 0] + [0, 0, 7]
+    model = standardising(x)
+    largest = x.std(axis=0).max()
+    np.testing.assert_allclose(model.spread[1:], 0.1 * largest, rtol=1e-6)
+    assert np.isfinite(model.sample(3, rng(), steps=2)).all()
+
+
+def test_the_frame_of_the_data_is_kept_in_a_checkpoint(tmp_path):
+    x = rng(1).random((50, 3)) * [1, 10, 0.5]
+    model = standardising(x, sigma=0.5, persistent=True)
+    sg.save(tmp_path / "rbm.safetensors", model)
+    loaded = sg.load(tmp_path / "rbm.safetensors").model
+    np.testing.assert_array_equal(loaded.draw(5, rng(3), 4), model.draw(5, rng(3), 4))
+    np.testing.assert_array_equal(loaded.spread, model.spread)
+
+
+@pytest.mark.parametrize("settings", [{}, {"persistent": True}], ids=str)
+def test_gaussian_units_learn_more_of_digits_than_independent_units_know(settings):
+    x, _ = sg.datasets.digits("train")
+    held_out, _ = sg.datasets.digits("test")
+    x, held_out = x.reshape(len(x), -1), held_out.reshape(len(held_out), -1)
+    model = RBM(64, 16, rng=rng(), visible="gaussian", sigma=0.5, standardise=True, **settings)
+    independent = RBM(64, 1, rng=rng(), visible="gaussian", standardise=True, scale=0)
+    for each in (model, independent):
+        each.start_at(x)
+    sg.fit(model, x, epochs=40, batch_size=20, rng=rng(1))
+    v = model.units.seen(held_out)
+    assert model.log_likelihood(v).mean() > independent.log_likelihood(v).mean() + 5
+
+
+@pytest.mark.parametrize(
+    ("spread", "sigma"), [(0.3, 1.0), (0.01, 0.5), (30, 1.0)], ids=["flat", "flatter", "wide"]
+)
+def test_data_of_another_variance_than_the_units_have_are_warned_of(spread, sigma):
+    x = spread * rng(1).standard_normal((200, 4))
+    model = RBM(4, 3, rng=rng(), visible="gaussian", sigma=sigma)
+    with pytest.warns(sg.training.TrainingWarning, match="averaged over the visible units"):
+        model.validate(x)
+    standardising(x, sigma=0.5).validate(x)
+
+
+def test_sigma_is_positive_and_of_gaussian_units_alone():
+    for sigma in (0, -1, math.nan, math.inf):
+        with pytest.raises(ValueError, match="sigma > 0"):
+            RBM(4, 3, rng=rng(), visible="gaussian", sigma=sigma)
+    for settings in ({"sigma": 0.5}, {"standardise": True}):
+        with pytest.raises(ValueError, match="are for Gaussian units"):
+            RBM(4, 3, rng=rng(), **settings)
+
+
+def test_w_begins_with_the_scale_that_is_asked_for():
+    W = RBM(100, 100, rng=rng(), scale=0.5).W.data
+    assert abs(W.std() / 0.5 - 1) < 5 / math.sqrt(2 * W.size)
+
+
+# Draws
+
+
+def test_draws_are_states_with_the_moments_of_the_model_and_samples_are_not():
+    model, n, v = machine(6, 4, 1.5), 20_000, states(6)
+    p = np.exp(model.log_likelihood(v))
+    moments = p @ v, np.einsum("s,si,sj->ij", p, v, v)
+    drawn = model.draw(n, rng(1), steps=200)
+    assert set(np.unique(drawn)) == {0, 1}
+    assert within(drawn.mean(axis=0), moments[0], n)
+    assert within(drawn.T @ drawn / n, moments[1], n)
+    means = model.sample(n, rng(1), steps=200)
+    # On the diagonal E[vᵢ²] = E[vᵢ] of states; of means it is less.
+    assert not within((means.T @ means / n).diagonal(), moments[1].diagonal(), n)
+
+
+# Modes that annealed chains miss
+
+
+@pytest.mark.parametrize("strength", [1.0, 2.0, 3.0])
+def test_where_chains_find_one_of_two_modes_the_error_covers_the_other(strength):
+    # All on, or all off: as likely, and nothing between them.
+    model = RBM(20, 10, rng=rng()).astype(np.float64)
+    model.load_state_dict(
+        {
+            "W": np.full((20, 10), strength),
+            "a": np.full(20, -5 * strength),
+            "b": np.full(10, -10 * strength),
+        }
+    )
+    for seed in range(5):
+        estimate, error = model.log_partition_ais(100, 300, rng(seed))
+        assert abs(estimate - model.log_partition()) <= error
+        assert error >= math.log(2)

@@ -69,9 +69,22 @@ def test_what_cannot_be_is_refused(digits):
         RBMFeatures().set_params(hidden=3)
     with pytest.raises(ValueError, match=r"Bernoulli units take data in \[0, 1\]"):
         RBMFeatures().fit(16 * x)
-    with pytest.raises(ValueError, match="got float64 of shape"):
+    with pytest.raises(ValueError, match=r"got shape \(3,\)"):
         RBMFeatures().fit(np.ones(3))
     with pytest.raises(ValueError, match="1 numbers that are NaN"):
         RBMFeatures().fit(np.array([[0.5, np.nan]]))
-    with pytest.raises(ValueError, match="64 visible units, got samples of 63"):
+    with pytest.raises(
+        ValueError, match="63 features, but RBMFeatures is expecting 64 features as input"
+    ):
         RBMFeatures(3, epochs=0).fit(x).transform(x[:, :63])
+
+
+@pytest.mark.parametrize("scale", [0.1, 1, 100])
+@pytest.mark.parametrize("persistent", [True, False])
+def test_gaussian_units_train_at_the_defaults_on_data_of_any_scale(scale, persistent):
+    images, _ = sg.datasets.digits("train")
+    x = scale * images.reshape(len(images), -1)[:300]
+    features = RBMFeatures(20, visible="gaussian", persistent=persistent, epochs=3).fit(x)
+    assert np.isfinite(features.transform(x)).all()
+    costs = features.history_.curves()["cost"]
+    assert costs[-1] < costs[0]

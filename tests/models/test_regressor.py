@@ -138,3 +138,10 @@ def test_targets_that_do_not_fit_are_refused(y):
 def test_the_estimator_refuses_what_are_no_numbers(y):
     with pytest.raises(ValueError, match=r"real numbers of shape \(n,\) or \(n, m\)"):
         FeedForwardRegressor().fit(np.zeros((6, 2)), y)
+
+
+@pytest.mark.parametrize("end", [nn.Sigmoid(), nn.ReLU(), nn.Softmax()], ids=repr)
+def test_a_regressor_may_end_in_what_has_the_range_of_its_targets(end):
+    model = Regressor(nn.Sequential(nn.Linear(3, 2, rng=sg.generator(0)), end))
+    y = np.array([[0.0, 1.0], [0.5, 0.5]], np.float32)
+    model.validate((np.ones((2, 3), np.float32), y))

@@ -120,14 +120,24 @@ def test_sizes_that_cannot_be_halved_twice_are_refused(shape):
 def test_the_u_net_runs_on_the_device_without_a_transfer(device):
     from tests import strict
 
-    net = UNet(1, width=8, rng=sg.generator(0, device))
-    x = sg.generator(1, device).standard_normal((2, 1, 8, 8), dtype=np.float32)
-    time = sg.generator(2, device).random(2, dtype=np.float32)
+    net = UNet(1, width=8, rng=sg.generator(0, device)).astype(np.float64)
+    x = sg.generator(1, device).standard_normal((2, 1, 8, 8))
+    time = sg.generator(2, device).random(2)
     before = strict.transfers
     out = net(x, time)
     sg.gradient(out.sum(), net.parameters())
     assert strict.transfers == before
-    host = UNet(1, width=8, rng=rng())
+    host = UNet(1, width=8, rng=rng()).astype(np.float64)
     host.load_state_dict({k: sg.to_host(v) for k, v in net.state_dict().items()})
     expected = host(sg.to_host(x), sg.to_host(time)).data
-    np.testing.assert_allclose(sg.to_host(out.data), expected, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(sg.to_host(out.data), expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("width", "groups", "advice"), [(20, 8, "16 or 24"), (3, 3, "6"), (0, 8, "8"), (4, 8, "8")]
+)
+def test_a_width_that_is_no_multiple_of_the_groups_is_refused_with_those_beside_it(
+    width, groups, advice
+):
+    with pytest.raises(ValueError, match=rf"a width of {width}: take {advice}$"):
+        UNet(1, width, groups, rng=sg.generator(0))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import scratchgen as sg
-from scratchgen import nn
+from scratchgen import models, nn
 from scratchgen import operations as ops
 
 
@@ -471,3 +471,162 @@ def test_a_buffer_is_kept_with_the_parameters_and_is_none_of_them(tmp_path):
         np.testing.assert_array_equal(kept.layers[1].average, [1, 2, 3])
     with pytest.raises(ValueError, match=r"missing \['1.average'\]"):
         other.load_state_dict({"1.weight": state["1.weight"]})
+
+
+# From PyTorch
+
+
+class Recorded:
+    """A tensor as PyTorch has it, which gives its numbers only once detached."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def detach(self):
+        return self
+
+    def cpu(self):
+        return self
+
+    def numpy(self):
+        return self.values
+
+    def __array__(self, *_, **__):
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad")
+
+
+@pytest.mark.parametrize("kind", [dict, iter, list], ids=["a dictionary", "an iterator", "pairs"])
+def test_a_state_may_be_named_parameters_of_pytorch(kind):
+    layer = nn.Linear(3, 2, rng=sg.generator(0))
+    weight, bias = np.ones((2, 3), np.float32), np.full(2, 7, np.float32)
+    layer.load_state_dict(kind({"weight": Recorded(weight), "bias": Recorded(bias)}.items()))
+    np.testing.assert_array_equal(layer.weight.data, weight)
+    np.testing.assert_array_equal(layer.bias.data, bias)
+
+
+def test_what_is_no_state_is_refused():
+    with pytest.raises(TypeError, match=r"maps names to arrays, got int: take the state_dict\(\)"):
+        nn.Linear(3, 2, rng=sg.generator(0)).load_state_dict(3)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (
+            lambda: nn.LeakyReLU(negative_slope=0.2),
+            r"LeakyReLU: .*'negative_slope'.* \(slope=0\.01\)",
+        ),
+        (lambda: nn.Linear(in_features=3), r"Linear: .*'in_features'.* \(n_in, n_out, bias=True, "),
+        (lambda: nn.ReLU(inplace=True), r"ReLU: .*'inplace'.* its arguments are \(\)"),
+        (lambda: nn.Conv2d(1, 2, 3, dilation=2), r"Conv2d: .*'dilation'.* kernel_size, stride=1"),
+        (lambda: nn.Softmax(dim=1), r"Softmax: .*'dim'.* \(axis=-1\)"),
+        (lambda: nn.Flatten(1), r"Flatten: too many positional arguments.* \(\)"),
+        (lambda: nn.Sequential([nn.ReLU()]), r"got list: give networks one by one"),
+    ],
+    ids=str,
+)
+def test_arguments_that_a_layer_has_not_are_refused_with_those_that_it_has(build, message):
+    with pytest.raises(TypeError, match=message):
+        build()
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("BatchNorm2d", "nn.GroupNorm or nn.LayerNorm"),
+        ("BatchNorm1d", "nn.GroupNorm or nn.LayerNorm"),
+        ("InstanceNorm2d", "nn.GroupNorm"),
+        ("BCELoss", "from logits"),
+        ("CrossEntropyLoss", "from logits"),
+        ("Module", "nn.Network"),
+        ("Unflatten", "nn.Reshape"),
+        ("Dropout2d", "nn.Dropout drops single entries"),
+        ("Transformer", "there are ELU, GELU"),
+    ],
+)
+def test_a_layer_that_is_not_there_is_missed_with_what_there_is_in_its_place(name, instead):
+    with pytest.raises(AttributeError, match=f"scratchgen.nn has no {name}: .*{instead}"):
+        getattr(nn, name)
+
+
+# Summary
+
+MODELS = {
+    "vae": lambda: models.vae.dense(64, 5, 2, rng()),
+    "gan": lambda: models.gan.dense(64, 5, 2, rng()),
+    "ddpm": lambda: models.ddpm.with_unet((1, 8, 8), rng(), 8, T=5),
+    "rbm": lambda: models.RBM(64, 5, rng=rng(), persistent=True),
+    "classifier": lambda: models.Classifier(models.feed_forward.dense((64,), 10, rng())),
+    "cnn": lambda: models.Classifier(models.feed_forward.convolutional((8, 8), 10, rng())),
+}
+
+
+def convolutions():
+    rng = sg.generator(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1, rng=rng), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3, rng=rng)
+    )
+
+
+def test_a_summary_has_each_layer_with_the_shape_of_its_output_and_its_parameters():
+    summary = convolutions().summary((1, 4, 4))
+    assert [(r.name, r.shape, r.parameters) for r in summary.layers] == [
+        ("0", (4, 4, 4), 40),
+        ("1", (4, 4, 4), 0),
+        ("2", (64,), 0),
+        ("3", (3,), 195),
+    ]
+    assert summary.total == 235 == sum(p.size for p in convolutions().parameters())
+    lines = str(summary).splitlines()
+    assert lines[3].split() == [
+        "0",
+        "Conv2d(1,",
+        "4,",
+        "3,",
+        "padding=1)",
+        "(n,",
+        "4,",
+        "4,",
+        "4)",
+        "40",
+    ]
+    assert len({len(line) for line in lines[1:]}) == 1
+    assert lines[-1].endswith("235")
+
+
+def test_a_summary_without_a_shape_finds_that_of_rows_and_else_leaves_outputs_out():
+    assert [r.shape for r in convolutions().summary().layers] == [None] * 4
+    rows = nn.Sequential(nn.Linear(5, 2, rng=sg.generator(0)), nn.Tanh())
+    assert [r.shape for r in rows.summary().layers] == [(2,), (2,)]
+
+
+def test_a_summary_of_a_shape_that_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="conv2d"):
+        convolutions().summary((3, 4))
+
+
+def test_a_summary_leaves_the_network_as_it_was():
+    network = convolutions()
+    before, kinds = network.state_dict(), [type(layer) for layer in network.layers]
+    network.summary((1, 4, 4))
+    assert [type(layer) for layer in network.layers] == kinds
+    for name, value in network.state_dict().items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+def test_a_parameter_with_two_names_counts_once():
+    layer = nn.Linear(3, 3, rng=sg.generator(0))
+    assert nn.Sequential(layer, layer).summary().total == 12
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_has_a_summary_that_a_notebook_shows_without_script(name):
+    model = MODELS[name]()
+    summary = model.summary()
+    assert summary.total == sum(p.size for p in model.parameters())
+    shown = model._repr_html_()
+    assert shown.startswith("<table>")
+    assert "<script" not in shown
+    assert f"{summary.total:,}" in shown
+    if name != "rbm":  # which has no layers
+        assert all(layer.shape for layer in summary.layers)

@@ -1,4 +1,4 @@
-"""L-BFGS: a step is one iteration of torch.optim.LBFGS without a line search."""
+"""L-BFGS: a step is one iteration of torch's without a line search; SciPy's, with one."""
 
 import math
 
@@ -9,6 +9,8 @@ import scratchgen as sg
 from scratchgen import operations as ops
 from scratchgen import optim
 from scratchgen.backend import device_of
+from scratchgen.models import Regressor
+from scratchgen.models.feed_forward import dense
 
 
 @pytest.fixture
@@ -274,6 +276,185 @@ def test_a_setting_out_of_range_is_refused_by_its_name(settings, message):
         optim.LBFGS([sg.Tensor(np.zeros(2))], **settings)
 
 
+# The line search
+
+
+def searching(cost, start, **settings):
+    """An optimizer of one array, and what its search is given: C and ∂C/∂θ where θ stands."""
+    theta = sg.Tensor(np.array(start, dtype=np.float64))
+
+    def evaluate():
+        value = cost(theta)
+        return float(value.data), sg.gradient(value, [theta])
+
+    return optim.WolfeLBFGS([theta], **settings), evaluate
+
+
+def test_the_valley_of_rosenbrock_is_followed_to_its_minimum_by_steps_that_meet_strong_wolfe():
+    optimizer, evaluate = searching(rosenbrock, [-1.2, 1.0])
+    (theta,) = optimizer.parameters
+    for _ in range(40):
+        before, (c, (g,)) = theta.data.copy(), evaluate()
+        optimizer.search(evaluate)
+        s, (c_there, (g_there,)) = theta.data - before, evaluate()
+        if not s.any():
+            break
+        assert c_there <= c + 1e-4 * g @ s
+        assert abs(g_there @ s) <= 0.9 * abs(g @ s)
+    np.testing.assert_allclose(theta.data, [1, 1], atol=1e-9)
+
+
+def test_the_first_length_that_is_tried_is_the_learning_rate():
+    for lr in (1.0, 0.25):
+        optimizer, evaluate = searching(quadratic, np.zeros(8), lr=lr)
+        (theta,) = optimizer.parameters
+        tried = []
+
+        def recorded(evaluate=evaluate, tried=tried, theta=theta):
+            tried.append(theta.data.copy())
+            return evaluate()
+
+        _, (g,) = evaluate()
+        optimizer.search(recorded)
+        np.testing.assert_allclose(tried[1], -lr * g / np.abs(g).sum(), rtol=1e-12)
+
+
+def sine_wave(activation, seed, dtype):
+    """sin 2πx at 201 points, for 30 hidden units."""
+    x = np.linspace(0, 1, 201, dtype=dtype)[:, None]
+    network = dense((1,), 1, sg.generator(seed), (30,), activation)
+    return Regressor(network).astype(dtype), (x, np.sin(2 * np.pi * x[:, 0]))
+
+
+def reached_by_scipy(model, data, iterations):
+    from scipy.optimize import minimize
+
+    parameters = model.parameters()
+    theta = optim.SGD(parameters, 1.0)._theta
+
+    def value_and_gradient(at):
+        theta[...] = at
+        for p in parameters:
+            p.changed()
+        cost = next(model.losses(data, None))
+        gradients = sg.gradient(cost, parameters)
+        return float(cost.data), np.concatenate([g.ravel() for g in gradients]).astype(np.float64)
+
+    options = {"maxiter": iterations, "ftol": 0, "gtol": 0}
+    start = theta.astype(np.float64)
+    return minimize(value_and_gradient, start, jac=True, method="L-BFGS-B", options=options).fun
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_training_gets_as_low_as_scipy_in_as_many_iterations(activation, dtype):
+    """The ways part by rounding, so that one run says little: the median of five seeds."""
+    ratios = []
+    for seed in range(5):
+        model, data = sine_wave(activation, seed, dtype)
+        optimizer = optim.WolfeLBFGS(model.parameters())
+        for epoch in sg.train(
+            model, data, optimizer, epochs=101, batch_size=201, rng=sg.generator(0)
+        ):
+            cost = epoch.costs[0]  # of the last epoch: after 100 steps
+        theirs = reached_by_scipy(*sine_wave(activation, seed, dtype), iterations=100)
+        ratios.append(cost / theirs)
+    assert np.median(ratios) < 3
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_the_cost_never_rises_and_is_never_nan(activation, dtype):
+    model, data = sine_wave(activation, 0, dtype)
+    optimizer = optim.WolfeLBFGS(model.parameters())
+
+    def evaluate():
+        cost = next(model.losses(data, None))
+        return float(cost.data), sg.gradient(cost, model.parameters())
+
+    costs = []
+    for _ in range(150):
+        costs.append(evaluate()[0])
+        optimizer.search(evaluate)
+    assert np.isfinite(costs).all()
+    assert (np.diff(costs) <= 0).all()
+    assert costs[-1] < 0.05 * costs[0]
+
+
+def test_a_step_that_leaves_the_domain_of_the_cost_is_taken_back():
+    """−log(1 − θ²) + 4 (θ − 1)²: infinite beyond ±1, its minimum within."""
+
+    def barrier(theta):
+        return (4 * (theta - 1) ** 2 - ops.log(1 - theta**2)).sum()
+
+    with np.errstate(invalid="ignore", divide="ignore"):
+        optimizer, evaluate = searching(barrier, [-0.999])
+        for _ in range(30):
+            optimizer.search(evaluate)
+            assert math.isfinite(evaluate()[0])
+    np.testing.assert_allclose(evaluate()[1][0], [0], atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e8])
+def test_least_squares_is_found_whatever_the_unit_of_the_inputs(scale):
+    x = scale * sg.generator(1).standard_normal((40, 3))
+    y = sg.generator(2).standard_normal(40)
+    optimizer, evaluate = searching(lambda w: ((x @ w - y) ** 2).mean(), np.zeros(3))
+    for _ in range(60):
+        optimizer.search(evaluate)
+    solution, *_ = np.linalg.lstsq(x, y, rcond=None)
+    np.testing.assert_allclose(optimizer.parameters[0].data, solution, rtol=1e-5)
+
+
+def test_where_nothing_is_lower_theta_stays_to_the_bit_until_the_cost_is_another():
+    optimizer, evaluate = searching(quadratic, np.full(8, 0.3))
+    for _ in range(5):
+        optimizer.search(evaluate)
+    (theta,) = optimizer.parameters
+    here = theta.data.copy()
+
+    def uphill():
+        return np.absolute(theta.data - here).sum(), [np.ones(8)]
+
+    for _ in range(20):
+        optimizer.search(uphill)
+        np.testing.assert_array_equal(theta.data, here)
+    assert optimizer.pairs == []
+    for _ in range(40):
+        optimizer.search(evaluate)
+    np.testing.assert_allclose(theta.data, np.ones(8), atol=1e-7)
+
+
+@pytest.mark.parametrize("done", [0, 1, 2, 7])
+def test_a_search_taken_up_from_its_state_goes_on_bit_for_bit(done):
+    whole, evaluate = searching(rosenbrock, [-1.2, 1.0], history_size=4)
+    for _ in range(done):
+        whole.search(evaluate)
+    resumed, evaluate_resumed = searching(
+        rosenbrock, whole.parameters[0].data.copy(), history_size=4
+    )
+    resumed.load_state_dict(whole.state_dict())
+    for _ in range(6):
+        whole.search(evaluate)
+        resumed.search(evaluate_resumed)
+        np.testing.assert_array_equal(resumed.parameters[0].data, whole.parameters[0].data)
+    assert resumed.steps == whole.steps == done + 6
+
+
+def test_a_state_without_a_reach_is_refused():
+    optimizer, _ = searching(quadratic, np.zeros(8))
+    with pytest.raises(ValueError, match="holds its reach"):
+        optimizer.load_state_dict({"lr": 1.0, "steps": 0})
+
+
+def test_a_step_asks_for_what_can_be_searched_and_a_search_for_what_can_step():
+    optimizer, evaluate = searching(quadratic, np.zeros(8))
+    with pytest.raises(TypeError, match=r"call search\(evaluate\), or train"):
+        optimizer.step([np.ones(8)])
+    with pytest.raises(TypeError, match=r"SGD does not search: it takes step\(gradients\)"):
+        optim.SGD(optimizer.parameters, 0.1).search(evaluate)
+
+
 # The device
 
 
@@ -287,4 +468,24 @@ def test_steps_on_the_device_are_those_of_the_host(device):
     assert device_of(theta.data) == device
     resumed = optim.LBFGS([sg.Tensor(theta.data.copy())])
     resumed.load_state_dict(on_host.state_dict())
+    assert {device_of(x) for pair in resumed.pairs for x in pair} == {device}
+
+
+def test_a_search_on_the_device_is_that_of_the_host(device):
+    theta = sg.Tensor(sg.to_device(np.zeros(8), device))
+    curvatures = sg.to_device(CURVATURES, device)
+
+    def on_device():
+        away = theta.data - 1
+        return float(sg.to_host((away * away) @ curvatures)) / 2, [curvatures * away]
+
+    host, on_host = searching(quadratic, np.zeros(8))
+    optimizer = optim.WolfeLBFGS([theta])
+    for _ in range(10):
+        host.search(on_host)
+        optimizer.search(on_device)
+        np.testing.assert_allclose(sg.to_host(theta.data), host.parameters[0].data, rtol=1e-8)
+    assert device_of(theta.data) == device
+    resumed = optim.WolfeLBFGS([sg.Tensor(theta.data.copy())])
+    resumed.load_state_dict(optimizer.state_dict())
     assert {device_of(x) for pair in resumed.pairs for x in pair} == {device}

@@ -110,7 +110,11 @@ def test_its_pictures_are_the_schedule_the_noising_and_the_denoising(data):
     [
         (np.zeros((3, 6, 6)), {}, r"these are 6 × 6: pad them .* or take --network notes"),
         (np.zeros((3, 64)), {}, r"takes images .* got samples of shape \(64,\)"),
-        (np.full((3, 8, 8), -1.0), {}, r"takes images on \[0, 1\], got -1 to 1"),
+        (
+            np.full((3, 8, 8), -1.0),
+            {},
+            r"takes data on \[0, 1\], got -1 to 1: save \(images \+ 1\) / 2",
+        ),
         (np.zeros((3, 8, 8)), {"preset": "lecture"}, "784 pixels"),
     ],
     ids=["six", "vectors", "range", "lecture"],

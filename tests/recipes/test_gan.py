@@ -146,7 +146,7 @@ def test_a_training_ends_when_D_answers_one_half_and_is_resumed_to_the_same_bits
 def test_data_that_are_not_on_0_to_1_are_refused(elsewhere, capsys):
     np.save(elsewhere / "wide.npy", 3 * np.random.default_rng(0).standard_normal((40, 16)))
     assert cli.main(["train", "gan", "--data", "wide.npy", "--epochs", "1"]) == 2
-    assert "takes data in [0, 1]" in capsys.readouterr().err
+    assert "takes data on [0, 1]" in capsys.readouterr().err
 
 
 def test_the_cost_of_G_begins_near_log_2(elsewhere):
@@ -154,3 +154,20 @@ def test_the_cost_of_G_begins_near_log_2(elsewhere):
     (epoch,) = sg.load(elsewhere / "run" / "model.safetensors").history
     assert epoch.values()["G"] == pytest.approx(math.log(2), abs=0.1)
     assert epoch.values()["D"] == pytest.approx(2 * math.log(2), abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("held_out", "why"),
+    [
+        (np.random.default_rng(0).random((3, 64)), "it takes 4 samples held out, these are 3"),
+        (np.ones((6, 64)), "most of the samples held out are equal"),
+        (np.repeat([[0.0], [1.0]], [11, 1], 0) * np.ones(64), "most of the samples held out are"),
+    ],
+    ids=["few", "equal", "nearly all equal"],
+)
+def test_what_can_be_judged_is_said_where_the_mmd_cannot_be_had(data, held_out, why):
+    model, settings = built(data)
+    few = Data(data.train, None, held_out.astype(np.float32), None)
+    judged = recipe.judge(model, few, settings, sg.generator(0))
+    assert judged["MMD²"].startswith(f"none: {why}")
+    assert 0 < float(judged["D(x) of samples held out, without dropout"]) < 1

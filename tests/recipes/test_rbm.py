@@ -123,9 +123,10 @@ def test_log_z_of_a_large_machine_is_estimated_and_its_error_stated(data, monkey
 
 def test_gaussian_units_are_judged_too(data):
     centred = Data(2 * data.train - 1, None, 2 * data.test - 1, None)
-    state, settings = trained(centred, hidden=6, visible="gaussian", lr=0.01)
+    state, settings = trained(centred, hidden=6, visible="gaussian", lr=0.002)
     said = recipe.judge(state.model, centred, settings, sg.generator(0))
-    expected = -state.model.log_likelihood(centred.test).mean()
+    seen = state.model.units.seen(centred.test.reshape(-1, 64))
+    expected = -state.model.log_likelihood(seen).mean()
     assert float(said["−log p(v), given log Z"].split()[0]) == pytest.approx(expected, abs=0.006)
     assert not any("pseudo" in name for name in said)
 
@@ -163,3 +164,24 @@ def test_data_outside_0_to_1_are_refused_with_what_to_take(tmp_path, capsys):
     np.save("grey.npy", np.linspace(-2, 2, 30 * 16).reshape(30, 4, 4))
     assert cli.main(["train", "rbm", "--data", "grey.npy"]) == 2
     assert "visible='gaussian'" in capsys.readouterr().err
+
+
+def test_samples_of_gaussian_units_are_in_the_range_of_the_data(data):
+    state, _ = trained(data, hidden=30, visible="gaussian", lr=0.002, epochs=10)
+    samples = recipe.samples(state.model, 200, sg.generator(0))
+    spread = data.train.reshape(-1, 64).std(axis=0).mean()
+    assert np.abs(samples.mean(axis=0) - data.train.reshape(-1, 64).mean(axis=0)).max() < spread
+    assert samples.std(axis=0).mean() < 1.5 * spread
+
+
+@pytest.mark.parametrize("start", ["data", "zeros"])
+@pytest.mark.parametrize("persistent", [True, False])
+def test_gaussian_units_know_more_of_digits_than_independent_ones(data, start, persistent):
+    settings = {"visible": "gaussian", "lr": 0.002, "start": start, "persistent": persistent}
+    state, settings = trained(data, epochs=40, hidden=16, batch_size=20, **settings)
+    said = recipe.judge(state.model, data, settings, sg.generator(0))
+    ours, independent = (
+        float(said[name].split()[0])
+        for name in ("−log p(v), given log Z", "  of independent units")
+    )
+    assert ours < independent - 3

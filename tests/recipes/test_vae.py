@@ -32,15 +32,6 @@ def test_held_out_digits_are_not_trained_on():
     np.testing.assert_array_equal(data.test_labels, datasets.digits("test")[1])
 
 
-def test_every_tenth_sample_of_a_file_is_held_out(tmp_path):
-    images = np.linspace(0, 1, 25 * 4, dtype=np.float32).reshape(25, 4)
-    np.savez(tmp_path / "own.npz", images=images, labels=np.arange(25) % 10)
-    data = Data.named(str(tmp_path / "own.npz"))
-    np.testing.assert_array_equal(data.test, images[[9, 19]])
-    np.testing.assert_array_equal(data.test_labels, [9, 9])
-    np.testing.assert_array_equal(data.train, np.delete(images, [9, 19], axis=0))
-
-
 def test_the_score_is_minus_the_elbo_of_the_held_out_data(trained):
     model, data = trained
     score = recipe.score(model, data, sg.generator(1))["test cost"]

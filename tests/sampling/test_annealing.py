@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import scratchgen as sg
-from scratchgen.sampling import annealed_importance_sampling, log_mean_and_error
+from scratchgen.sampling import annealed_importance_sampling, far_apart, log_mean_and_error
 
 
 def gaussian_path(mean, variance, rng):
@@ -30,7 +30,7 @@ def test_the_mean_weight_is_the_ratio_of_the_normalisations(mean, variance):
     within = []
     for _ in range(100):
         x = rng.standard_normal(100)
-        log_w = annealed_importance_sampling(
+        log_w, _ = annealed_importance_sampling(
             x, np.linspace(0, 1, 50).tolist(), *gaussian_path(mean, variance, rng)
         )
         estimate, error = log_mean_and_error(log_w)
@@ -42,12 +42,12 @@ def test_one_step_is_plain_importance_sampling():
     rng = sg.generator(0)
     x = rng.standard_normal(1000)
     log_ratio, _ = gaussian_path(0.5, 1.0, rng)
-    log_w = annealed_importance_sampling(x, [0, 1], log_ratio, None)
+    log_w, _ = annealed_importance_sampling(x, [0, 1], log_ratio, None)
     np.testing.assert_array_equal(log_w, log_ratio(x, 0, 1))
 
 
 def test_weights_of_a_path_that_does_not_move_are_one():
-    log_w = annealed_importance_sampling(
+    log_w, _ = annealed_importance_sampling(
         np.zeros(5), [0, 0.3, 1], lambda x, *_: 0 * x, lambda x, _: x
     )
     assert log_mean_and_error(log_w) == (0, 0)
@@ -58,7 +58,7 @@ def test_more_temperatures_make_the_error_smaller():
     for n in (3, 30, 300):
         rng = sg.generator(1)
         betas = np.linspace(0, 1, n).tolist()
-        log_w = annealed_importance_sampling(
+        log_w, _ = annealed_importance_sampling(
             rng.standard_normal(2000), betas, *gaussian_path(3.0, 0.5, rng)
         )
         errors.append(log_mean_and_error(log_w)[1])
@@ -91,3 +91,15 @@ def test_a_path_rises_from_0_to_1(betas):
 def test_an_error_needs_two_chains(shape):
     with pytest.raises(ValueError, match=r"at least 2 chains, got shape"):
         log_mean_and_error(np.zeros(shape))
+
+
+def test_chains_of_one_distribution_are_not_far_apart_and_of_two_they_are():
+    rng = sg.generator(0)
+    for _ in range(200):
+        x, y = rng.standard_normal((2, 50, 30))
+        assert not far_apart(x, y)
+        # Entries that all are one vary most: two modes that are met as often
+        signs = np.where(rng.random((2, 50, 1)) < 0.5, -1.0, 1.0) * np.ones(30)
+        assert not far_apart(*signs)
+    assert far_apart(-np.ones((50, 30)), np.ones((50, 30)))
+    assert far_apart(x, y + 1)

@@ -284,7 +284,8 @@ def test_the_plot_is_the_norm_of_delta_of_each_layer_from_the_output_back(n_laye
     names = [text.get_text() for text in ax.get_xticklabels()]
     assert names == [str(2 * k) for k in reversed(range(n_layers))]
     deltas = dict(sg.backward_sweep(cost))
-    expected = [np.linalg.norm(deltas[x]) for x in deltas if x.operation is ops.affine]
+    layers = [deltas[x].astype(float) for x in deltas if x.operation is ops.affine]
+    expected = [np.linalg.norm(delta) for delta in layers]
     np.testing.assert_allclose(ax.lines[0].get_ydata(), expected, rtol=1e-6)
     assert ax.get_yscale() == "log"
 

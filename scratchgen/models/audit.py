@@ -1,0 +1,97 @@
+"""What is said of data and networks before training: refused, or warned of.
+
+A network may end in σ where logits are asked for, spins ±1 may meet units that are 0 or 1, bytes a
+density of variance 1: all of these train, and none learns what was meant. ``validate`` of each
+model finds them by the functions here, which say what came, what was expected and what to do.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from ..backend import to_host
+from ..nn import ranges
+from ..training import TrainingWarning
+
+
+def check_samples(x: Any, name: str, from_bytes: str) -> None:
+    """Raise ``ValueError`` unless x is one array of floating numbers."""
+    if isinstance(x, tuple):
+        raise ValueError(
+            f"{name} is trained on samples alone, got {len(x)} arrays: pass the first, without "
+            "labels"
+        )
+    if x.dtype.kind != "f":
+        low = to_host(x.min())
+        cure = f"for bytes, {from_bytes}" if low >= 0 else "for spins ±1, (s + 1) / 2"
+        raise ValueError(f"{name} takes floating numbers, got {x.dtype}: {cure}")
+
+
+def check_means(x: Any, who: str, otherwise: str) -> None:
+    """Raise ``ValueError`` unless all x lie in [0, 1], where they count as means of 0 and 1."""
+    low, high = _extremes(x)
+    if low >= 0 and high <= 1:
+        return
+    if _all(abs(x) == 1):
+        cure = "(s + 1) / 2 makes spins ±1 to 0 and 1"
+    elif low >= -1 and high <= 1:
+        cure = "(x + 1) / 2 brings [−1, 1] there"
+    elif low >= 0 and high <= 255 and _all(x == np.round(x)):
+        cure = f"x / {255 if high > 100 else high:g} brings whole numbers from 0 to {high:g} there"
+    else:
+        cure = f"scale it so, or, for centred data of variance about 1, {otherwise}"
+    raise ValueError(f"{who} data in [0, 1], got {low:g} to {high:g}: {cure}")
+
+
+def check_unconfined(out: Any, network: str, expected: str, model: str) -> None:
+    """Raise ``ValueError`` where a network cannot give any real number, as it must.
+
+    ``out`` is what it gave for a tensor; ``expected`` says what its outputs mean, and ``model``
+    what is made of them: a decoder that ends in σ cannot give logits.
+    """
+    found = ranges.confined(out)
+    if found is None:
+        return
+    raise ValueError(
+        f"the {network} ends in {ranges.last_operation(out)}, so that its outputs lie in "
+        f"[{found[0]:g}, {found[1]:g}], expected {expected}, which may be any real numbers: leave "
+        f"its last layer out, {model}"
+    )
+
+
+def check_not_wide(log_var: Any, network: str, expected: str, model: str) -> None:
+    """Raise ``ValueError`` where a network cannot give log variances of less than −1."""
+    low = ranges.wide(log_var)
+    if low is not None:
+        raise ValueError(
+            f"the {network} ends in {ranges.last_operation(log_var)}, so that of its outputs the "
+            f"{expected} are at least {low:g}, expected any real numbers: leave its last layer "
+            f"out, {model}"
+        )
+
+
+def caution(message: str, kind: type[TrainingWarning] = TrainingWarning) -> None:
+    """Warn, in the name of the line that called ``train``, which called ``validate``."""
+    warnings.warn(message, kind, stacklevel=4)
+
+
+def constant_entries(x: Any) -> int:
+    """How many of the entries of a sample are the same in all samples, of two or more."""
+    return int(to_host((x.max(axis=0) == x.min(axis=0)).sum())) if len(x) > 1 else 0
+
+
+def look_like_bytes(x: Any) -> bool:
+    """Whether x are whole numbers from 0 to 255, with some beyond 100."""
+    low, high = _extremes(x)
+    return low >= 0 and 100 < high <= 255 and _all(x == np.round(x))
+
+
+def _extremes(x: Any) -> tuple[float, float]:
+    return float(to_host(x.min())), float(to_host(x.max()))
+
+
+def _all(which: Any) -> bool:
+    return bool(to_host(which.all()))

@@ -1,0 +1,60 @@
+"""All the pictures that a training leaves, each with a title: of which run it is, what it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from .. import plotting
+from ..backend import Array, Generator, to_host
+from ..training import History
+from .data import Data
+from .recipe import Recipe
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+N_SAMPLES = 64
+
+
+def pictures(
+    recipe: Recipe,
+    model: Any,
+    data: Data,
+    settings: Any,
+    history: History,
+    kept: Mapping[int, Array],
+    heading: str,
+    rng: Generator,
+) -> Iterator[tuple[str, Axes | plotting.Animation]]:
+    """The name of a file, and what belongs there: curves, samples, what ``recipe`` draws, GIFs.
+
+    ``kept``: the samples of some epochs. ``heading`` says which run it is, ``"vae on digits, epoch
+    400"``, and stands before the title that a picture has. Of data that are no images there are no
+    pictures of samples.
+    """
+    span, images = data.value_range, plotting.is_image(data.shape)
+    if history:
+        curves = history.plot()
+        curves.set_ylabel(recipe.unit)
+        yield "curves.png", plotting.titled(curves, heading)
+    if recipe.generative and images:
+        samples = to_host(recipe.samples(model, N_SAMPLES, rng)).reshape(-1, *data.shape)
+        grid = plotting.image_grid(samples, value_range=span)
+        yield "samples.png", plotting.titled(grid, f"{heading}: {recipe.sampled}")
+        rows = {f"epoch {e}": kept[e].reshape(-1, *data.shape) for e in sorted(kept)}
+        if rows:
+            title = f"{heading}: {recipe.sampled}"
+            table = plotting.image_table(rows, value_range=span)
+            yield "epochs.png", plotting.titled(table, title)
+            yield (
+                "epochs.gif",
+                plotting.animation(rows, title=title, columns=5, value_range=span, seconds=0.7),
+            )
+    for name, ax in recipe.draw(model, data, settings, history, rng):
+        said = ": ".join([heading, *([" ".join(ax.get_title().split())] if ax.get_title() else [])])
+        yield f"{name}.png", plotting.titled(ax, said)
+    if images:
+        for name, frames in recipe.animations(model, rng):
+            frames = {k: x.reshape(-1, *data.shape) for k, x in frames.items()}
+            yield f"{name}.gif", plotting.animation(frames, title=heading, value_range=span)
