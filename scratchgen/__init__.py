@@ -16,7 +16,7 @@ from .gradcheck import assert_gradient, check_gradient, check_network, check_ope
 from .progress import fit
 from .storage import Checkpoint, CheckpointError, load, save
 from .tracing import Trace, trace
-from .training import Epoch, History, NonFiniteCostError, train
+from .training import Epoch, History, NonFiniteCostError, TrainingWarning, train
 
 __version__ = "0.1.0"
 
@@ -28,6 +28,7 @@ __all__ = [
     "NonFiniteCostError",
     "Tensor",
     "Trace",
+    "TrainingWarning",
     "assert_gradient",
     "backward_sweep",
     "check_gradient",

@@ -83,10 +83,16 @@ def constant_entries(x: Any) -> int:
     return int(to_host((x.max(axis=0) == x.min(axis=0)).sum())) if len(x) > 1 else 0
 
 
-def look_like_bytes(x: Any) -> bool:
-    """Whether x are whole numbers from 0 to 255, with some beyond 100."""
+def caution_of_bytes(x: Any) -> None:
+    """Warn of whole numbers from 0 to 255, with some beyond 100."""
     low, high = _extremes(x)
-    return low >= 0 and 100 < high <= 255 and _all(x == np.round(x))
+    if low >= 0 and 100 < high <= 255 and _all(x == np.round(x)):
+        warnings.warn(
+            "the samples are whole numbers from 0 to 255, as bytes are: a network learns slowly, "
+            "or not at all, from inputs so large; x / 255 brings them to [0, 1]",
+            TrainingWarning,
+            stacklevel=4,
+        )
 
 
 def _extremes(x: Any) -> tuple[float, float]:

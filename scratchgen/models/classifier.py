@@ -15,6 +15,7 @@ Source: the notes, "Feed-forward neural networks"; Goodfellow, Bengio, Courville
 from __future__ import annotations
 
 import contextlib
+import math
 from typing import Any, Final
 
 import numpy as np
@@ -23,6 +24,7 @@ from .. import operations as ops
 from .. import optim
 from ..autodiff import Tensor
 from ..backend import Array, Generator, to_device, to_host
+from ..nn import ranges
 from . import audit
 from .estimator import Estimator
 from .feed_forward import FeedForward, dense
@@ -67,7 +69,15 @@ class Classifier(FeedForward):
         return {"accuracy": (_most_probable(outputs) == y).mean()}
 
     def expect(self, outputs: Tensor) -> None:
-        """Raise ``ValueError`` for probabilities, or what else is not a logit."""
+        """Raise ``ValueError`` for probabilities, or what else is not a logit.
+
+        Softmax knows the differences of its inputs alone: where these go down without bound, as
+        −‖x − c‖² does, they say all that there is to say, but for log p itself, said twice.
+        """
+        least = float(ranges.bounds(outputs)[0].min())
+        twice = ranges.last_operation(outputs) == "log_softmax"
+        if outputs.shape[1] > 1 and least == -math.inf and not twice:
+            return
         applied = "softmax" if outputs.shape[1] > 1 else "σ"
         audit.check_unconfined(
             outputs, "network", "logits", f"since the classifier applies {applied} itself"

@@ -136,11 +136,8 @@ class FeedForward(nn.Network):
             raise ValueError(
                 f"a {name} takes floating numbers x, got {x.dtype}: for bytes, x / 255"
             )
-        if x.ndim > 2 and audit.look_like_bytes(x):
-            audit.caution(
-                "the samples are whole numbers from 0 to 255, as bytes are: a network learns "
-                "slowly, or not at all, from inputs so large; x / 255 brings them to [0, 1]"
-            )
+        if x.ndim > 2:  # in rows, such numbers may be anything
+            audit.caution_of_bytes(x)
         try:
             outputs = self.network(Tensor(x[:1]))
         except ValueError as error:

@@ -213,6 +213,7 @@ class VAE(nn.Network):
                 f"known to better than ± {math.exp(0.5 * low):.2g}: without the last layer they "
                 "may be any real numbers"
             )
+        audit.caution_of_bytes(x)
         constant = audit.constant_entries(x)
         if constant:
             audit.caution(

@@ -7,6 +7,7 @@ import pytest
 
 import scratchgen as sg
 from scratchgen import nn, optim
+from scratchgen import operations as ops
 from scratchgen.backend import device_of
 from scratchgen.models import Classifier, FeedForwardClassifier, classifier
 from scratchgen.models.classifier import confusion_matrix
@@ -302,3 +303,30 @@ def test_bytes_as_samples_are_warned_of_before_training():
     x = np.arange(0, 256, 2).reshape(2, 8, 8).astype(np.float32)
     with pytest.warns(sg.training.TrainingWarning, match=r"x / 255 brings them to \[0, 1\]"):
         model.validate((x, np.array([0, 1])))
+
+
+def test_outputs_that_softmax_makes_any_distribution_of_are_logits():
+    class Prototypes(nn.Network):
+        """−‖x − cₖ‖² for each class k."""
+
+        def __init__(self):
+            self.centres = sg.Tensor(sg.generator(0).standard_normal((3, 4)))
+
+        def __call__(self, x, rng=None):
+            return -((x[:, None, :] - self.centres) ** 2).sum(axis=2)
+
+    x, y = np.ones((6, 4)), np.arange(6) % 3
+    Classifier(Prototypes()).validate((x, y))
+
+
+@pytest.mark.parametrize("last", [ops.log_softmax, ops.softmax], ids=["log p", "p"])
+def test_a_softmax_as_an_operation_is_refused_as_the_layer_is(last):
+    class Last(nn.Network):
+        def __init__(self):
+            self.layer = nn.Linear(4, 3, rng=sg.generator(0))
+
+        def __call__(self, x, rng=None):
+            return last(self.layer(x)).reshape(len(x), 3)
+
+    with pytest.raises(ValueError, match=f"ends in {last.__name__}, .* applies softmax itself"):
+        Classifier(Last()).validate((np.ones((6, 4)), np.arange(6) % 3))

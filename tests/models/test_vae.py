@@ -808,3 +808,9 @@ def test_draws_of_bernoulli_entries_are_0_or_1_with_the_decoders_probabilities()
     x = model.astype(np.float64).draw(20_000, rng(1))
     assert set(np.unique(x)) == {0, 1}
     assert within(x, p)
+
+
+def test_bytes_with_a_gaussian_likelihood_are_warned_of_before_training():
+    model = vae.dense(6, 4, 2, rng(), "gaussian")
+    with pytest.warns(sg.training.TrainingWarning, match=r"x / 255 brings them to \[0, 1\]"):
+        model.validate(np.round(255 * GREY))
