@@ -19,7 +19,7 @@ import itertools
 import math
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeAlias
 
@@ -83,6 +83,16 @@ def threads_for(multiplications: int) -> contextlib.AbstractContextManager[objec
     return contextlib.nullcontext() if multiplications >= THREADS_PAY else one_blas_thread()
 
 
+def threads_of(parameters: Iterable[Any], rows: int) -> contextlib.AbstractContextManager[object]:
+    """As many threads of BLAS as the largest product of a weight matrix with ``rows`` pays for.
+
+    Products with other than matrices, and of other than weights, are not counted: convolutions have
+    threads of their own, from which those of a small product, as they spin, would take a core.
+    """
+    sizes = [p.size for p in parameters if p.ndim == 2 and device_of(p.data) == "cpu"]
+    return threads_for(rows * max(sizes)) if sizes else contextlib.nullcontext()
+
+
 @contextlib.contextmanager
 def workers() -> Iterator[Map]:
     """Within, BLAS keeps to one thread, and ``each(part, tasks)`` maps tasks on several.
@@ -136,10 +146,16 @@ def even_parts(n: int, size: int) -> list[slice]:
     return [slice(start, stop) for start, stop in itertools.pairwise(ends)]
 
 
-def by_parts(function: Callable[[slice], Array], parts: Sequence[slice]) -> Array:
-    """The arrays ``function(part)``, one below another, made on several threads."""
+def by_parts(
+    function: Callable[[slice], Array], parts: Sequence[slice], parameters: Iterable[Any] = ()
+) -> Array:
+    """The arrays ``function(part)``, one below another, made on several threads.
+
+    Of a single part, the products with ``parameters`` have the threads that they pay for.
+    """
     if len(parts) == 1:
-        return function(parts[0])
+        with threads_of(parameters, parts[0].stop):
+            return function(parts[0])
     keep_freed_memory()
     whole: list[Array] = []
     first = threading.Lock()
