@@ -1,13 +1,37 @@
 # make demo    train a variational autoencoder on handwritten digits, and leave its pictures in runs/
 # make test    run the tests
 # make lint    check style and types
-# Each makes its own environment in .venv at the first call.
+# make test-rounding    run what rounding could decide, under several kernels of OpenBLAS
+# make test-oldest      run the tests on the oldest dependencies that setup.cfg allows
+# Each makes its own environment in .venv at the first call; the last one in .venv-oldest.
+
+# Whether OpenBLAS multiplies with the kernel that OPENBLAS_CORETYPE names.
+define RUNS_THE_KERNEL
+import os, sys, numpy, threadpoolctl
+square = numpy.ones((300, 300), numpy.float32)
+square @ square
+used = [library.get("architecture") for library in threadpoolctl.threadpool_info()]
+sys.exit(used != [os.environ["OPENBLAS_CORETYPE"]])
+endef
+export RUNS_THE_KERNEL
+
+# The least version of each dependency of the library and of its tests, as setup.cfg has them.
+define LEAST_VERSIONS
+import configparser
+setup = configparser.ConfigParser()
+setup.read("setup.cfg")
+needs = setup["options"]["install_requires"] + setup["options.extras_require"]["test"]
+print(*(line.replace(">=", "==") for line in needs.split("\n") if ">=" in line), sep="\n")
+endef
+export LEAST_VERSIONS
 
 PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python -m
+OLDEST = $(VENV)-oldest
+INSTALL = -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-rounding test-oldest lint clean
 
 demo: $(VENV)/installed
 	$(RUN) scratchgen train vae
@@ -15,22 +39,38 @@ demo: $(VENV)/installed
 test: $(VENV)/installed-for-tests
 	$(RUN) pytest
 
+test-rounding: $(VENV)/installed-for-tests
+	@for kernel in Nehalem Haswell SkylakeX; do \
+		export OPENBLAS_CORETYPE=$$kernel; \
+		if $(VENV)/bin/python -c "$$RUNS_THE_KERNEL" 2> /dev/null; \
+		then echo "$$kernel:"; $(RUN) pytest -m rounding tests || exit 1; \
+		else echo "$$kernel: skipped, since this processor or this BLAS does not run it"; fi; \
+	done
+
+test-oldest: $(OLDEST)/installed-for-tests
+	$(OLDEST)/bin/python -m pytest -m "not rounding"
+
 lint: $(VENV)/installed-for-tests
 	$(RUN) ruff check
 	$(RUN) ruff format --check
 	$(RUN) mypy
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) $(OLDEST) build *.egg-info
 
-$(VENV)/bin/python:
-	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python's venv module is missing:\
+$(VENV)/bin/python $(OLDEST)/bin/python: %/bin/python:
+	@$(PYTHON) -m venv $* || { rm -rf $*; echo "Python's venv module is missing:\
 	 sudo apt install python3-venv"; exit 1; }
 
 $(VENV)/installed: setup.cfg pyproject.toml | $(VENV)/bin/python
-	$(RUN) pip install --quiet --disable-pip-version-check --editable .
+	$(VENV)/bin/python $(INSTALL) --editable .
 	@touch $@
 
 $(VENV)/installed-for-tests: setup.cfg pyproject.toml | $(VENV)/bin/python
-	$(RUN) pip install --quiet --disable-pip-version-check --editable ".[test]"
+	$(VENV)/bin/python $(INSTALL) --editable ".[test]"
+	@touch $@
+
+$(OLDEST)/installed-for-tests: setup.cfg pyproject.toml | $(OLDEST)/bin/python
+	$(OLDEST)/bin/python -c "$$LEAST_VERSIONS" > $(OLDEST)/least.txt
+	$(OLDEST)/bin/python $(INSTALL) --constraint $(OLDEST)/least.txt --editable ".[test]"
 	@touch $@

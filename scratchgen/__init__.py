@@ -9,6 +9,9 @@ physical sciences* (University of Oslo, weeks of 30 April 2024 and 8 May 2025) a
 CC BY-NC 4.0. "Erratum E…" is a row of the page ``tutorials/errata.md``.
 """
 
+from . import interruption as interruption  # first, while Ctrl-C still waits for the rest
+
+# isort: split
 from . import datasets, gradcheck, metrics, models, nn, operations, optim, plotting
 from .autodiff import Tensor, backward_sweep, differentiable, grad, gradient, value_and_grad
 from .backend import generator, to_device, to_host

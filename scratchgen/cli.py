@@ -8,37 +8,60 @@ after Ctrl-C, with the last epoch saved.
 from __future__ import annotations
 
 import argparse
-import csv
 import io
-import itertools
-import json
 import math
 import os
 import platform
+import shlex
+import shutil
 import sys
-import time
 import warnings
 from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import replace
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
-from . import __version__, plotting, tracing
+from . import __version__, interruption, plotting, tracing
 from .backend import Generator, describe_cuda, generator, to_device, to_host
-from .files import sole_writer, write_atomically
+from .files import write_atomically
 from .gradcheck import check_file, check_rules
 from .parallel import describe_blas
 from .progress import ProgressBar
 from .recipes import RECIPES, Data, pictures, recognised
-from .storage import Checkpoint, load, to_bytes
+from .recipes.recipe import had
+from .recipes.schedule import spans_the_training
+from .recipes.settings import DEVICE, SEED, Flag, Name, Record, Whole, setting
+from .runs import MODEL, SHOWN, Config, Run, RunWarning, newest
+from .storage import Checkpoint
 from .training import History, TrainingWarning
 
-CONFIG, MODEL, HISTORY, EPOCHS = "config.json", "model.safetensors", "history.csv", "epochs.npz"
-SHOWN = {1, 2, 4, 10, 50, 100, 200, 400, 1000}  # the epochs of which samples are kept
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling(Record):
+    """What ``scratchgen sample`` is asked."""
+
+    n: int = setting(Whole("how many samples", most=1_000_000), default=64)
+    draw: bool = setting(
+        Flag("draw x ~ p(x|h), or states v, of a model whose samples are else shown as means"),
+        default=False,
+    )
+    seed: int = setting(SEED, default=0)
+    device: str = setting(DEVICE, default="cpu")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(Record):
+    """What ``scratchgen evaluate`` is asked."""
+
+    data: str | None = setting(
+        Name("other data than it was trained on", none="the same"), default=None
+    )
+    seed: int = setting(SEED, default=0)
+    device: str = setting(DEVICE, default="cpu")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,10 +70,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # a − or σ is no reason to fail
             stream.reconfigure(errors="backslashreplace")
     try:
+        interruption.restore()
         asked = _parser().parse_args(arguments)
         with np.errstate(all="ignore"), warnings.catch_warnings():
             # What is not finite is found where it matters; what is doubtful takes one line.
-            warnings.simplefilter("always", TrainingWarning)
+            for category in (TrainingWarning, RunWarning):
+                warnings.simplefilter("always", category)
             warnings.showwarning = _in_one_line
             code: int | None = asked.command(asked)
         sys.stdout.flush()
@@ -72,151 +97,216 @@ def _in_one_line(message: Warning | str, *_: Any, **__: Any) -> None:
 
 
 def _train(asked: argparse.Namespace) -> None:
-    folder, settings = _new_or_resumed(asked)
-    recipe, data = RECIPES[settings["model"]], Data.named(settings["data"])
-    shape = [*data.shape]
-    if settings.get("shape", shape) != shape:
-        raise ValueError(f"{folder} was begun on samples of shape {settings['shape']}, not {shape}")
-    if "shape" in settings:
-        data.check_same(settings, folder, validates=not recipe.generative)
-    settings |= data.settings
-
-    def noise() -> Generator:
-        return generator(settings["seed"], settings["device"])
-
-    with ExitStack() as held:
-        if folder.exists():
-            held.enter_context(sole_writer(folder))
-        state = _saved_or_built(folder, settings, data)
-        state = state._replace(rng=state.rng or noise())
-        epochs = recipe.epochs(state, data, settings, lambda starts: bar.batches(starts))
-        if not folder.exists():  # nothing is left behind by what was refused so far
-            folder.mkdir(parents=True)
-            held.enter_context(sole_writer(folder))
-        write_atomically(folder / CONFIG, json.dumps(settings, indent=2).encode())
-        print(data.describe(validates=not recipe.generative))
-        last, written = (to_bytes(*state), [*state.history]), -math.inf
-        try:
-            with ProgressBar(settings["epochs"], len(state.history)) as bar:
-                for epoch in epochs:
-                    last = to_bytes(*state), [*state.history]
-                    bar.show(epoch)
-                    if recipe.generative and epoch.number in SHOWN:
-                        _keep_samples(folder, epoch.number, recipe.samples(state.model, 5, noise()))
-                    if time.monotonic() - written > 1:  # an epoch may be shorter than a flush
-                        write_atomically(folder / MODEL, last[0])
-                        written = time.monotonic()
-            _draw(folder, settings, state, data, noise())
-        except KeyboardInterrupt:
-            again = f"scratchgen train {settings['model']} --out {folder} --resume"
-            what = f"; the last whole epoch is saved, go on with: {again}"
-            raise KeyboardInterrupt(what) from None
-        finally:
-            write_atomically(folder / MODEL, last[0])
-            write_atomically(folder / HISTORY, _csv(History(last[1])))
-    print(f"left in {folder}/: {', '.join(sorted(path.name for path in folder.iterdir()))}")
-
-
-def _saved_or_built(folder: Path, settings: dict[str, Any], data: Data) -> Checkpoint:
-    """What the run in the folder goes on from: its checkpoint, or a new model."""
-    if (folder / MODEL).exists():
-        state = load(folder / MODEL, settings["device"])
-        if len(state.history) > settings["epochs"]:
+    recipe = RECIPES[asked.model]
+    given = recipe.parsed(vars(asked))
+    if Path(given.get("data", "")).suffix:  # a file, to be found from any folder
+        given["data"] = str(Path(given["data"]).resolve())
+    recipe.settings(given).check_rates()  # what is wrong with them is said before all else
+    with _folder(asked, given) as run:
+        begun = run.begun()
+        if begun and not asked.resume:
             raise ValueError(
-                f"{folder} has {len(state.history)} epochs, more than --epochs {settings['epochs']}"
+                f"{run.folder} holds a run: go on with --resume, or name another folder"
             )
-        print(f"{folder}: going on after epoch {len(state.history)}")
-        return state
-    rng = generator(settings["seed"], settings["device"])
-    recipe = RECIPES[settings["model"]]
-    model = recipe.build(settings, data, rng)
-    return Checkpoint(model, recipe.optimizers(model, settings), rng, History())
+        settings = recipe.settings(given)
+        if begun:
+            settings = begun.asked_again(run.folder, asked.model, given)
+        elif asked.resume:
+            print(f"scratchgen: {run.folder} holds no run yet, a new one begins", file=sys.stderr)
+        data = Data.named(settings.data, begun.classes if begun else ())
+        config = Config.of(asked.model, settings, data)
+        if begun:
+            begun.check_data(data, run.folder, validates=not recipe.generative)
+        state, patience = _state_and_patience(run, begun, config, data)
+        epochs = recipe.epochs(state, data, settings, lambda starts: bar.batches(starts), patience)
+        print(data.describe(validates=not recipe.generative))
+        try:
+            with run.training(config, state) as kept:
+                _show_samples(run, config, state)
+                with ProgressBar(settings.epochs, len(state.history)) as bar:
+                    for epoch in epochs:
+                        kept.note(state, patience is None or patience.best_epoch == epoch.number)
+                        bar.show(epoch)
+                        if recipe.generative and settings.shows(epoch.number):
+                            kept.flush()
+                            _show_samples(run, config, state)
+                if not state.history:  # of --epochs 0, the model is as it was built
+                    kept.note(state)
+            if patience is not None:
+                patience.restore(state.model)
+                print(f"kept are the weights of epoch {patience.best_epoch}, the best")
+            _draw(run, config, state, data)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(_how_to_go_on(run, asked.model)) from None
+    _say_what_is_next(run.folder, recipe.generative)
 
 
-def _keep_samples(folder: Path, epoch: int, samples: Any) -> None:
-    """Add the samples of an epoch to those of the epochs before."""
-    path = folder / EPOCHS
-    kept = dict(np.load(path)) if path.exists() else {}
-    file = io.BytesIO()
-    np.savez_compressed(file, **{**kept, f"{epoch}": to_host(samples)})
-    write_atomically(path, file.getvalue())
+def _folder(asked: argparse.Namespace, given: dict[str, Any]) -> AbstractContextManager[Run]:
+    """The folder that was named; else the newest run of the model and data, or a new one."""
+    if asked.out is not None:
+        if not asked.out:
+            raise ValueError("--out is the name of a folder, got an empty one")
+        return Run.held(Path(asked.out))
+    data = RECIPES[asked.model].settings(given).data
+    base = Path("runs") / f"{asked.model}-{Path(data).stem}"
+    return Run.held(newest(base)) if asked.resume else Run.new(base)
 
 
-def _draw(
-    folder: Path, settings: dict[str, Any], state: Checkpoint, data: Data, rng: Generator
-) -> None:
-    recipe = RECIPES[settings["model"]]
-    if not plotting.is_image(data.shape):
-        print(f"no pictures of samples: those of shape {data.shape} are no images")
-    kept = np.load(folder / EPOCHS) if (folder / EPOCHS).exists() else {}
-    by_epoch = {int(epoch): kept[epoch] for epoch in kept}
-    heading = _heading(settings, state)
+def _state_and_patience(
+    run: Run, begun: Config | None, config: Config, data: Data
+) -> tuple[Checkpoint, Any]:
+    """What the training goes on from, of the run or a new model, and its patience."""
+    recipe, settings = config.recipe, config.settings
+    saved = run.checkpoints(begun) if begun else None
+    if not begun or not saved:
+        rng = generator(settings.seed, settings.device)
+        model = recipe.build(settings, data, rng)
+        state = Checkpoint(model, recipe.optimizers(model, settings), rng, History())
+        return state, recipe.patience(settings, state.history, model)
+    state, best = saved
+    state = state._replace(rng=state.rng or generator(settings.seed, settings.device))
+    done = len(state.history)
+    if done > settings.epochs:
+        raise ValueError(f"{run.folder} has {done} epochs, more than --epochs {settings.epochs}")
+    print(f"{run.folder}: going on after epoch {done}")
+    before = begun.settings
+    if settings.epochs != before.epochs and spans_the_training(settings.schedule):
+        print(
+            f"{run.folder}: from here on, the {settings.schedule} of the learning rate is that of "
+            f"{settings.epochs} epochs, no longer of {before.epochs}: the next rate is "
+            f"{settings.rate(done):.3g} in place of {before.rate(done):.3g}"
+        )
+    return state, recipe.patience(settings, state.history, best.model)
+
+
+def _show_samples(run: Run, config: Config, state: Checkpoint) -> None:
+    """Keep samples of the last epoch, if it is one of those of which they are kept."""
+    done, settings = len(state.history), config.settings
+    if config.recipe.generative and done and settings.shows(done):
+        rng = generator(settings.seed, settings.device)
+        run.keep_samples(done, to_host(config.recipe.samples(state.model, SHOWN, rng)))
+
+
+def _draw(run: Run, config: Config, state: Checkpoint, data: Data) -> None:
+    """Leave the pictures that fit the model."""
+    if not plotting.is_image(config.shape):
+        print(f"no pictures of samples: those of shape {config.shape} are no images")
+    kept = run.samples(math.prod(config.shape))
+    heading = _heading(config, state)
+    rng = generator(config.settings.seed, config.settings.device)
     for name, picture in pictures(
-        recipe, state.model, data, settings, state.history, by_epoch, heading, rng
+        config.recipe, state.model, data, config.settings, state.history, kept, heading, rng
     ):
-        plotting.save(picture, folder / name)
+        plotting.save(picture, run.folder / name)
 
 
-def _heading(settings: dict[str, Any], state: Checkpoint) -> str:
+def _heading(config: Config, state: Checkpoint) -> str:
     """What stands over every picture: the model, its data, and how long it was trained."""
-    data = Path(settings["data"]).stem
-    return f"{settings['model']} on {data}, epoch {len(state.history)}"
+    data = Path(config.settings.data).stem
+    return f"{config.model} on {data}, epoch {len(state.history)}"
+
+
+def _how_to_go_on(run: Run, model: str) -> str:
+    if not (run.folder / MODEL).exists():
+        return " in its first epoch: nothing is left of it"
+    again = f"{_command()} train {model} --out {shlex.quote(str(run.folder))} --resume"
+    return f"; the last whole epoch is saved, go on with: {again}"
+
+
+def _say_what_is_next(folder: Path, generative: bool) -> None:
+    """What there is to look at, and what to type, as it works from here."""
+    print(f"left in {folder}/: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+    first = folder / ("samples.png" if generative else "confusion.png")
+    if first.exists():
+        print(f"look at {first}")
+    run = shlex.quote(str(folder))
+    print(f"next: {_command()} evaluate {run}")
+    if generative:
+        print(f"      {_command()} sample {run} --n 100 --out hundred.png")
+
+
+def _command() -> str:
+    """How this program was started, as it can be typed again."""
+
+    def typed(program: str, name: str) -> str:
+        found = shutil.which(name)
+        if found and os.path.abspath(found) == os.path.abspath(program):
+            return name
+        return shlex.quote(min(os.path.relpath(program), program, key=len))
+
+    started = Path(sys.argv[0])
+    if started.stem == "scratchgen":
+        return typed(str(started), started.name)
+    return f"{typed(sys.executable, 'python')} -m scratchgen"
 
 
 def _sample(asked: argparse.Namespace) -> None:
-    settings, checkpoint = _run(asked)
-    if asked.n < 1:
-        raise ValueError(f"--n is at least 1, got {asked.n}")
-    images = plotting.is_image(tuple(settings["shape"]))
-    default = f"samples-seed-{asked.seed}.{'png' if images else 'npy'}"
-    path = asked.out or asked.run / default
+    wanted = Sampling(**Sampling.parsed(vars(asked)))
+    config, checkpoint = _run(asked, wanted.device)
+    recipe, images = config.recipe, plotting.is_image(config.shape)
+    default = Path(asked.run) / f"samples-seed-{wanted.seed}.{'png' if images else 'npy'}"
+    path = default if asked.out is None else Path(asked.out)
     if path.suffix not in (".png", ".npy"):
         raise ValueError(f"--out ends with .png or .npy, got {path}")
     if path.suffix == ".png" and not images:
         raise ValueError(
-            f"samples of shape {tuple(settings['shape'])} are no images: take --out "
-            f"{path.with_suffix('.npy')}"
+            f"samples of shape {config.shape} are no images: take --out {path.with_suffix('.npy')}"
         )
-    recipe = RECIPES[settings["model"]]
     if not recipe.generative:
         raise ValueError(f"a {recipe.title} has no samples: ask scratchgen evaluate {asked.run}")
-    rng = generator(asked.seed, settings["device"])
-    samples = to_host(recipe.samples(checkpoint.model, asked.n, rng))
-    samples = samples.reshape(-1, *settings["shape"])
+    of_model, what = recipe.samples, recipe.sampled
+    if wanted.draw:
+        of_model, what = recipe.draws, recipe.drawn
+    rng = generator(wanted.seed, wanted.device)
+    samples = to_host(of_model(checkpoint.model, wanted.n, rng)).reshape(-1, *config.shape)
     if path.suffix == ".npy":
         file = io.BytesIO()
         np.save(file, samples)
         write_atomically(path, file.getvalue())
     else:
-        low, high = settings["value_range"]
-        grid = plotting.image_grid(samples, value_range=(low, high))
-        title = f"{_heading(settings, checkpoint)}: {recipe.sampled}"
+        grid = plotting.image_grid(samples, value_range=config.value_range)
+        title = f"{_heading(config, checkpoint)}: {what}"
         plotting.save(plotting.titled(grid, title), path)
-    print(path)
+    print(f"{path}: {wanted.n} {what}, {_trained_for(checkpoint)}")
 
 
 def _evaluate(asked: argparse.Namespace) -> None:
-    settings, checkpoint = _run(asked)
-    name = asked.data or settings["data"]
-    recipe = RECIPES[settings["model"]]
-    data = Data.named(name, () if recipe.generative else settings.get("classes", ()))
-    if [*data.shape] != settings["shape"]:
-        raise ValueError(
-            f"{asked.run} was trained on samples of shape {settings['shape']}, those in {name} are "
-            f"of shape {[*data.shape]}"
-        )
-    if asked.data is None:
-        data.check_same(settings, asked.run, validates=False)
-    rng = generator(asked.seed, settings["device"])
+    wanted = Evaluation(**Evaluation.parsed(vars(asked)))
+    config, checkpoint = _run(asked, wanted.device)
+    recipe, folder = config.recipe, Path(asked.run)
+    classes = () if recipe.generative else config.classes
+    data = Data.named(wanted.data or config.settings.data, classes)
+    if wanted.data is None:
+        config.check_data(data, folder, validates=False)
+    config.check_shape(data, folder)
+    rng = generator(wanted.seed, wanted.device)
     held_out = recipe.prepare(replace(data, train=data.test, train_labels=data.test_labels))
     checkpoint.model.validate(_on_device(held_out, rng))
-    judged = recipe.judge(checkpoint.model, data, settings, rng)
+    judged = recipe.judge(checkpoint.model, data, config.settings, rng)
     if recipe.generative:
-        samples = to_host(recipe.samples(checkpoint.model, recipe.n_judged, rng))
-        judged |= recognised(samples.reshape(-1, *data.shape), data, asked.run)
-    print(f"{asked.run}: {settings['model']} after {len(checkpoint.history)} epochs")
+
+        def compared() -> dict[str, str]:
+            samples = to_host(recipe.samples(checkpoint.model, recipe.n_judged, rng))
+            return recognised(samples.reshape(-1, *data.shape), data, folder)
+
+        judged |= had(iter([("samples", compared)]))
+    print(f"{folder}: {config.model} {_trained_for(checkpoint)}")
     for name, value in judged.items():
         print(f"  {name:<{max(map(len, judged))}}  {value}")
+
+
+def _run(asked: argparse.Namespace, device: str) -> tuple[Config, Checkpoint]:
+    """What a run was asked for, and its model, on a device."""
+    folder = Path(asked.run)
+    config = Config.read(folder)
+    config = replace(config, settings=replace(config.settings, device=device))
+    return config, config.load(folder / MODEL)
+
+
+def _trained_for(checkpoint: Checkpoint) -> str:
+    """How long a model was trained for, in words."""
+    done = len(checkpoint.history)
+    return f"after {done} epoch{'s' * (done != 1)}" if done else "untrained, after 0 epochs"
 
 
 def _check(asked: argparse.Namespace) -> int:
@@ -278,70 +368,6 @@ def _on_device(data: Any, rng: Generator) -> Any:
     return to_device(data, rng)
 
 
-def _new_or_resumed(asked: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
-    """The folder of a run and its settings: what was asked, over the defaults or what is there."""
-    given = {k: v for k, v in vars(asked).items() if k not in ("command", "out", "resume")}
-    if Path(given.get("data", "")).suffix:  # a file, to be found from any folder
-        given["data"] = str(Path(given["data"]).resolve())
-    begun = asked.out is not None and (asked.out / CONFIG).exists()
-    if asked.resume and asked.out is None:
-        raise ValueError("--resume goes on with a run: name its folder with --out")
-    if begun and not asked.resume:
-        raise ValueError(f"{asked.out} holds a run: go on with --resume, or name another folder")
-    if begun:
-        settings = _config(asked.out)
-        for name, value in given.items():
-            if name != "epochs" and settings[name] != value:
-                raise ValueError(
-                    f"{asked.out} was begun with {name} {settings[name]}, not {value}: resume it "
-                    "as it is, or begin a new run"
-                )
-        if (asked.out / HISTORY).exists() and not (asked.out / MODEL).exists():
-            raise ValueError(f"{asked.out} holds a history, but its {MODEL} is missing")
-        return asked.out, {**settings, **given}
-    if asked.resume:
-        print(f"scratchgen: {asked.out} holds no run yet, a new one begins", file=sys.stderr)
-    lecture = given.get("preset") == "lecture"
-    data = given.get("data", "mnist" if lecture else "digits")
-    settings = {"preset": None, "data": data, "seed": 0, "device": "cpu"}
-    settings |= RECIPES[asked.model].settings(data, lecture) | given
-    base = Path("runs") / f"{asked.model}-{Path(data).stem}"
-    names = itertools.chain([base], (Path(f"{base}-{k}") for k in itertools.count(2)))
-    return asked.out or next(name for name in names if not name.exists()), settings
-
-
-def _run(asked: argparse.Namespace) -> tuple[dict[str, Any], Checkpoint]:
-    """The settings and the checkpoint of a run, on the device that was asked for."""
-    settings = _config(asked.run)
-    settings["device"] = asked.device
-    return settings, load(asked.run / MODEL, asked.device)
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    path = folder / CONFIG
-    if not path.is_file():
-        raise ValueError(f"{folder} holds no run: {CONFIG} is missing; scratchgen train makes one")
-    try:
-        settings: dict[str, Any] = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
-    kinds = ("model", "data", "seed", "device", "epochs", "batch_size", "shape", "value_range")
-    if not isinstance(settings, dict) or not settings.keys() >= set(kinds):
-        raise ValueError(f"{path} is damaged: it lacks some of {', '.join(kinds)}")
-    if settings["model"] not in RECIPES:
-        raise ValueError(f"{path} is of a model {settings['model']!r}, expected {[*RECIPES]}")
-    return settings
-
-
-def _csv(history: History) -> bytes:
-    text = io.StringIO()
-    table = csv.writer(text)
-    names = history[0].values() if history else ()
-    table.writerow(["epoch", "seconds", *names])
-    table.writerows([e.number, f"{e.seconds:.3f}", *e.values().values()] for e in history)
-    return text.getvalue().encode()
-
-
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise ValueError(f"{message}; see {self.prog} --help")
@@ -356,46 +382,37 @@ def _parser() -> argparse.ArgumentParser:
     training.set_defaults(command=_train)
     names = training.add_subparsers(dest="model", required=True, metavar="MODEL")
     for name, recipe in RECIPES.items():
-        defaults = {data: recipe.settings(data, lecture=False) for data in ("digits", "mnist")}
         model = names.add_parser(
             name,
             help=recipe.title,
             description=f"Train a {recipe.title}.",
-            epilog="defaults "
-            + "; ".join(
-                f"on {data}: " + ", ".join(f"{k} {v}" for k, v in settings.items())
-                for data, settings in defaults.items()
-            ),
             argument_default=argparse.SUPPRESS,
         )
-        model.add_argument("--data", help="digits (default), mnist, or a file .npy or .npz")
-        model.add_argument("--preset", choices=["lecture"], help="the notes' own settings")
-        model.add_argument("--epochs", type=int, help="in all, those before --resume included")
-        model.add_argument("--batch-size", type=int, help="samples to a step")
-        model.add_argument("--lr", type=float, help="learning rate")
-        model.add_argument("--seed", type=int, help="of weights, batches and noise (default 0)")
-        model.add_argument("--device", choices=["cpu", "cuda"])
-        model.add_argument(
-            "--out", type=Path, default=None, help="folder (default runs/MODEL-DATA)"
-        )
-        model.add_argument("--resume", action="store_true", default=False, help="go on with --out")
         recipe.add_options(model)
+        model.add_argument("--out", default=None, metavar="DIR", help="default runs/MODEL-DATA")
+        model.add_argument(
+            "--resume",
+            action="store_true",
+            default=False,
+            help="go on with the run in --out, or with the newest in runs/: with as many --epochs "
+            "to the same bits as if it had never stopped",
+        )
 
-    def for_run(name: str, command: Any, help: str) -> argparse.ArgumentParser:
-        of_run = commands.add_parser(name, help=help)
+    def for_run(name: str, command: Any, options: type[Record], help: str) -> Any:
+        of_run = commands.add_parser(name, help=help, argument_default=argparse.SUPPRESS)
         of_run.set_defaults(command=command)
-        of_run.add_argument("run", type=Path, metavar="RUN", help="a folder that train left")
-        of_run.add_argument("--seed", type=int, default=0)
-        of_run.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+        of_run.add_argument("run", metavar="RUN", help="a folder that train left")
+        options.add_options(of_run, {"": options()})
         return of_run
 
-    sampling = for_run("sample", _sample, "draw samples from a trained model")
-    sampling.add_argument("--n", type=int, default=64)
+    sampling = for_run("sample", _sample, Sampling, "samples of a trained model")
     sampling.add_argument(
-        "--out", type=Path, help="FILE.png, or .npy (default RUN/samples-seed-SEED)"
+        "--out",
+        default=None,
+        metavar="FILE",
+        help="FILE.png or FILE.npy (default RUN/samples-seed-SEED.png)",
     )
-    evaluation = for_run("evaluate", _evaluate, "say how good a trained model is")
-    evaluation.add_argument("--data", help="other data than it was trained on")
+    for_run("evaluate", _evaluate, Evaluation, "say how good a trained model is")
     check = commands.add_parser("check", help="check every rule's equations, or your own")
     check.set_defaults(command=_check)
     check.add_argument(

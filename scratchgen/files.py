@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -29,13 +29,32 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
+class FolderHeldError(RuntimeError):
+    """Another process is writing to the folder."""
+
+
 @contextmanager
 def sole_writer(folder: str | os.PathLike[str]) -> Iterator[None]:
-    """Hold a folder for this process alone: ``RuntimeError`` where another one holds it.
+    """Hold a folder for this process alone: :class:`FolderHeldError` where another one holds it.
 
-    The hold ends with the process, however that ends. On Windows, which has none on folders, it is
-    not taken.
+    The folder is made if it is missing, before it is held; those folders that were made so, and
+    into which nothing was put, are gone afterwards. The hold ends with the process, however that
+    ends. On Windows, which has none on folders, it is not taken.
     """
+    folder = Path(folder)
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    with _held(folder):
+        try:
+            yield
+        finally:  # under the hold: nobody has begun to write here since
+            with suppress(OSError):
+                for each in missing:
+                    each.rmdir()
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
     if os.name != "posix":
         yield
         return
@@ -44,8 +63,13 @@ def sole_writer(folder: str | os.PathLike[str]) -> Iterator[None]:
     held = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Whoever made the folder may have left nothing, and removed it while it was opened here.
+        if not os.path.samestat(os.fstat(held), os.stat(folder)):
+            raise FileNotFoundError
+    except (BlockingIOError, FileNotFoundError):
+        os.close(held)
+        raise FolderHeldError(f"another training is writing to {folder}") from None
+    try:
         yield
-    except BlockingIOError:
-        raise RuntimeError(f"another training is writing to {os.fspath(folder)}") from None
     finally:
         os.close(held)

@@ -202,7 +202,7 @@ def describe_blas() -> str:
     for library in _blas().info()[:1]:
         kernels = library.get("architecture", "unknown")
         said += f", {kernels} kernels, threads: {library['num_threads']}"
-        wide = {"AVX512_SKX", "X86_V4"} & {*config["SIMD Extensions"]["found"]}
+        wide = {"AVX512_SKX", "X86_V4"} & {*config["SIMD Extensions"].get("found", ())}
         if kernels in ("Haswell", "Zen") and wide:
             # OpenBLAS goes by that variable, or else by a list of processors that it knows.
             chosen = os.environ.get("OPENBLAS_CORETYPE")

@@ -23,6 +23,7 @@ def problem(n, dtype=np.float64):
     return cost, theta
 
 
+@pytest.mark.rounding
 @given(st.integers(1, 40), st.integers(1, 12))
 def test_the_cost_and_its_gradient_are_those_of_the_whole_batch(n, size):
     cost, theta = problem(n)

@@ -13,6 +13,8 @@ from scratchgen.models import Classifier, ddpm, gan, rbm, vae
 from scratchgen.models.feed_forward import dense
 from scratchgen.training import train
 
+pytestmark = pytest.mark.rounding
+
 
 def images(low=0.0):
     return np.random.default_rng(1).random((512, 784), dtype=np.float32) * (1 - low) + low

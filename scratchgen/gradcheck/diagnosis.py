@@ -19,7 +19,7 @@ from .evidence import Evidence, Mistake
 
 NONE = "none of the known mistakes fits"
 MANY_SLIPS = 100
-SECONDS = 5  # that the search may take
+SECONDS = 5  # that the search may compute; how busy the machine is besides does not matter
 
 
 class Finding(NamedTuple):
@@ -35,7 +35,7 @@ def diagnose(evidence: Evidence) -> dict[int, Finding]:
     One mistake is looked for in all of them first: it is likely to be half of two in the others.
     """
     findings = {k: Finding(what, []) for k in evidence.wrong for what in _at_once(evidence, k)}
-    until = time.monotonic() + SECONDS
+    until = time.thread_time() + SECONDS
     for ways in (_alone, _with_factor, _on_top, _in_pairs):
         for k in sorted(evidence.wrong):
             if k not in findings:
@@ -44,7 +44,7 @@ def diagnose(evidence: Evidence) -> dict[int, Finding]:
                     findings[k] = Finding(found.sentence, found.kind.split(" + "))
                     slip = found.bend or found.half
                     evidence.found += [] if slip is None else [slip]
-    stopped = f", of those that could be tried in {SECONDS} s" if time.monotonic() > until else ""
+    stopped = f", of those that could be tried in {SECONDS} s" if time.thread_time() > until else ""
     for k in evidence.wrong - findings.keys():
         findings[k] = Finding(evidence.what_is_seen(k) + NONE + stopped, [])
     return findings
@@ -63,7 +63,7 @@ def _best(evidence: Evidence, k: int, mistakes: Iterator[Mistake], until: float)
     """The first that fits; but of slips, one from which the other given derivatives follow too."""
     first = None
     for mistake in mistakes:
-        if time.monotonic() > until:
+        if time.thread_time() > until:
             break
         if evidence.fits(k, mistake):
             if mistake.bend is None or evidence.explains_all(mistake.bend):

@@ -60,18 +60,13 @@ class ScikitLearnEstimator:
     def _samples_to_fit(self, X: Any) -> Array:
         """Samples as float32, and what later ones are held against."""
         x, names = samples(X), _column_names(X)
-        if len(x) == 0:
-            raise ValueError(
-                f"Found array with 0 sample(s) (shape={x.shape}) while a minimum of 1 is required "
-                f"by {type(self).__name__}"
-            )
-        self._shape = x.shape[1:]
-        self.n_features_in_ = math.prod(self._shape)
-        if self.n_features_in_ == 0:
-            raise ValueError(
-                f"Found array with 0 feature(s) (shape={x.shape}) while a minimum of 1 is required "
-                f"by {type(self).__name__}"
-            )
+        for what, n in (("sample", len(x)), ("feature", math.prod(x.shape[1:]))):
+            if n == 0:
+                raise ValueError(
+                    f"Found array with 0 {what}(s) (shape={x.shape}) while a minimum of 1 is "
+                    f"required by {type(self).__name__}"
+                )
+        self._shape, self.n_features_in_ = x.shape[1:], math.prod(x.shape[1:])
         vars(self).pop("feature_names_in_", None)
         if names is not None:
             self.feature_names_in_ = names
@@ -167,17 +162,12 @@ def samples(X: Any) -> Array:
 def plain_array(name: str, given: Any) -> Array:
     """The array that was given, or that a list or table makes, on the host.
 
-    Raises ``ValueError`` for a sparse matrix and for masked values, which it would not see.
+    Raises ``ValueError`` for a sparse matrix, in scikit-learn's words, and what ``to_host`` raises.
     """
     if hasattr(type(given), "tocsr"):
         raise ValueError(
             f"sparse input is not supported: {name}.toarray() makes an array of all "
             f"{math.prod(given.shape):,} numbers"
-        )
-    if isinstance(given, np.ma.MaskedArray) and np.ma.is_masked(given):
-        raise ValueError(
-            f"masked input is not supported: {name}.filled(value) gives the "
-            f"{np.ma.getmaskarray(given).sum()} masked entries a value, or leave their samples out"
         )
     return to_host(given)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..autodiff import Tensor
 from ..backend import Array, device_of, to_device, to_host
-from .optimizer import Evaluate, Optimizer
+from .optimizer import Evaluate, Optimizer, checked
 
 
 class LBFGS(Optimizer):
@@ -168,7 +168,7 @@ class WolfeLBFGS(LBFGS):
         if "reach" not in state:
             raise ValueError(f"the state of WolfeLBFGS holds its reach, got {sorted(state)}")
         super().load_state_dict({k: v for k, v in state.items() if k != "reach"})
-        self.reach = state["reach"]
+        self.reach = checked("reach", state["reach"], 0, math.inf)
 
 
 def _first_length(g: Array) -> float:

@@ -1,5 +1,7 @@
 """What the command line knows of each model: its settings, how it is built, judged and drawn."""
 
+from typing import Any
+
 from .classifier import CNNRecipe, FFNNRecipe
 from .data import Data
 from .ddpm import DDPMRecipe
@@ -10,7 +12,7 @@ from .recipe import Recipe
 from .recognition import recognised
 from .vae import VAERecipe
 
-RECIPES: dict[str, Recipe] = {
+RECIPES: dict[str, Recipe[Any]] = {
     "ffnn": FFNNRecipe(),
     "cnn": CNNRecipe(),
     "rbm": RBMRecipe(),

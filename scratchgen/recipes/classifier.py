@@ -7,107 +7,132 @@ alone.
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from .. import plotting
+from .. import nn, plotting
 from ..backend import Array, Generator, to_device, to_host
 from ..models.classifier import Classifier, confusion_matrix
 from ..models.estimator import OPTIMIZERS, build_optimizer
 from ..models.feed_forward import ACTIVATIONS, convolutional, dense
 from ..nn import Network
-from ..optim import Optimizer, schedules
-from ..storage import Checkpoint
+from ..optim import Optimizer
+from ..stopping import Patience
 from ..training import History
 from .data import Data
-from .recipe import Recipe, in_parts, mean_and_error, only_mnist_sized
+from .recipe import Figures, Recipe, in_parts, layers_of, mean_and_error, only_mnist_sized
+from .settings import Choice, Real, Settings, Whole, Wholes, setting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SCHEDULES: dict[str, Any] = {
-    "constant": schedules.Constant,
-    "step": schedules.Step,
-    "exponential": schedules.Exponential,
-    "inverse-time": schedules.InverseTime,
-    "cosine": schedules.Cosine,
-    "warm-up": schedules.WarmUp,
-}
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierSettings(Settings):
+    """Optimizer, penalties, early stopping."""
+
+    optimizer: str = setting(Choice("of the weights", names=tuple(OPTIMIZERS)), default="adam")
+    l1: float = setting(Real("l1 Σ |W| is added to the cost"), default=0.0)
+    l2: float = setting(Real("½ l2 Σ W² is added to the cost"), default=0.0)
+    patience: int | None = setting(
+        Whole(
+            "end when the validation cost has not fallen for N epochs, and keep the weights where "
+            "it was lowest",
+            most=1_000_000,
+            none="never",
+        ),
+        default=None,
+    )
+
+    @classmethod
+    def following(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Each optimizer has rates that it trains at; L-BFGS takes all samples at once."""
+        rates = {"sgd": 0.1, "momentum": 0.05, "adagrad": 0.02, "rmsprop": 1e-3, "lbfgs": 1.0}
+        optimizer = given.get("optimizer")
+        changed: dict[str, Any] = {"lr": rates[optimizer]} if optimizer in rates else {}
+        if optimizer == "lbfgs":
+            changed |= {"batch_size": None, "schedule": "constant"}
+        return changed
+
+    @classmethod
+    def from_first_format(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """A cosine over the epochs that were asked for had their number."""
+        if values.get("schedule") == f"cosine:{values.get('epochs')}":
+            values = {**values, "schedule": "cosine"}
+        return super().from_first_format(values)
 
 
-class ClassifierRecipe(Recipe):
+@dataclass(frozen=True, kw_only=True)
+class FFNNSettings(ClassifierSettings):
+    """Sizes and activation beside what all have."""
+
+    hidden: tuple[int, ...] = setting(Wholes("units of each hidden layer"), default=(100,))
+    activation: str = setting(Choice("of the hidden units", names=tuple(ACTIVATIONS)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CNNSettings(ClassifierSettings):
+    """Channels, units and dropout beside what all have."""
+
+    channels: tuple[int, ...] = setting(
+        Wholes("of each convolution", most=10_000), default=(32, 64)
+    )
+    hidden: int = setting(Whole("units between the images and the classes"), default=128)
+    dropout: float = setting(
+        Real("share of these units that is dropped", most=1, below=True), default=0.5
+    )
+
+
+S = TypeVar("S", bound=ClassifierSettings)
+
+
+class ClassifierRecipe(Recipe[S]):
     """What the classifiers share: costs, penalties, optimizers, schedules, scores, pictures."""
 
+    kind = Classifier
     unit = "nats per sample"
     generative = False
 
-    def add_options(self, parser: argparse.ArgumentParser) -> None:
-        """Optimizer, schedule, penalties, early stopping."""
-        parser.add_argument("--optimizer", choices=list(OPTIMIZERS))
-        parser.add_argument(
-            "--schedule",
-            metavar="NAME[:NUMBER]",
-            help="what the learning rate is multiplied by: "
-            "constant, step:EPOCHS,FACTOR, exponential:FACTOR, inverse-time:EPOCHS, "
-            "cosine:EPOCHS, warm-up:EPOCHS",
-        )
-        parser.add_argument("--l1", type=float, help="l1 Σ |W| is added to the cost")
-        parser.add_argument("--l2", type=float, help="½ l2 Σ W² is added to the cost")
-        parser.add_argument(
-            "--patience",
-            type=int,
-            metavar="EPOCHS",
-            help="end when the validation cost has not fallen for so many (default: never)",
-        )
+    def shown(self, model: Classifier) -> dict[str, Any]:
+        """The penalties."""
+        return {"l1": model.l1, "l2": model.l2}
 
-    def settings(self, data: str, lecture: bool) -> dict[str, Any]:
-        """What is the same for all."""
-        return {"optimizer": "adam", "lr": 1e-3, "l1": 0.0, "l2": 0.0, "patience": None}
-
-    def network(
-        self, settings: Mapping[str, Any], shape: tuple[int, ...], n_out: int, rng: Generator
-    ) -> Network:
+    def network(self, settings: S, shape: tuple[int, ...], n_out: int, rng: Generator) -> Network:
         """The network for samples of a shape."""
         raise NotImplementedError
 
-    def build(self, settings: Mapping[str, Any], data: Data, rng: Generator) -> Classifier:
+    def build(self, settings: S, data: Data, rng: Generator) -> Classifier:
         """The model, for as many classes as there are labels."""
         only_mnist_sized(settings, data)
-        schedule_of(settings["schedule"])
         n, n_classes = len(self.prepare(data)[0]), len(data.classes)
         _check_classes(data)
-        if settings["optimizer"] == "lbfgs" and settings["batch_size"] < n:
+        if settings.optimizer == "lbfgs" and settings.batch_size not in (None, n):
             raise ValueError(
-                f"L-BFGS compares gradients of all samples: take --batch-size {n}, got "
-                f"{settings['batch_size']}"
+                f"--optimizer lbfgs compares gradients of all {n} samples to train on: take "
+                f"--batch-size all, got {settings.batch_size}"
             )
         network = self.network(settings, data.shape, n_classes if n_classes > 2 else 1, rng)
-        return Classifier(network, settings["l1"], settings["l2"])
+        return Classifier(network, settings.l1, settings.l2)
 
-    def optimizers(self, model: Classifier, settings: Mapping[str, Any]) -> list[Optimizer]:
-        """The one that was asked for, at the rate with which its schedule begins."""
-        optimizer = build_optimizer(settings["optimizer"], model.parameters(), settings["lr"])
-        optimizer.lr = settings["lr"] * schedule_of(settings["schedule"])(0)
-        return [optimizer]
+    def optimizers(self, model: Classifier, settings: S) -> list[Optimizer]:
+        """The one that was asked for."""
+        return [build_optimizer(settings.optimizer, model.parameters(), settings.lr)]
 
     def prepare(self, data: Data) -> Any:
         """Images and labels, without those for validation."""
         chosen, _ = data.validation
         return data.train[chosen], _labels(data)[0][chosen]
 
-    def between_epochs(self, state: Checkpoint, settings: Mapping[str, Any]) -> bool:
-        """Set the rate of the next epoch; whether the validation cost has ceased to fall."""
-        done, schedule = len(state.history), schedule_of(settings["schedule"])
-        for optimizer in state.optimizers:
-            optimizer.lr = settings["lr"] * schedule(done)
-        costs = [epoch.report["validation cost"] for epoch in state.history]
-        return settings["patience"] is not None and (
-            done - 1 - int(np.argmin(costs)) >= settings["patience"]
-        )
+    def patience(self, settings: S, history: History, best: Classifier) -> Patience | None:
+        """Early stopping by the validation cost, if asked for."""
+        if settings.patience is None:
+            return None
+        costs = [epoch.report["validation cost"] for epoch in history]
+        return Patience(settings.patience, costs, best.state_dict() if costs else None)
 
     def score(self, model: Classifier, data: Data, rng: Generator) -> dict[str, float]:
         """Cost and accuracy of the samples for validation."""
@@ -118,41 +143,47 @@ class ClassifierRecipe(Recipe):
             "validation accuracy": float(to_host(model.accuracy(x, y))),
         }
 
-    def judge(
-        self, model: Classifier, data: Data, settings: Mapping[str, Any], rng: Generator
-    ) -> dict[str, str]:
+    def figures(self, model: Classifier, data: Data, settings: S, rng: Generator) -> Figures:
         """Accuracy, cost, the class that is hardest, and what is taken for what."""
         z, p, y = _predicted(model, data, rng)
-        predicted = p.argmax(axis=1)
+        predicted, names = p.argmax(axis=1), data.classes
         counts = confusion_matrix(y, predicted, p.shape[1])
         of_class, right = counts.sum(axis=1), np.diag(counts)
-        share = right.sum() / len(y)
-        error = math.sqrt(share * (1 - share) / len(y))
-        recalls = np.where(of_class, right / np.maximum(of_class, 1), 1)
-        worst = int(recalls.argmin())
-        wrong = counts - np.diag(right)
-        met, taken = np.unravel_index(wrong.argmax(), wrong.shape)
-        sure, names = p.max(axis=1) >= 0.9, data.classes
-        return {
-            "held-out samples": f"{len(y)}",
-            "accuracy": f"{100 * share:.2f} ± {100 * error:.2f} %",
-            "−log p(y|x)": mean_and_error(model.nll(z, y)),
-            f"accuracy of the {100 * sure.mean():.1f} % with confidence from 0.9": (
-                f"{100 * (predicted == y)[sure].mean():.2f} %" if sure.any() else "–"
-            ),
-            "the hardest class": f"{names[worst]}: {right[worst]} of {of_class[worst]} recognised",
-            "most often confused": (
-                f"{names[met]} taken for {names[taken]}: {wrong[met, taken]} of {of_class[met]}"
-                if wrong.any()
-                else "none"
-            ),
-        }
+
+        def accuracy() -> dict[str, str]:
+            share, sure = right.sum() / len(y), p.max(axis=1) >= 0.9
+            error = math.sqrt(share * (1 - share) / len(y))
+            return {
+                "accuracy": f"{100 * share:.2f} ± {100 * error:.2f} %",
+                f"accuracy of the {100 * sure.mean():.1f} % with confidence from 0.9": (
+                    f"{100 * (predicted == y)[sure].mean():.2f} %" if sure.any() else "–"
+                ),
+            }
+
+        def cost() -> dict[str, str]:
+            return {"−log p(y|x)": mean_and_error(model.nll(z, y))}
+
+        def mistakes() -> dict[str, str]:
+            recalls = np.where(of_class, right / np.maximum(of_class, 1), 1)
+            worst = int(recalls.argmin())
+            wrong = counts - np.diag(right)
+            met, taken = np.unravel_index(wrong.argmax(), wrong.shape)
+            confused = f"{names[met]} taken for {names[taken]}: {wrong[met, taken]}"
+            return {
+                "the hardest class": f"{names[worst]}: {right[worst]} of {of_class[worst]} "
+                "recognised",
+                "most often confused": f"{confused} of {of_class[met]}" if wrong.any() else "none",
+            }
+
+        yield "accuracy", accuracy
+        yield "−log p(y|x)", cost
+        yield "the hardest class", mistakes
 
     def draw(
         self,
         model: Classifier,
         data: Data,
-        settings: Mapping[str, Any],
+        settings: S,
         history: History,
         rng: Generator,
     ) -> Iterator[tuple[str, Axes]]:
@@ -183,80 +214,62 @@ class ClassifierRecipe(Recipe):
         yield "mistakes", plotting.titled(table, "the surest mistakes, class→answer")
 
 
-class FFNNRecipe(ClassifierRecipe):
+class FFNNRecipe(ClassifierRecipe[FFNNSettings]):
     """The fully connected network of ``models.feed_forward.dense``."""
 
     title = "feed-forward classifier"
 
-    def add_options(self, parser: argparse.ArgumentParser) -> None:
-        """Sizes and activation beside what all have."""
-        parser.add_argument("--hidden", type=int, nargs="*", help="units of each hidden layer")
-        parser.add_argument("--activation", choices=list(ACTIVATIONS))
-        super().add_options(parser)
-
-    def settings(self, data: str, lecture: bool) -> dict[str, Any]:
-        """One hidden layer of 100 units; the notes' is sigmoid, with a constant rate."""
-        shared = {**super().settings(data, lecture), "hidden": [100], "batch_size": 64}
-        if lecture:
-            return {**shared, "activation": "sigmoid", "schedule": "constant", "epochs": 20}
-        epochs, lr = (60, 3e-3) if data == "digits" else (15, 1e-3)
-        schedule = {"lr": lr, "schedule": f"cosine:{epochs}", "epochs": epochs}
-        return {**shared, **schedule, "activation": "relu"}
+    # The notes' units are sigmoid, and their rate is constant.
+    LECTURE = FFNNSettings(
+        preset="lecture", data="mnist", activation="sigmoid", epochs=20, batch_size=64, lr=1e-3
+    )
+    MNIST = replace(LECTURE, preset=None, activation="relu", schedule="cosine", epochs=15)
+    DIGITS = replace(MNIST, data="digits", epochs=60, lr=3e-3)
 
     def network(
-        self, settings: Mapping[str, Any], shape: tuple[int, ...], n_out: int, rng: Generator
+        self, settings: FFNNSettings, shape: tuple[int, ...], n_out: int, rng: Generator
     ) -> Network:
         """Layer after layer."""
-        return dense(shape, n_out, rng, settings["hidden"], settings["activation"])
+        return dense(shape, n_out, rng, settings.hidden, settings.activation)
+
+    def shown(self, model: Classifier) -> dict[str, Any]:
+        """Sizes and activation too."""
+        layers = layers_of(model.network)
+        hidden = tuple(layer.weight.shape[0] for layer in layers[1:-1:2])
+        shown = {**super().shown(model), "hidden": hidden, "pixels": layers[1].weight.shape[1]}
+        for name, kind in ACTIVATIONS.items():
+            if hidden and type(layers[2]) is kind:
+                shown["activation"] = name
+        return shown
 
 
-class CNNRecipe(ClassifierRecipe):
+class CNNRecipe(ClassifierRecipe[CNNSettings]):
     """The network of ``models.feed_forward.convolutional``."""
 
     title = "convolutional classifier"
 
-    def add_options(self, parser: argparse.ArgumentParser) -> None:
-        """Channels, units and dropout beside what all have."""
-        parser.add_argument("--channels", type=int, nargs="*", help="of each convolution")
-        parser.add_argument("--hidden", type=int, help="units between the images and the classes")
-        parser.add_argument("--dropout", type=float, help="share of these units that is dropped")
-        super().add_options(parser)
-
-    def settings(self, data: str, lecture: bool) -> dict[str, Any]:
-        """Two convolutions with pooling, of 32 and 64 channels."""
-        epochs = 30 if data == "digits" and not lecture else 8
-        return {
-            **super().settings(data, lecture),
-            "channels": [32, 64],
-            "hidden": 128,
-            "dropout": 0.5,
-            "batch_size": 64,
-            "schedule": f"cosine:{epochs}",
-            "epochs": epochs,
-        }
+    MNIST = CNNSettings(data="mnist", schedule="cosine", epochs=8, batch_size=64, lr=1e-3)
+    LECTURE = replace(MNIST, preset="lecture")
+    DIGITS = replace(MNIST, data="digits", epochs=30)
 
     def network(
-        self, settings: Mapping[str, Any], shape: tuple[int, ...], n_out: int, rng: Generator
+        self, settings: CNNSettings, shape: tuple[int, ...], n_out: int, rng: Generator
     ) -> Network:
         """Convolutions, pooling, two maps."""
         return convolutional(
-            shape, n_out, rng, settings["channels"], settings["hidden"], settings["dropout"]
+            shape, n_out, rng, settings.channels, settings.hidden, settings.dropout
         )
 
-
-def schedule_of(text: str) -> schedules.Schedule:
-    """The schedule ``name:number,number`` stands for, as in ``cosine:10``."""
-    name, _, numbers = text.partition(":")
-    try:
-        schedule: schedules.Schedule = SCHEDULES[name](
-            *map(float, numbers.split(",") * bool(numbers))
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"schedule is one of {', '.join(SCHEDULES)}, with its numbers as in step:10,0.5, got "
-            f"{text!r}: {error}"
-        ) from None
-    return schedule
+    def shown(self, model: Classifier) -> dict[str, Any]:
+        """Channels, units and dropout too."""
+        layers = layers_of(model.network)
+        convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
+        return {
+            **super().shown(model),
+            "channels": tuple(layer.weight.shape[0] for layer in convolutions),
+            "hidden": layers[-4].weight.shape[0],
+            "dropout": layers[-2].p,
+        }
 
 
 def _check_classes(data: Data) -> None:

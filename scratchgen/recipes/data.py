@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -99,16 +98,6 @@ class Data:
                 digest.update(np.ascontiguousarray(part).data)
         return digest.hexdigest()
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What a run keeps of its data: enough to sample, and to know them again."""
-        return {
-            "shape": [*self.shape],
-            "value_range": self.value_range,
-            "classes": [*self.classes],
-            "data_sha256": self.sha256,
-        }
-
     def describe(self, validates: bool) -> str:
         """Return what the samples are, what was assumed, how they are parted, and the classes.
 
@@ -123,9 +112,11 @@ class Data:
         if validates:
             kept = len(self.validation[0])
             validation = f", {len(self.validation[1])} for validation"
+        alpha = ["the fourth channel is learned as the others are, and drawn as alpha, over white"]
         lines = [
             f"{self.name}: {n} {named(self.shape)}, {values}",
             *self.assumed,
+            *(alpha if len(self.shape) == 3 and self.shape[0] == 4 else []),
             f"{kept} samples to train on{validation}, {len(self.test)} held out",
         ]
         if self.test_labels is not None:
@@ -145,13 +136,13 @@ class Data:
                 f"{to_unit_interval(low, high)}"
             )
 
-    def check_same(self, settings: Mapping[str, Any], run: Path, validates: bool) -> None:
+    def check_same(self, kept: str | None, run: Path, validates: bool) -> None:
         """Raise ``ValueError`` where these are not the samples of a run, or were parted otherwise.
 
+        ``kept``: the ``sha256`` of those of the run, None of a version that kept none.
         ``validates``: whether samples for validation are of concern. Else the parts of MNIST, which
         are the published ones, are those of any run.
         """
-        kept = settings.get("data_sha256")
         if kept is None and self.name == "mnist" and not validates:
             return
         if kept is None:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import math
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from .. import plotting
 from ..backend import Array, Generator, to_device, to_host
 from ..models import DDPM, PlainDenoiser, UNet
-from ..optim.schedules import Cosine
 from ..progress import watched
-from ..storage import Checkpoint
 from ..training import History
 from .data import Data
-from .recipe import Recipe, in_parts, only_mnist_sized
+from .recipe import Figures, Recipe, in_parts, only_mnist_sized
+from .settings import Choice, GenerativeSettings, Real, Whole, add_decay, decay_as_schedule, setting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,60 +27,107 @@ if TYPE_CHECKING:
 PARTS = 128  # samples that are denoised at a time
 
 
-class DDPMRecipe(Recipe):
+@dataclass(frozen=True, kw_only=True)
+class DDPMSettings(GenerativeSettings):
+    """The network, the steps of the chain, and what is averaged."""
+
+    network: str = setting(Choice("what predicts the noise", names=("unet", "notes")))
+    width: int = setting(
+        Whole("channels of the U-Net at the full size", least=8, most=1024, step=8), default=32
+    )
+    T: int = setting(Whole("steps of noising", most=10_000), default=300)
+    noise_schedule: Literal["linear", "cosine"] = setting(
+        Choice("of the noise, β", names=("linear", "cosine"))
+    )
+    variance: Literal["beta", "posterior"] = setting(
+        Choice("of a step back, beside β or β̃", names=("beta", "posterior"))
+    )
+    predicts: Literal["noise", "velocity"] = setting(
+        Choice("what the network's output means", names=("noise", "velocity"))
+    )
+    clip: str = setting(
+        Choice("clip predicted images to the data's range?", names=("none", "data"))
+    )
+    ema: float = setting(
+        Real("share that the averaged weights keep at each step", most=1, below=True)
+    )
+
+    @classmethod
+    def parsed(cls, words: Mapping[str, Any]) -> dict[str, Any]:
+        """The schedule of the noise was once called schedule."""
+        if words.get("schedule") == "linear":
+            raise ValueError(
+                "--schedule is that of the learning rate, got 'linear': that of the noise is "
+                "--noise-schedule linear"
+            )
+        return super().parsed(words)
+
+    @classmethod
+    def from_first_format(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """The schedule of the learning rate was called decay, that of the noise schedule."""
+        noise = {"noise_schedule": values["schedule"]} if "schedule" in values else {}
+        rest = {name: value for name, value in values.items() if name != "schedule"}
+        return super().from_first_format(decay_as_schedule({**rest, **noise}))
+
+
+class DDPMRecipe(Recipe[DDPMSettings]):
     """A U-Net, or the notes' network, that predicts the noise in images."""
 
+    kind = DDPM
     title = "denoising diffusion model"
     unit = "mean squared error per pixel"
     n_judged = 500
 
+    LECTURE = DDPMSettings(
+        preset="lecture",
+        data="mnist",
+        network="notes",
+        noise_schedule="linear",
+        variance="beta",
+        predicts="noise",
+        clip="none",
+        ema=0.0,
+        epochs=5,
+        batch_size=128,
+        lr=2e-4,
+    )
+    MNIST = replace(
+        LECTURE,
+        preset=None,
+        network="unet",
+        noise_schedule="cosine",
+        variance="posterior",
+        predicts="velocity",
+        clip="data",
+        ema=0.999,
+        schedule="cosine",
+        epochs=12,
+        batch_size=64,
+        lr=1e-3,
+    )
+    DIGITS = replace(MNIST, data="digits", width=16, ema=0.99, epochs=100, lr=2e-3)
+
     def add_options(self, parser: argparse.ArgumentParser) -> None:
+        """The schedule may be called decay."""
+        super().add_options(parser)
+        add_decay(parser)
+
+    def shown(self, model: DDPM) -> dict[str, Any]:
         """The network, the steps of the chain, and what is averaged."""
-        add = parser.add_argument
-        add("--network", choices=["unet", "notes"])
-        add("--width", type=int, help="channels of the U-Net at the full size, a multiple of 8")
-        add("--T", type=int, help="steps of noising")
-        add("--schedule", choices=["linear", "cosine"])
-        add("--variance", choices=["beta", "posterior"], help="of a step back, beside β or β̃")
-        add("--predicts", choices=["noise", "velocity"], help="what the network's output means")
-        add("--clip", choices=["none", "data"], help="clip predicted images to the data's range?")
-        add("--ema", type=float, help="share that the averaged weights keep at each step")
-        add("--decay", choices=["none", "cosine"], help="of the learning rate, to zero at the end")
-
-    def settings(self, data: str, lecture: bool) -> dict[str, Any]:
-        """Those of the notes; else a U-Net, on the small digits with more epochs."""
-        if lecture:
-            return {
-                "network": "notes",
-                "width": 32,
-                "T": 300,
-                "schedule": "linear",
-                "variance": "beta",
-                "predicts": "noise",
-                "clip": "none",
-                "ema": 0.0,
-                "decay": "none",
-                "epochs": 5,
-                "batch_size": 128,
-                "lr": 2e-4,
-            }
-        shared = {
-            "network": "unet",
-            "width": 32,
-            "T": 300,
-            "schedule": "cosine",
-            "variance": "posterior",
-            "predicts": "velocity",
-            "clip": "data",
-            "decay": "cosine",
-            "lr": 1e-3,
+        is_unet = isinstance(model.network, UNet)
+        shown = {
+            "network": "unet" if is_unet else "notes",
+            "T": model.T,
+            "noise_schedule": model.schedule,
+            "variance": model.variance,
+            "predicts": model.predicts,
+            "clip": "none" if model.clip is None else "data",
+            "ema": model.ema,
+            "pixels": math.prod(model.shape),
         }
-        if data == "digits":
-            small = {"width": 16, "ema": 0.99, "epochs": 100, "batch_size": 64, "lr": 2e-3}
-            return {**shared, **small}
-        return {**shared, "ema": 0.999, "epochs": 12, "batch_size": 64}
+        return {**shown, "width": model.network.width} if is_unet else shown
 
-    def build(self, settings: Mapping[str, Any], data: Data, rng: Generator) -> DDPM:
+    def build(self, settings: DDPMSettings, data: Data, rng: Generator) -> DDPM:
         """The model, for images of that size."""
         only_mnist_sized(settings, data)
         data.check_unit_interval("a DDPM")
@@ -89,7 +137,7 @@ class DDPMRecipe(Recipe):
                 "a DDPM on the command line takes images (n, height, width) or (n, channels, "
                 f"height, width), got samples of shape {data.shape}{_advice(data.shape)}"
             )
-        if settings["network"] == "notes":
+        if settings.network == "notes":
             network: Any = PlainDenoiser(shape[0], rng=rng)
         elif shape[1] % 4 or shape[2] % 4:
             raise ValueError(
@@ -97,28 +145,21 @@ class DDPMRecipe(Recipe):
                 f"{shape[1] + -shape[1] % 4} × {shape[2] + -shape[2] % 4}, or take --network notes"
             )
         else:
-            network = UNet(shape[0], settings["width"], rng=rng)
+            network = UNet(shape[0], settings.width, rng=rng)
         return DDPM(
             network,
             shape,
-            settings["T"],
-            settings["schedule"],
-            settings["variance"],
-            settings["predicts"],
-            (-1, 1) if settings["clip"] == "data" else None,
-            settings["ema"],
+            settings.T,
+            settings.noise_schedule,
+            settings.variance,
+            settings.predicts,
+            (-1, 1) if settings.clip == "data" else None,
+            settings.ema,
         )
 
     def prepare(self, data: Data) -> Array:
         """2x − 1, on [−1, 1], with channels."""
         return _centred(data, data.train)
-
-    def between_epochs(self, state: Checkpoint, settings: Mapping[str, Any]) -> bool:
-        """Lower the learning rate as a cosine, if asked for."""
-        if settings["decay"] == "cosine":
-            decay = Cosine(settings["epochs"])
-            state.optimizers[0].lr = settings["lr"] * decay(len(state.history))
-        return False
 
     def samples(self, model: DDPM, n: int, rng: Generator) -> Array:
         """Ancestral samples, (x + 1)/2, on [0, 1] but for what the model leaves beyond."""
@@ -133,31 +174,34 @@ class DDPMRecipe(Recipe):
         x = _centred(data, data.test[:1000])
         return {"test cost": float(self._errors(model, x, 0, model.T, rng).mean())}
 
-    def judge(
-        self, model: DDPM, data: Data, settings: Mapping[str, Any], rng: Generator
-    ) -> dict[str, str]:
+    def figures(self, model: DDPM, data: Data, settings: DDPMSettings, rng: Generator) -> Figures:
         """What the schedule leaves, and the errors of the network at times of each quarter."""
         x = _centred(data, data.test)
-        nats = in_parts(model.prior_kl, x.astype(model.dtype), rng)
-        judged = {
-            "held-out samples": f"{len(x)}",
-            "signal left at the end, ᾱ": f"{model.alpha_bar[-1]:.3g}",
-            "prior matching term, D_KL(q(x_T|x₀) ‖ N(0, I))": f"{nats.mean():.3g} nats",
-        }
+        squared = "(ε̂ − ε)²" if model.predicts == "noise" else "(v̂ − v)²"
+
+        def left() -> dict[str, str]:
+            nats = in_parts(model.prior_kl, x.astype(model.dtype), rng)
+            return {
+                "signal left at the end, ᾱ": f"{model.alpha_bar[-1]:.3g}",
+                "prior matching term, D_KL(q(x_T|x₀) ‖ N(0, I))": f"{nats.mean():.3g} nats",
+            }
+
+        def error(name: str, first: int, end: int) -> dict[str, str]:
+            errors = self._errors(model, x, first, end, rng)
+            return {name: f"{errors.mean():.4f} ± {errors.std() / math.sqrt(len(x)):.4f}"}
+
+        yield "prior matching term", left
         limits = [k * model.T // 4 for k in range(5)]
         quarters = [(a, b) for a, b in itertools.pairwise(limits) if a < b]
-        squared = "(ε̂ − ε)²" if model.predicts == "noise" else "(v̂ − v)²"
         for first, end in [(0, model.T), *quarters]:
-            errors = self._errors(model, x, first, end, rng)
             name = f"{squared}, averaged over t = {first} … {end - 1}"
-            judged[name] = f"{errors.mean():.4f} ± {errors.std() / math.sqrt(len(x)):.4f}"
-        return judged
+            yield name, functools.partial(error, name, first, end)
 
     def draw(
         self,
         model: DDPM,
         data: Data,
-        settings: Mapping[str, Any],
+        settings: DDPMSettings,
         history: History,
         rng: Generator,
     ) -> Iterator[tuple[str, Axes]]:

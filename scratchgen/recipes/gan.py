@@ -2,110 +2,134 @@
 
 from __future__ import annotations
 
-import argparse
+import functools
 import math
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .. import metrics, plotting
+from .. import nn, plotting
 from ..backend import Array, Generator, to_host
 from ..models import gan
 from ..optim import Optimizer
-from ..storage import Checkpoint
 from ..training import History
 from .data import Data
-from .recipe import Recipe, in_parts, only_mnist_sized
+from .recipe import Figures, Recipe, in_parts, layers_of, only_mnist_sized
+from .settings import Choice, GenerativeSettings, Real, Whole, setting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-class GANRecipe(Recipe):
+@dataclass(frozen=True, kw_only=True)
+class GANSettings(GenerativeSettings):
+    """Sizes, the game, and when it ends."""
+
+    hidden: int = setting(Whole("units of each hidden layer of either network"))
+    layers: int = setting(Whole("hidden layers of either network", most=1000))
+    slope: float = setting(Real("of their LeakyReLU, below 0", most=1))
+    latent: int = setting(Whole("dimensions of the noise"))
+    noise: Literal["uniform", "normal"] = setting(
+        Choice("what G is given", names=("uniform", "normal"))
+    )
+    dropout: float = setting(Real("share of D's hidden units that are dropped", most=1, below=True))
+    generator_cost: Literal["minimax", "non_saturating"] = setting(
+        Choice("what G minimises", names=tuple(gan.GENERATOR_COSTS)), default="non_saturating"
+    )
+    d_steps: int = setting(Whole("moves of D to each move of G", most=1000), default=1)
+    beta1: float = setting(Real("Adam's first decay rate", most=1, below=True))
+    equilibrium: float | None = setting(
+        Real(
+            "end when D(x) and D(G(z)) were so close to 1/2 for five epochs",
+            most=0.5,
+            above=True,
+            none="never",
+        ),
+        default=None,
+    )
+
+
+class GANRecipe(Recipe[GANSettings]):
     """The two networks of ``models.gan.dense``; D(x) and D(G(z)) are those without dropout."""
 
+    kind = gan.GAN
     title = "generative adversarial network"
     unit = "nats"
     sampled = "samples G(z)"
     drop_last = True
 
-    def add_options(self, parser: argparse.ArgumentParser) -> None:
-        """Sizes, the game, and when it ends."""
-        add = parser.add_argument
-        add("--hidden", type=int, help="units of each hidden layer of either network")
-        add("--layers", type=int, help="hidden layers of either network")
-        add("--slope", type=float, help="of their LeakyReLU, below 0")
-        add("--latent", type=int, help="dimensions of the noise")
-        add("--noise", choices=["uniform", "normal"])
-        add("--dropout", type=float, help="share of D's hidden units that are dropped")
-        add("--generator-cost", choices=[*gan.GENERATOR_COSTS])
-        add("--d-steps", type=int, help="moves of D to each move of G")
-        add("--beta1", type=float, help="Adam's first decay rate")
-        add(
-            "--equilibrium",
-            type=float,
-            metavar="TOLERANCE",
-            help="end when D(x) and D(G(z)) were so close to 1/2 for five epochs (default: never)",
-        )
+    LECTURE = GANSettings(
+        preset="lecture",
+        data="mnist",
+        hidden=100,
+        layers=1,
+        slope=0.01,
+        latent=20,
+        noise="uniform",
+        dropout=0.5,
+        beta1=0.9,
+        epochs=100,
+        batch_size=64,
+        lr=1e-3,
+    )
+    MNIST = replace(LECTURE, preset=None)
+    # On the small digits, larger networks and more epochs.
+    DIGITS = replace(
+        MNIST,
+        data="digits",
+        hidden=256,
+        layers=2,
+        slope=0.2,  # and β₁ = ½: Radford et al. 2016, section 3
+        noise="normal",
+        dropout=0.4,
+        beta1=0.5,
+        epochs=600,
+        batch_size=32,
+        lr=2e-4,
+    )
 
-    def settings(self, data: str, lecture: bool) -> dict[str, Any]:
-        """Those of the notes; on the small digits, larger networks and more epochs."""
-        notes = {
-            "hidden": 100,
-            "layers": 1,
-            "slope": 0.01,
-            "latent": 20,
-            "noise": "uniform",
-            "dropout": 0.5,
-            "generator_cost": "non_saturating",
-            "d_steps": 1,
-            "beta1": 0.9,
-            "equilibrium": None,
-            "epochs": 100,
-            "batch_size": 64,
-            "lr": 1e-3,
-        }
-        if lecture or data != "digits":
-            return notes
+    def shown(self, model: gan.GAN) -> dict[str, Any]:
+        """Sizes, noise, and the game."""
+        of_G, of_D = layers_of(model.generator), layers_of(model.discriminator)
         return {
-            **notes,
-            "hidden": 256,
-            "layers": 2,
-            "slope": 0.2,  # and β₁ = ½: Radford et al. 2016, section 3
-            "noise": "normal",
-            "dropout": 0.4,
-            "beta1": 0.5,
-            "epochs": 600,
-            "batch_size": 32,
-            "lr": 2e-4,
+            "hidden": of_G[0].weight.shape[0],
+            "layers": sum(isinstance(layer, nn.LeakyReLU) for layer in of_G),
+            "slope": of_G[1].slope,
+            "latent": model.n_latent,
+            "noise": model.noise,
+            "dropout": of_D[2].p,
+            "generator_cost": model.generator_cost,
+            "d_steps": model.d_steps,
+            "pixels": of_D[0].weight.shape[1],
         }
 
-    def build(self, settings: Mapping[str, Any], data: Data, rng: Generator) -> gan.GAN:
+    def build(self, settings: GANSettings, data: Data, rng: Generator) -> gan.GAN:
         """The model, for as many numbers as a sample has."""
         only_mnist_sized(settings, data)
         data.check_unit_interval("a GAN")
         networks = gan.dense(
             math.prod(data.shape),
-            settings["hidden"],
-            settings["latent"],
+            settings.hidden,
+            settings.latent,
             rng,
-            settings["dropout"],
-            settings["layers"],
-            settings["slope"],
+            settings.dropout,
+            settings.layers,
+            settings.slope,
         )
         return gan.GAN(
             networks.generator,
             networks.discriminator,
-            settings["latent"],
-            settings["noise"],
-            settings["generator_cost"],
-            settings["d_steps"],
+            settings.latent,
+            settings.noise,
+            settings.generator_cost,
+            settings.d_steps,
         )
 
-    def optimizers(self, model: gan.GAN, settings: Mapping[str, Any]) -> list[Optimizer]:
+    def optimizers(self, model: gan.GAN, settings: GANSettings) -> list[Optimizer]:
         """An Adam for either."""
-        return model.adam(settings["lr"], settings["beta1"])
+        return model.adam(settings.lr, settings.beta1)
 
     def prepare(self, data: Data) -> Array:
         """2x − 1, on [−1, 1]."""
@@ -119,49 +143,36 @@ class GANRecipe(Recipe):
         """D(x) of samples that D was not trained on: lower, where it has learnt others by heart."""
         return {"D(held out)": float(self._outputs(model, data.test, rng).mean())}
 
-    def between_epochs(self, state: Checkpoint, settings: Mapping[str, Any]) -> bool:
+    def has_ended(self, history: History, settings: GANSettings) -> bool:
         """Whether D has answered ½ for five epochs, if that is to end the training."""
-        tolerance = settings["equilibrium"]
-        return tolerance is not None and gan.at_equilibrium(state.history, tolerance)
+        tolerance = settings.equilibrium
+        return tolerance is not None and gan.at_equilibrium(history, tolerance)
 
-    def judge(
-        self, model: gan.GAN, data: Data, settings: Mapping[str, Any], rng: Generator
-    ) -> dict[str, str]:
-        """D's outputs without and with dropout, and the MMD² beside its floor."""
-        judged = {}
+    def figures(self, model: gan.GAN, data: Data, settings: GANSettings, rng: Generator) -> Figures:
+        """D's outputs, without and with dropout."""
         G = np.concatenate([to_host(self.samples(model, 1000, rng)) for _ in range(10)])
+
+        def outputs(name: str, x: Array) -> dict[str, str]:
+            without, with_dropout = (
+                self._outputs(model, x, rng, dropout).mean() for dropout in (False, True)
+            )
+            return {
+                f"{name}, without dropout": f"{without:.4f}",
+                f"{name}, with dropout": f"{with_dropout:.4f}",
+            }
+
         for name, x in {
             "D(x) of samples trained on": data.train,
             "D(x) of samples held out": data.test,
             "D(G(z))": G,
         }.items():
-            judged[f"{name}, without dropout"] = f"{self._outputs(model, x, rng).mean():.4f}"
-            with_dropout = self._outputs(model, x, rng, dropout=True)
-            judged[f"{name}, with dropout"] = f"{with_dropout.mean():.4f}"
-        n = min(2000, len(data.test))
-        order = np.random.default_rng(0).permutation(len(data.test))[: 2 * n]
-        reals = data.test[order].reshape(len(order), -1)
-        if len(reals) < 4:
-            return judged | {"MMD²": f"none: it takes 4 samples held out, these are {len(reals)}"}
-        try:
-            metrics.median_bandwidth(reals[len(reals) // 2 :])
-        except ValueError:
-            return judged | {"MMD²": "none: most of the samples held out are equal"}
-        for name, estimate in {
-            "unbiased": metrics.mmd2_unbiased,
-            "biased": metrics.mmd2_biased,
-        }.items():
-            score = metrics.against_floor(G, reals, estimate=estimate)
-            judged[f"MMD² of {len(reals) // 2} samples, {name}, σ = {score.bandwidth:.2f}"] = (
-                f"{score.value:.5f}; of real samples {score.floor:.5f}"
-            )
-        return judged
+            yield name, functools.partial(outputs, name, x)
 
     def draw(
         self,
         model: gan.GAN,
         data: Data,
-        settings: Mapping[str, Any],
+        settings: GANSettings,
         history: History,
         rng: Generator,
     ) -> Iterator[tuple[str, Axes]]:

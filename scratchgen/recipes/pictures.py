@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .. import plotting
 from ..backend import Array, Generator, to_host
 from ..training import History
@@ -15,10 +17,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 N_SAMPLES = 64
+N_ROWS = 12  # of the epochs in one table, at most
 
 
 def pictures(
-    recipe: Recipe,
+    recipe: Recipe[Any],
     model: Any,
     data: Data,
     settings: Any,
@@ -45,7 +48,9 @@ def pictures(
         rows = {f"epoch {e}": kept[e].reshape(-1, *data.shape) for e in sorted(kept)}
         if rows:
             title = f"{heading}: {recipe.sampled}"
-            table = plotting.image_table(rows, value_range=span)
+            of_rows = np.linspace(0, len(rows) - 1, min(len(rows), N_ROWS)).round().astype(int)
+            few = {name: rows[name] for name in np.array([*rows])[of_rows].tolist()}
+            table = plotting.image_table(few, value_range=span)
             yield "epochs.png", plotting.titled(table, title)
             yield (
                 "epochs.gif",

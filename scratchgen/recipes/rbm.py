@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import itertools
 import math
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -14,11 +15,19 @@ from .. import plotting
 from ..backend import Array, Generator, to_device, to_host
 from ..models import rbm
 from ..optim import SGD, Optimizer
-from ..optim.schedules import Cosine
-from ..storage import Checkpoint
 from ..training import History
 from .data import Data
-from .recipe import Recipe, in_parts, mean_and_error, only_mnist_sized
+from .recipe import Figures, Recipe, in_parts, mean_and_error, only_mnist_sized
+from .settings import (
+    Choice,
+    Flag,
+    GenerativeSettings,
+    Real,
+    Whole,
+    add_decay,
+    decay_as_schedule,
+    setting,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,77 +40,103 @@ LOG_P = "log p(held out)"
 STEPS = (0, 1, 10, 100, 1000)  # of the chains that are drawn
 
 
-class RBMRecipe(Recipe):
+@dataclass(frozen=True, kw_only=True)
+class RBMSettings(GenerativeSettings):
+    """Sizes, chains, optimizer."""
+
+    hidden: int = setting(Whole("hidden units"))
+    visible: Literal["bernoulli", "gaussian"] = setting(
+        Choice("what the visible units are", names=("bernoulli", "gaussian")), default="bernoulli"
+    )
+    k: int = setting(Whole("steps of Gibbs sampling to an update"), default=1)
+    persistent: bool = setting(
+        Flag("chains that go on from update to update, in place of chains from the data")
+    )
+    chains: int = setting(Whole("how many persistent chains"), default=100)
+    start: str = setting(Choice("visible biases: of the data, or zeros", names=("data", "zeros")))
+    momentum: float = setting(
+        Real("share of the last step that is gone again", most=1, below=True), default=0.0
+    )
+    weight_decay: float = setting(Real("λ: λ W is added to the gradient"), default=0.0)
+
+    @classmethod
+    def from_first_format(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """The schedule was called decay."""
+        return super().from_first_format(decay_as_schedule(values))
+
+
+class RBMRecipe(Recipe[RBMSettings]):
     """An RBM with persistent chains, begun as the machine of independent units of the data."""
 
+    kind = rbm.RBM
     title = "restricted Boltzmann machine"
     unit = "nats"
     sampled = "means E[v|h] after 1000 steps from noise"
+    drawn = "states v after 1000 steps from noise"
+
+    LECTURE = RBMSettings(
+        preset="lecture",
+        data="mnist",
+        hidden=500,
+        persistent=False,
+        start="zeros",
+        epochs=10,
+        batch_size=64,
+        lr=0.1,
+    )
+    MNIST = replace(
+        LECTURE,
+        preset=None,
+        persistent=True,
+        start="data",
+        schedule="cosine",
+        epochs=20,
+        batch_size=100,
+        lr=0.05,
+    )
+    DIGITS = replace(MNIST, data="digits", hidden=256, epochs=1000, batch_size=50, lr=0.2)
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
-        """Sizes, chains, optimizer."""
-        add = parser.add_argument
-        add("--hidden", type=int, help="hidden units")
-        add("--visible", choices=["bernoulli", "gaussian"])
-        add("--k", type=int, help="steps of Gibbs sampling to an update")
-        add(
-            "--persistent",
-            action=argparse.BooleanOptionalAction,
-            help="chains that go on from update to update, in place of chains from the data",
-        )
-        add("--chains", type=int, help="how many persistent chains")
-        add("--start", choices=["data", "zeros"], help="visible biases: of the data, or zeros")
-        add("--momentum", type=float)
-        add("--weight-decay", type=float)
-        add("--decay", choices=["none", "cosine"], help="of the learning rate, to zero at the end")
+        """The schedule may be called decay."""
+        super().add_options(parser)
+        add_decay(parser)
 
-    def settings(self, data: str, lecture: bool) -> dict[str, Any]:
-        """Those of the notes; else persistent chains, on the small digits with more epochs."""
-        shared = {
-            "hidden": 500,
-            "visible": "bernoulli",
-            "k": 1,
-            "chains": 100,
-            "momentum": 0.0,
-            "weight_decay": 0.0,
+    def shown(self, model: rbm.RBM) -> dict[str, Any]:
+        """Sizes, units, chains."""
+        return {
+            "hidden": model.n_hidden,
+            "visible": model.visible,
+            "k": model.k,
+            "persistent": model.persistent,
+            "chains": model.n_chains,
+            "pixels": model.n_visible,
         }
-        if lecture:
-            notes = {"persistent": False, "start": "zeros", "decay": "none"}
-            return {**shared, **notes, "epochs": 10, "batch_size": 64, "lr": 0.1}
-        shared |= {"persistent": True, "start": "data", "decay": "cosine", "lr": 0.05}
-        if data == "digits":
-            return {**shared, "hidden": 256, "lr": 0.2, "epochs": 1000, "batch_size": 50}
-        return {**shared, "epochs": 20, "batch_size": 100}
 
-    def build(self, settings: Mapping[str, Any], data: Data, rng: Generator) -> rbm.RBM:
+    def build(self, settings: RBMSettings, data: Data, rng: Generator) -> rbm.RBM:
         """The model, for as many numbers as a sample has."""
         only_mnist_sized(settings, data)
         model = rbm.RBM(
             math.prod(data.shape),
-            settings["hidden"],
+            settings.hidden,
             rng=rng,
-            visible=settings["visible"],
-            k=settings["k"],
-            persistent=settings["persistent"],
-            n_chains=settings["chains"],
-            **rbm.STANDARDISED if settings["visible"] == "gaussian" else {},
+            visible=settings.visible,
+            k=settings.k,
+            persistent=settings.persistent,
+            n_chains=settings.chains,
+            **rbm.STANDARDISED if settings.visible == "gaussian" else {},
         )
-        if settings["start"] == "data" or model.standardise:
+        if settings.start == "data" or model.standardise:
             model.start_at(to_device(data.train, rng))
         return model
 
-    def optimizers(self, model: rbm.RBM, settings: Mapping[str, Any]) -> list[Optimizer]:
+    def optimizers(self, model: rbm.RBM, settings: RBMSettings) -> list[Optimizer]:
         """Gradient descent, with momentum and weight decay."""
-        decay = settings["weight_decay"]
-        return [SGD(model.parameters(), settings["lr"], settings["momentum"], weight_decay=decay)]
+        decay = settings.weight_decay
+        return [SGD(model.parameters(), settings.lr, settings.momentum, weight_decay=decay)]
 
-    def between_epochs(self, state: Checkpoint, settings: Mapping[str, Any]) -> bool:
-        """Set the learning rate of the next epoch."""
-        if settings["decay"] == "cosine":
-            schedule = Cosine(settings["epochs"])
-            for optimizer in state.optimizers:
-                optimizer.lr = settings["lr"] * schedule(len(state.history))
-        return False
+    def draws(self, model: rbm.RBM, n: int, rng: Generator) -> Array:
+        """States v, at the end of as many steps as the means come from."""
+        return model.draw(n, rng)
 
     def score(self, model: rbm.RBM, data: Data, rng: Generator) -> dict[str, float]:
         """F of samples trained on less that of others, and, of small machines, log p(v).
@@ -119,52 +154,61 @@ class RBMRecipe(Recipe):
             )
         return scores
 
-    def judge(
-        self, model: rbm.RBM, data: Data, settings: Mapping[str, Any], rng: Generator
-    ) -> dict[str, str]:
+    def figures(self, model: rbm.RBM, data: Data, settings: RBMSettings, rng: Generator) -> Figures:
         """log p(v), with log Z exact or by annealed importance sampling; what tells less of it."""
-        log_z, said = _log_partition(model, data, rng)
-        held_out = _log_likelihood(model, data.test, log_z, rng)
-        few = data.train[: len(data.test)]
-        independent = rbm.RBM(
-            model.n_visible, 1, rng=rng, visible=model.visible, standardise=model.standardise
-        )
-        independent.W.data[...] = 0
-        independent.start_at(to_device(data.train, rng))
-        floor = _log_likelihood(independent, data.test, independent.log_partition(), rng)
+        few, frozen = data.train[: len(data.test)], model.frozen()
         bernoulli = model.visible == "bernoulli"
-        judged = {
-            "held-out samples": f"{len(data.test)}"
-            + (", as states drawn with the grey values as means" if bernoulli else "")
-            + (", each pixel as (x − mean)/standard deviation" if model.standardise else ""),
-            "log Z": said,
-            "−log p(v), given log Z": mean_and_error(-held_out),
-            f"  of {len(few)} samples trained on": mean_and_error(
-                -_log_likelihood(model, few, log_z, rng)
-            ),
-            "  of independent units": mean_and_error(-floor),
-            "mean F(v), trained on − held out": f"{_gap(model, data, rng):.2f} nats",
-        }
-        if bernoulli:
-            pseudo = in_parts(
-                lambda x: model.pseudo_log_likelihood(_states(model, x, rng)), data.test[:500], rng
+
+        def likelihood() -> dict[str, str]:
+            log_z, said = _log_partition(model, data, rng)
+            held_out = _log_likelihood(model, data.test, log_z, rng)
+            independent = rbm.RBM(
+                model.n_visible, 1, rng=rng, visible=model.visible, standardise=model.standardise
             )
-            judged[f"−log pseudo-likelihood of {len(pseudo)}"] = mean_and_error(-pseudo)
-        frozen = model.frozen()
+            independent.W.data[...] = 0
+            independent.start_at(to_device(data.train, rng))
+            floor = _log_likelihood(independent, data.test, independent.log_partition(), rng)
+            return {
+                "states": "drawn with the grey values as means"
+                if bernoulli
+                else "(x − mean)/standard deviation of each pixel",
+                "log Z": said,
+                "−log p(v), given log Z": mean_and_error(-held_out),
+                f"  of {len(few)} samples trained on": mean_and_error(
+                    -_log_likelihood(model, few, log_z, rng)
+                ),
+                "  of independent units": mean_and_error(-floor),
+            }
 
-        def error(x: Array) -> Array:
-            v = _states(model, x, rng)
-            return ((v - frozen.prob_visible(frozen.prob_hidden(v))) ** 2).mean(axis=1)
+        def gap() -> dict[str, str]:
+            return {"mean F(v), trained on − held out": f"{_gap(model, data, rng):.2f} nats"}
 
-        reconstruction = in_parts(error, data.test, rng)
-        judged["error of reconstruction (not the objective)"] = f"{reconstruction.mean():.4f}"
-        return judged
+        def pseudo_likelihood() -> dict[str, str]:
+            def log_p(x: Array) -> Array:
+                return model.pseudo_log_likelihood(_states(model, x, rng))
+
+            pseudo = in_parts(log_p, data.test[:500], rng)
+            return {f"−log pseudo-likelihood of {len(pseudo)}": mean_and_error(-pseudo)}
+
+        def reconstruction() -> dict[str, str]:
+            def error(x: Array) -> Array:
+                v = _states(model, x, rng)
+                return ((v - frozen.prob_visible(frozen.prob_hidden(v))) ** 2).mean(axis=1)
+
+            mean = in_parts(error, data.test, rng).mean()
+            return {"error of reconstruction (not the objective)": f"{mean:.4f}"}
+
+        yield "−log p(v)", likelihood
+        yield "mean F(v), trained on − held out", gap
+        if bernoulli:
+            yield "−log pseudo-likelihood", pseudo_likelihood
+        yield "error of reconstruction", reconstruction
 
     def draw(
         self,
         model: rbm.RBM,
         data: Data,
-        settings: Mapping[str, Any],
+        settings: RBMSettings,
         history: History,
         rng: Generator,
     ) -> Iterator[tuple[str, Axes]]:

@@ -5,95 +5,153 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 
 from ..backend import Array, Generator, generator, to_device, to_host
 from ..optim import Optimizer
 from ..progress import watched
+from ..stopping import Patience
 from ..storage import Checkpoint
 from ..training import Epoch, History, train
 from .data import Data
+from .settings import Settings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+S = TypeVar("S", bound=Settings)
+Figures: TypeAlias = Iterator[tuple[str, Callable[[], dict[str, str]]]]
+"""Figures by name, each with the function that finds it, and says it in one line or some."""
 
-class Recipe:
+
+class Recipe(Generic[S]):
     """A model for the command line; what is stated here is what most of them have in common."""
 
+    LECTURE: S
+    """The settings of the notes."""
+    DIGITS: S
+    """Its settings on the small digits, where the command line gives none."""
+    MNIST: S
+    """Its settings on all other data."""
+    kind: type
+    """The class of the model."""
     title: str
     unit: str
     """What its costs are counted in."""
     generative = True
     """Whether it has samples to draw, and to judge."""
-    sampled = "samples"
-    """What ``samples`` gives, as a title says it."""
     drop_last = False
     """Whether the samples of an epoch that fill no batch are left out."""
     n_judged = 2000
     """How many samples are drawn to be judged."""
+    sampled = "samples"
+    """What ``samples`` gives, as a title says it."""
+    drawn = "samples, which are draws in any case"
+    """What ``draws`` gives."""
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
-        """Those settings that are its own."""
+        """An option for each setting."""
+        defaults = {"digits": self.DIGITS, "else": self.MNIST, "lecture": self.LECTURE}
+        type(self.MNIST).add_options(parser, defaults)
 
-    def settings(self, data: str, lecture: bool) -> dict[str, Any]:
-        """Its settings where the command line gives none: for that data, or those of the notes."""
+    def parsed(self, words: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings among the words of a command line, as values."""
+        return type(self.MNIST).parsed(words)
+
+    def settings(self, given: Mapping[str, Any]) -> S:
+        """What is given, over the defaults for such data or those of the notes."""
+        default = self.DIGITS if given.get("data", "digits") == "digits" else self.MNIST
+        if given.get("preset"):
+            default = self.LECTURE
+        return replace(default, **{**default.following(given), **given})
+
+    def shown(self, model: Any) -> dict[str, Any]:
+        """Those settings that a model shows by what it is built of, and the pixels of a sample."""
         raise NotImplementedError
 
-    def build(self, settings: Mapping[str, Any], data: Data, rng: Generator) -> Any:
+    def build(self, settings: S, data: Data, rng: Generator) -> Any:
         """The model for such samples; ``ValueError`` where the settings do not take them."""
         raise NotImplementedError
 
-    def optimizers(self, model: Any, settings: Mapping[str, Any]) -> list[Optimizer]:
+    def optimizers(self, model: Any, settings: S) -> list[Optimizer]:
         """The model's own, with the learning rate that was asked for."""
         optimizers: list[Optimizer] = model.default_optimizers()
         for optimizer in optimizers:
-            optimizer.lr = settings["lr"]
+            optimizer.lr = settings.lr
         return optimizers
 
     def prepare(self, data: Data) -> Any:
         """What the model trains on."""
         return data.train
 
-    def between_epochs(self, state: Checkpoint, settings: Mapping[str, Any]) -> bool:
-        """Set what changes from epoch to epoch; whether the training ends here."""
+    def has_ended(self, history: History, settings: S) -> bool:
+        """Whether the training is at its end, though not at its last epoch."""
         return False
+
+    def patience(self, settings: S, history: History, best: Any) -> Patience | None:
+        """What ends the training where held-out samples ask for it, and keeps the best weights.
+
+        ``best`` is the model with the best weights of the epochs that are done.
+        """
+        return None
 
     def epochs(
         self,
         state: Checkpoint,
         data: Data,
-        settings: Mapping[str, Any],
+        settings: S,
         progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+        patience: Patience | None = None,
     ) -> Iterator[Epoch]:
         """Train the model of ``state``, scored after each epoch, until it ends.
 
         What ``train`` refuses is refused at once.
         """
         assert state.rng is not None
-        if state.history and self.between_epochs(state, settings):
-            return iter(())  # it had ended, though not at its last epoch
+        settings.check_rates(len(state.history))
+        samples = self.prepare(data)
+        n = len(samples[0] if isinstance(samples, tuple) else samples)
+        if self.drop_last and settings.batch_size is not None and settings.batch_size > n:
+            raise ValueError(
+                f"--batch-size {settings.batch_size} leaves no full batch of the {n} samples to "
+                f"train on: take --batch-size of at most {n}"
+            )
         trained = train(
             state.model,
-            self.prepare(data),
+            samples,
             state.optimizers,
-            epochs=settings["epochs"],
-            batch_size=settings["batch_size"],
+            epochs=settings.epochs,
+            batch_size=n if settings.batch_size is None else settings.batch_size,
             rng=state.rng,
             drop_last=self.drop_last,
             history=state.history,
             progress=progress,
         )
 
+        def is_over() -> bool:
+            over = patience is not None and patience.is_over
+            return over or self.has_ended(state.history, settings)
+
+        def set_rate() -> None:
+            for optimizer in state.optimizers:
+                optimizer.lr = settings.rate(len(state.history))
+
         def scored() -> Iterator[Epoch]:
+            if state.history and is_over():
+                return
+            set_rate()
             for epoch in trained:
-                rng = generator(settings["seed"], settings["device"])
+                rng = generator(settings.seed, settings.device)
                 epoch.report.update(self.score(state.model, data, rng))
-                ends = self.between_epochs(state, settings)
+                set_rate()
+                if patience is not None:
+                    patience.note(epoch.report["validation cost"], state.model)
+                over = is_over()
                 yield epoch
-                if ends:
+                if over:
                     break
 
         return scored()
@@ -106,17 +164,26 @@ class Recipe:
         """n samples, in the range of the data."""
         return model.sample(n, rng)
 
-    def judge(
-        self, model: Any, data: Data, settings: Mapping[str, Any], rng: Generator
-    ) -> dict[str, str]:
-        """All that can be said of how good the model is."""
+    def draws(self, model: Any, n: int, rng: Generator) -> Array:
+        """n draws from the distribution of the model: the samples, but where these are means."""
+        return self.samples(model, n, rng)
+
+    def figures(self, model: Any, data: Data, settings: S, rng: Generator) -> Figures:
+        """All that can be said of how good the model is: by name, what finds some lines of it."""
         raise NotImplementedError
+
+    def judge(self, model: Any, data: Data, settings: S, rng: Generator) -> dict[str, str]:
+        """The lines of all figures, on held-out samples."""
+        return {
+            "held-out samples": f"{len(data.test)}",
+            **had(self.figures(model, data, settings, rng)),
+        }
 
     def draw(
         self,
         model: Any,
         data: Data,
-        settings: Mapping[str, Any],
+        settings: S,
         history: History,
         rng: Generator,
     ) -> Iterator[tuple[str, Axes]]:
@@ -128,10 +195,27 @@ class Recipe:
         return iter(())
 
 
-def only_mnist_sized(settings: Mapping[str, Any], data: Data) -> None:
+def had(figures: Figures) -> dict[str, str]:
+    """The lines of every figure; for one that cannot be had, why not: the others are as good."""
+    lines = {}
+    for name, figure in figures:
+        try:
+            lines.update(figure())
+        except (ValueError, ArithmeticError, RuntimeError, MemoryError) as error:
+            lines[name] = f"– ({str(error) or 'out of memory'})"
+    return lines
+
+
+def layers_of(network: Any) -> tuple[Any, ...]:
+    """The layers of a Sequential; ``AttributeError`` for a network of another kind."""
+    layers: tuple[Any, ...] = network.layers
+    return layers
+
+
+def only_mnist_sized(settings: Settings, data: Data) -> None:
     """The preset of the notes takes images of 784 pixels and nothing else."""
     n_visible = math.prod(data.shape)
-    if settings["preset"] == "lecture" and n_visible != 784:
+    if settings.preset == "lecture" and n_visible != 784:
         raise ValueError(
             f"the preset is for images of 784 pixels, these have {n_visible}: take --data mnist"
         )

@@ -16,13 +16,14 @@ import hashlib
 import json
 import math
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
 from ..backend import Array, generator
 from ..files import write_atomically
-from ..metrics import against_floor, mmd2_unbiased
+from ..metrics import against_floor, median_bandwidth, mmd2_unbiased
 from ..models import Classifier
 from ..progress import watched
 from ..storage import Checkpoint, load, to_bytes
@@ -32,6 +33,7 @@ from .data import Data
 
 CONFIDENCE = 0.9
 COMPARED = 2000  # samples at most, of which the MMD² is taken
+BATCH = 64
 STEPS = 1500  # at least so many does the classifier learn for
 
 
@@ -62,16 +64,23 @@ def _distances(samples: Array, noise: Array, data: Data) -> dict[str, str]:
     """The MMD² from one half of the held-out data: of samples, of the other half, of noise."""
     order = np.random.default_rng(0).permutation(len(data.test))[: 2 * COMPARED]
     reals = data.test[order].reshape(len(order), -1)
-    try:
-        of_samples = against_floor(samples, reals)
-    except ValueError as error:
-        return {"MMD² from held-out data": f"– ({error})"}
     reference = reals[len(reals) // 2 :]
+    missing = "MMD² from held-out data"
+    if len(reals) < 4:
+        return {missing: f"– (it takes 4 held-out samples, these are {len(reals)})"}
+    try:
+        sigma = median_bandwidth(reference)
+    except ValueError:
+        return {missing: "– (most held-out samples are equal)"}
+    try:
+        of_samples = against_floor(samples, reals, sigma)
+    except ValueError as error:
+        return {missing: f"– ({error})"}
     n = min(len(samples), len(reals) // 2)
-    of_noise = mmd2_unbiased(noise.reshape(len(noise), -1)[:n], reference, of_samples.bandwidth)
+    of_noise = mmd2_unbiased(noise.reshape(len(noise), -1)[:n], reference, sigma)
     name = f"MMD² of {n} samples from {len(reference)} held-out, unbiased"
     return {
-        f"{name}, σ = {of_samples.bandwidth:.3g}": f"{of_samples.value:.5f}; "
+        f"{name}, σ = {sigma:.3g}": f"{of_samples.value:.5f}; "
         f"of held-out data {of_samples.floor:.5f}, of uniform noise {of_noise:.5f}"
     }
 
@@ -101,18 +110,18 @@ def _classes(samples: Array, noise: Array, data: Data, folder: Path) -> dict[str
 def _classifier(data: Data, folder: Path) -> Classifier:
     """Return the classifier of these data that the folder holds, or train one and leave it there.
 
-    Its file is named after the content of the data and the settings, so that it is never that of
-    other data. Raises ``ValueError`` for data that no classifier can be trained on.
+    Its file is named after the content of the data and the settings: other data have another.
+    Raises ``ValueError`` for data that no classifier can be trained on.
     """
     recipe, rng = FFNNRecipe(), generator(0)
     if not data.classes:
         raise ValueError("the data have no labels")
-    settings = {"seed": 0, "device": "cpu", "preset": None, **recipe.settings(data.name, False)}
+    settings = recipe.settings({"data": data.name, "batch_size": BATCH})
     model = recipe.build(settings, data, rng)
-    steps_an_epoch = math.ceil(len(data.validation[0]) / settings["batch_size"])
-    settings["epochs"] = max(settings["epochs"], math.ceil(STEPS / steps_an_epoch))
-    settings["schedule"] = f"cosine:{settings['epochs']}"
-    key = hashlib.sha256(json.dumps([data.sha256, settings]).encode()).hexdigest()[:12]
+    steps_an_epoch = math.ceil(len(data.validation[0]) / BATCH)
+    settings = replace(settings, epochs=max(settings.epochs, math.ceil(STEPS / steps_an_epoch)))
+    of = [data.sha256, {**asdict(settings), "data": None}]
+    key = hashlib.sha256(json.dumps(of).encode()).hexdigest()[:12]
     path = folder / f"classifier-{key}.safetensors"
     if path.exists():
         try:
@@ -123,7 +132,7 @@ def _classifier(data: Data, folder: Path) -> Classifier:
     else:
         print(f"scratchgen: a classifier is trained, once: {path}", file=sys.stderr)
     state = Checkpoint(model, recipe.optimizers(model, settings), rng, History())
-    for _ in watched(recipe.epochs(state, data, settings), "classifier", settings["epochs"]):
+    for _ in watched(recipe.epochs(state, data, settings), "classifier", settings.epochs):
         pass
     try:
         write_atomically(path, to_bytes(model))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import math
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from .. import plotting
 from ..backend import Array, Generator, to_device, to_host
@@ -13,39 +13,59 @@ from ..models import vae
 from ..operations import gaussian_kl
 from ..training import History
 from .data import Data
-from .recipe import Recipe, in_parts, mean_and_error, only_mnist_sized
+from .recipe import Figures, Recipe, in_parts, layers_of, mean_and_error, only_mnist_sized
+from .settings import Choice, GenerativeSettings, Whole, setting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-class VAERecipe(Recipe):
+@dataclass(frozen=True, kw_only=True)
+class VAESettings(GenerativeSettings):
+    """Sizes and likelihood."""
+
+    hidden: int = setting(Whole("units of the hidden layers"))
+    latent: int = setting(Whole("latent dimensions"))
+    likelihood: Literal["bernoulli", "gaussian"] = setting(
+        Choice("p(x|h)", names=("bernoulli", "gaussian")), default="bernoulli"
+    )
+
+
+class VAERecipe(Recipe[VAESettings]):
     """The D–H–(μ, log σ²)–H–D of ``models.vae.dense``."""
 
+    kind = vae.VAE
     title = "variational autoencoder"
     unit = "nats per sample"
     sampled = "means E[x|h]"
+    drawn = "draws x ~ p(x|h)"
 
-    def add_options(self, parser: argparse.ArgumentParser) -> None:
+    LECTURE = VAESettings(
+        preset="lecture", data="mnist", hidden=400, latent=20, epochs=10, batch_size=128, lr=1e-3
+    )
+    MNIST = replace(LECTURE, preset=None)
+    # Two latents, to be seen, and more epochs of the few small images.
+    DIGITS = replace(MNIST, data="digits", latent=2, epochs=400, batch_size=32, lr=2e-3)
+
+    def shown(self, model: vae.VAE) -> dict[str, Any]:
         """Sizes and likelihood."""
-        parser.add_argument("--hidden", type=int, help="units of the hidden layers")
-        parser.add_argument("--latent", type=int, help="latent dimensions")
-        parser.add_argument("--likelihood", choices=["bernoulli", "gaussian"])
+        hidden, pixels = layers_of(model.encoder)[0].weight.shape
+        return {
+            "hidden": hidden,
+            "latent": model.n_latent,
+            "likelihood": model.likelihood,
+            "pixels": pixels,
+        }
 
-    def settings(self, data: str, lecture: bool) -> dict[str, Any]:
-        """Those of the notes; for the small digits two latents, to be seen, and more epochs."""
-        shared = {"hidden": 400, "likelihood": "bernoulli"}
-        if lecture or data != "digits":
-            return {**shared, "latent": 20, "epochs": 10, "batch_size": 128, "lr": 1e-3}
-        return {**shared, "latent": 2, "epochs": 400, "batch_size": 32, "lr": 2e-3}
-
-    def build(self, settings: Mapping[str, Any], data: Data, rng: Generator) -> vae.VAE:
+    def build(self, settings: VAESettings, data: Data, rng: Generator) -> vae.VAE:
         """The model, for as many numbers as a sample has."""
         only_mnist_sized(settings, data)
         n_visible = math.prod(data.shape)
-        return vae.dense(
-            n_visible, settings["hidden"], settings["latent"], rng, settings["likelihood"]
-        )
+        return vae.dense(n_visible, settings.hidden, settings.latent, rng, settings.likelihood)
+
+    def draws(self, model: vae.VAE, n: int, rng: Generator) -> Array:
+        """x ~ p(x|h)."""
+        return model.draw(n, rng)
 
     def score(self, model: vae.VAE, data: Data, rng: Generator) -> dict[str, float]:
         """−ELBO in nats per sample, from one latent each."""
@@ -53,32 +73,38 @@ class VAERecipe(Recipe):
         costs = in_parts(lambda x: -frozen.elbo(x, rng=rng), data.test, rng)
         return {"test cost": float(costs.mean())}
 
-    def judge(
-        self, model: vae.VAE, data: Data, settings: Mapping[str, Any], rng: Generator
-    ) -> dict[str, str]:
+    def figures(self, model: vae.VAE, data: Data, settings: VAESettings, rng: Generator) -> Figures:
         """−ELBO and its parts, the importance-weighted bound, and the latents that are in use."""
-        frozen = model.frozen()
-        nll = in_parts(lambda x: frozen.elbo_terms(x, rng=rng)[0], data.test, rng)
-        kl = in_parts(lambda x: gaussian_kl(*frozen.encode(x)), data.test, rng)
-        few = data.test[:1000]
-        bound = in_parts(lambda x: model.log_likelihood(x, 100, rng), few, rng)
-        mu = in_parts(lambda x: frozen.encode(x)[0], data.test, rng)
-        return {
-            "held-out samples": f"{len(data.test)}",
-            "−ELBO": mean_and_error(nll + kl),
-            "  reconstruction": mean_and_error(nll),
-            "  KL to the prior": mean_and_error(kl),
-            f"−log p(x), at most, from 100 latents for each of {len(few)}": mean_and_error(-bound),
-            # Burda et al. 2016, section 5.2
-            "latents in use (variance of μ over 0.01)": f"{(mu.var(axis=0) > 0.01).sum()} of "
-            f"{model.n_latent}",
-        }
+        frozen, few = model.frozen(), data.test[:1000]
+        bounded = f"−log p(x), at most, from 100 latents for each of {len(few)}"
+
+        def elbo() -> dict[str, str]:
+            nll = in_parts(lambda x: frozen.elbo_terms(x, rng=rng)[0], data.test, rng)
+            kl = in_parts(lambda x: gaussian_kl(*frozen.encode(x)), data.test, rng)
+            return {
+                "−ELBO": mean_and_error(nll + kl),
+                "  reconstruction": mean_and_error(nll),
+                "  KL to the prior": mean_and_error(kl),
+            }
+
+        def bound() -> dict[str, str]:
+            log_p = in_parts(lambda x: model.log_likelihood(x, 100, rng), few, rng)
+            return {bounded: mean_and_error(-log_p)}
+
+        def in_use() -> dict[str, str]:
+            mu = in_parts(lambda x: frozen.encode(x)[0], data.test, rng)
+            used = (mu.var(axis=0) > 0.01).sum()  # Burda et al. 2016, section 5.2
+            return {"latents in use (variance of μ over 0.01)": f"{used} of {model.n_latent}"}
+
+        yield "−ELBO", elbo
+        yield bounded, bound
+        yield "latents in use", in_use
 
     def draw(
         self,
         model: vae.VAE,
         data: Data,
-        settings: Mapping[str, Any],
+        settings: VAESettings,
         history: History,
         rng: Generator,
     ) -> Iterator[tuple[str, Axes]]:

@@ -104,6 +104,7 @@ def test_of_equal_distributions_the_biased_estimate_is_twice_1_minus_E_k_over_n_
     assert abs(np.mean(draws) - expected) < 5 * np.std(draws) / math.sqrt(300)
 
 
+@pytest.mark.rounding
 @estimates
 def test_samples_far_from_the_origin_in_float32_keep_their_distances(estimate):
     x, y = normal(60).astype(np.float32), (1 + normal(60, seed=1)).astype(np.float32)

@@ -78,6 +78,7 @@ def test_logits_of_a_thousand_overflow_nothing(K):
         assert np.isfinite(model.data_cost(x, y))
 
 
+@pytest.mark.rounding
 def test_the_outputs_do_not_depend_on_how_many_are_asked_for_at_once():
     model = Classifier(dense((3,), 4, rng())).astype(np.float64)
     x = rng(1).standard_normal((2300, 3))
@@ -105,6 +106,7 @@ SETTINGS = {
 }
 
 
+@pytest.mark.rounding
 @pytest.mark.parametrize("K", [1, 3])
 @pytest.mark.parametrize("name", SETTINGS)
 def test_50_steps_with_l2_are_those_of_torch(torch, name, K):
@@ -233,6 +235,7 @@ def test_a_convolutional_step_and_its_predictions_stay_on_the_device(device):
     assert {device_of(a) for a in arrays} == {device}
 
 
+@pytest.mark.rounding
 def test_training_by_the_one_loop_learns_the_digits():
     x, y = sg.datasets.digits("train")
     model = Classifier(dense((64,), 10, rng(), (50,)))

@@ -870,6 +870,7 @@ def reference_of(torch, dtype):
     return Module().to(dtype)
 
 
+@pytest.mark.rounding
 def test_50_steps_of_the_lectures_training_are_those_of_torch(torch):
     model, (adam,) = ddpm.lecture(rng())
     model.astype(np.float64)
@@ -901,6 +902,7 @@ def test_50_steps_of_the_lectures_training_are_those_of_torch(torch):
         assert distance < 1e-8, name
 
 
+@pytest.mark.rounding
 def test_the_lectures_sampling_is_that_of_the_notes(torch):
     model, _ = ddpm.lecture(rng())
     model.astype(np.float64)
@@ -923,6 +925,7 @@ def test_the_lectures_sampling_is_that_of_the_notes(torch):
 # Training, on the host and on the device
 
 
+@pytest.mark.rounding
 def test_training_brings_the_cost_down_and_samples_records_nothing_and_keeps_the_dtype():
     images = 2 * sg.datasets.digits("train")[0] - 1
     source = rng()
@@ -937,6 +940,7 @@ def test_training_brings_the_cost_down_and_samples_records_nothing_and_keeps_the
     assert model.astype(np.float64).sample(3, rng(1), steps=5).dtype == np.float64
 
 
+@pytest.mark.rounding
 def test_training_on_the_device_is_that_of_the_host_and_reads_only_each_epochs_cost(monkeypatch):
     strict.install(monkeypatch)
     images, states = 2 * sg.datasets.digits()[0][:40] - 1, {}

@@ -573,6 +573,7 @@ def lecture_without_dropout(dtype=np.float64):
     return model, model.default_optimizers()
 
 
+@pytest.mark.rounding
 @generator_costs
 def test_50_steps_of_the_lectures_training_are_those_of_torch(torch, generator_cost):
     model, optimizers = lecture_without_dropout()
@@ -662,6 +663,7 @@ def test_training_goes_on_from_a_checkpoint_to_the_same_bits(
 # Training, on the host and on the device
 
 
+@pytest.mark.rounding
 def test_training_brings_the_samples_towards_the_digits():
     images = 2 * sg.datasets.digits("train")[0].reshape(-1, 64) - 1
     model = gan.dense(64, 128, 20, rng())
@@ -724,6 +726,7 @@ def test_losses_and_samples_of_the_device_stay_there(device, noise):
     assert {a.dtype for a in arrays} == {np.dtype(np.float32)}
 
 
+@pytest.mark.rounding
 def test_training_on_the_device_is_that_of_the_host(monkeypatch):
     strict.install(monkeypatch)
     images, states = data(100, 64), {}

@@ -224,6 +224,7 @@ def test_ais_of_a_machine_without_weights_is_exact():
     assert (estimate, error) == (pytest.approx(model.log_partition(), rel=1e-14), 0)
 
 
+@pytest.mark.rounding
 def test_ais_of_a_machine_in_float32_is_that_in_float64_to_rounding():
     single, double = machine(30, 12, 0.3).astype(np.float32), machine(30, 12, 0.3)
     for model in (single, double):
@@ -400,6 +401,7 @@ def climbed(model):
 training = pytest.mark.parametrize("settings", [{}, {"k": 5}, {"persistent": True}], ids=str)
 
 
+@pytest.mark.rounding
 @training
 def test_training_raises_the_exact_likelihood_of_four_bits(settings):
     # From log 16 to the entropy of the data, log 4, at best: CD-1, which is biased, goes half-way.
@@ -413,6 +415,7 @@ def test_with_the_sign_reversed_the_likelihood_falls(settings, monkeypatch):
     assert climbed(machine(scale=0.1, **settings)) < -0.5
 
 
+@pytest.mark.rounding
 def test_training_of_gaussian_units_raises_the_exact_likelihood():
     x = np.concatenate([rng(1).standard_normal((200, 2)) + m for m in ([3, 0], [-3, 0])])
     model = machine(2, 2, 0.1, visible="gaussian")
@@ -442,6 +445,7 @@ def test_rates_of_zero_and_one_have_finite_log_odds():
     np.testing.assert_allclose(model.a.data, [-math.log(3), math.log(3)], rtol=1e-6)
 
 
+@pytest.mark.rounding
 @pytest.mark.parametrize("persistent", [False, True])
 def test_50_steps_of_the_lectures_training_are_those_of_torch(torch, persistent):
     model = RBM(20, 12, rng=rng(), persistent=persistent).astype(np.float64)
@@ -672,6 +676,7 @@ def test_images_are_taken_as_rows():
 # On the device
 
 
+@pytest.mark.rounding
 @settings
 def test_training_on_the_device_is_that_of_the_host_without_a_transfer(monkeypatch, settings):
     strict.install(monkeypatch)

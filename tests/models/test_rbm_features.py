@@ -28,6 +28,7 @@ def test_features_are_the_probabilities_of_the_hidden_units_the_same_at_every_ca
     assert len(features.history_) == 2
 
 
+@pytest.mark.rounding
 def test_scores_are_pseudo_likelihoods_which_training_raises(digits):
     x, _ = digits
     scores = [RBMFeatures(30, epochs=epochs).fit(x).score(x) for epochs in (0, 5)]
@@ -38,6 +39,7 @@ def test_scores_are_pseudo_likelihoods_which_training_raises(digits):
     assert features.score(x) == pytest.approx(expected.mean())
 
 
+@pytest.mark.rounding
 def test_a_pipeline_of_features_and_a_linear_classifier_takes_them(digits):
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline

@@ -21,6 +21,7 @@ def polynomial(n=100):
     return x, x[:, 0] ** 2 + 3 * x[:, 0] * x[:, 1] + x[:, 1] ** 2 + 5
 
 
+@pytest.mark.rounding
 def test_the_optimum_of_an_affine_map_is_least_squares():
     x = rng(1).standard_normal((80, 3))
     y = x @ np.array([[1.0, -2.0], [0.5, 0.0], [0.0, 3.0]]) + rng(2).standard_normal((80, 2))
@@ -33,6 +34,7 @@ def test_the_optimum_of_an_affine_map_is_least_squares():
     np.testing.assert_allclose(model.network.bias.data, solution[3], atol=1e-6)
 
 
+@pytest.mark.rounding
 def test_the_optimum_with_l2_is_ridge_regression_of_centred_data():
     x, l2 = rng(1).standard_normal((80, 3)), 0.3
     y = x @ np.array([1.0, -2.0, 0.5]) + 4 + rng(2).standard_normal(80)
@@ -58,6 +60,7 @@ def test_r_squared_is_one_for_the_truth_and_zero_for_the_mean():
     assert identity.r_squared(x, x) == 1
 
 
+@pytest.mark.rounding
 def test_50_steps_of_l1_and_l2_are_those_of_torch():
     torch = pytest.importorskip("torch", reason="the oracle of the training: '.[peers]'")
     network = dense((4,), 2, rng(), (9,), "tanh")

@@ -117,6 +117,7 @@ def test_sizes_that_cannot_be_halved_twice_are_refused(shape):
         tiny()(np.ones(shape), np.ones(1))
 
 
+@pytest.mark.rounding
 def test_the_u_net_runs_on_the_device_without_a_transfer(device):
     from tests import strict
 

@@ -468,6 +468,7 @@ def digits_of_the_size_of_mnist():
     return np.pad(np.kron(images, np.ones((3, 3))), ((0, 0), (2, 2), (2, 2))).reshape(-1, 784)
 
 
+@pytest.mark.rounding
 def test_50_steps_of_the_lectures_training_are_those_of_torch(torch):
     model, (adam,) = vae.lecture(rng())
     model.astype(np.float64)
@@ -512,6 +513,7 @@ def test_50_steps_of_the_lectures_training_are_those_of_torch(torch):
         assert distance < 1e-8, name
 
 
+@pytest.mark.rounding
 def test_the_cost_in_float32_is_that_in_float64_to_rounding_and_its_gradients_stay_in_float32():
     # Four layers in a row, each of sums of at most 784 terms, and each term rounded once.
     (model, _), wide = vae.lecture(rng()), vae.lecture(rng())[0].astype(np.float64)
@@ -525,6 +527,7 @@ def test_the_cost_in_float32_is_that_in_float64_to_rounding_and_its_gradients_st
 # Training, on the host and on the device
 
 
+@pytest.mark.rounding
 def test_training_raises_the_bound_of_unseen_digits():
     train_images, test_images = sg.datasets.digits("train")[0], sg.datasets.digits("test")[0]
     model = vae.dense(64, 50, 4, rng())
@@ -567,6 +570,7 @@ def test_losses_and_samples_of_the_device_stay_there(device):
     assert {a.dtype for a in arrays} == {np.dtype(np.float32)}
 
 
+@pytest.mark.rounding
 def test_training_on_the_device_is_that_of_the_host_and_reads_only_each_epochs_numbers(monkeypatch):
     strict.install(monkeypatch)
     images, states, histories = sg.datasets.digits()[0][:100].astype(np.float64), {}, {}

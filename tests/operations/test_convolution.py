@@ -122,6 +122,7 @@ AMPLIFIED = max(
 )
 
 
+@pytest.mark.rounding
 @two_hundred
 @given(geometries_of_winograd(), st.sampled_from([np.float32, np.float64]), seeds)
 def test_winograds_method_is_the_convolution_to_rounding(geometry, dtype, seed):
@@ -142,6 +143,7 @@ def test_winograds_method_is_the_convolution_to_rounding(geometry, dtype, seed):
         assert (np.abs(fast - exact) <= rounding_of(dtype, *of)).all()
 
 
+@pytest.mark.rounding
 def test_the_errors_are_of_the_size_that_the_docstring_states():
     """Within a factor of ten: the order in which BLAS adds up is its own on each processor."""
     rng = np.random.default_rng(0)
@@ -165,6 +167,7 @@ def test_only_float32_takes_the_fast_way(dtype):
     assert (ops.conv2d(x, W) != ops.conv2d_direct(x, W)).any()
 
 
+@pytest.mark.rounding
 def test_the_transposed_convolution_takes_the_fast_way_too():
     rng = np.random.default_rng(0)
     x, W, b = drawn(rng, 2, 32, 7, 9), drawn(rng, 32, 40, 3, 3), drawn(rng, 40)
@@ -199,6 +202,7 @@ def example_of_many_parts(n=24):
     ]
 
 
+@pytest.mark.rounding
 @both
 def test_value_and_equations_are_the_same_to_the_last_bit_on_any_number_of_threads(conv2d):
     arrays = example_of_many_parts()

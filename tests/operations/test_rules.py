@@ -96,6 +96,7 @@ def test_value_and_shares_keep_the_dtype_and_the_device_and_equal_the_hosts(
         np.testing.assert_allclose(sg.to_host(ours), hosts, tolerance, tolerance * scale)
 
 
+@pytest.mark.rounding
 @every_rule
 @given(data=st.data(), seed=seeds)
 def test_float32_gives_what_float64_gives_to_its_rounding(name, data, seed):

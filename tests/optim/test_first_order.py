@@ -116,11 +116,13 @@ def against_torch(torch, name, settings, dtype, steps=200):
 # The updates
 
 
+@pytest.mark.rounding
 @every_setting
 def test_200_steps_on_random_gradients_are_those_of_torch(torch, name, settings):
     assert against_torch(torch, name, settings, np.float64) < 1e-12
 
 
+@pytest.mark.rounding
 @every_setting
 def test_5_steps_in_float32_are_those_of_torch_to_rounding(torch, name, settings):
     # A step has fewer than 32 roundings on either side, of numbers of the size of the parameters.
@@ -128,6 +130,7 @@ def test_5_steps_in_float32_are_those_of_torch_to_rounding(torch, name, settings
     assert against_torch(torch, name, settings, np.float32, steps=5) < 5 * rounding
 
 
+@pytest.mark.rounding
 @every_setting
 def test_200_steps_on_a_small_problem_are_those_of_torch(torch, name, settings):
     # In batches: where all gradients vanish, g/√s turns rounding into steps of full length.

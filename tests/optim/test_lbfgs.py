@@ -86,6 +86,7 @@ def torch_quadratic(torch):
 # The updates
 
 
+@pytest.mark.rounding
 @every_problem
 def test_a_step_is_one_iteration_of_torch(torch, cost, start, settings):
     ours, _ = path(cost, start, settings, steps=25)
@@ -94,6 +95,7 @@ def test_a_step_is_one_iteration_of_torch(torch, cost, start, settings):
     assert np.abs(ours - theirs).max() < 1e-10 * np.abs(theirs).max()
 
 
+@pytest.mark.rounding
 def test_a_quadratic_of_8_curvatures_is_solved_in_30_steps_as_gradient_descent_is_not():
     visited, _ = path(quadratic, np.zeros(8), {}, steps=30)
     np.testing.assert_allclose(visited[-1], np.ones(8), atol=1e-10)
@@ -147,6 +149,7 @@ def test_parameters_apart_move_as_they_do_in_one_array():
         np.testing.assert_array_equal([float(x.data), float(y.data[0, 0])], expected)
 
 
+@pytest.mark.rounding
 def test_float32_stays_float32_and_finds_the_minimum():
     theta = sg.Tensor(np.zeros(8, np.float32))
     optimizer = optim.LBFGS([theta])

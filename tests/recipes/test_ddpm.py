@@ -8,11 +8,10 @@ from scratchgen import cli
 from scratchgen.models import PlainDenoiser, UNet
 from scratchgen.recipes import Data
 from scratchgen.recipes.ddpm import DDPMRecipe
-from scratchgen.storage import Checkpoint
 from scratchgen.training import History
 
 recipe = DDPMRecipe()
-QUICK = {"preset": None, "width": 8, "T": 12, "epochs": 2}
+QUICK = {"width": 8, "T": 12, "epochs": 2}
 
 
 @pytest.fixture(scope="module")
@@ -21,11 +20,11 @@ def data():
 
 
 def built(data, rng, **more):
-    return recipe.build({**recipe.settings("digits", lecture=False), **QUICK, **more}, data, rng)
+    return recipe.build(recipe.settings({**QUICK, **more}), data, rng)
 
 
 def test_the_preset_is_the_notes_model():
-    settings = {"preset": "lecture", **recipe.settings("mnist", lecture=True)}
+    settings = recipe.LECTURE
     blank = np.zeros((2, 1, 28, 28), np.float32)
     model = recipe.build(settings, Data(blank, None, blank, None), sg.generator(0))
     expected, (adam,) = sg.models.ddpm.lecture(sg.generator(0))
@@ -36,7 +35,7 @@ def test_the_preset_is_the_notes_model():
     )
     (ours,) = recipe.optimizers(model, settings)
     assert ours.lr == adam.lr == 2e-4
-    assert (settings["epochs"], settings["batch_size"]) == (5, 128)
+    assert (settings.epochs, settings.batch_size) == (5, 128)
 
 
 @pytest.mark.parametrize(("network", "kind"), [("unet", UNet), ("notes", PlainDenoiser)])
@@ -67,7 +66,7 @@ def test_the_score_is_the_error_of_the_averaged_weights_on_held_out_images(data)
 
 
 def test_the_judgement_states_what_the_schedule_leaves_and_the_error_of_every_quarter(data):
-    model = built(data, sg.generator(0), schedule="linear", clip="none", T=300)
+    model = built(data, sg.generator(0), noise_schedule="linear", clip="none", T=300)
     said = recipe.judge(model, data, {}, sg.generator(1))
     assert said["signal left at the end, ᾱ"] == "0.0481"
     nats = float(said["prior matching term, D_KL(q(x_T|x₀) ‖ N(0, I))"].split()[0])
@@ -76,23 +75,6 @@ def test_the_judgement_states_what_the_schedule_leaves_and_the_error_of_every_qu
     whole, *quarters = means.values()
     assert len(quarters) == 4
     assert whole == pytest.approx(np.mean(quarters), rel=0.1)
-
-
-def test_the_learning_rate_falls_to_zero_as_a_cosine_or_stays(data):
-    for decay, end in [("cosine", 0.0), ("none", 1e-3)]:
-        settings = {**recipe.settings("digits", lecture=False), **QUICK, "decay": decay, "lr": 1e-3}
-        rng = sg.generator(0)
-        model = built(data, rng)
-        state = Checkpoint(model, recipe.optimizers(model, settings), rng, History())
-        epochs = sg.train(
-            model, recipe.prepare(data)[:40], state.optimizers, epochs=2, batch_size=20, rng=rng,
-            history=state.history,
-        )  # fmt: skip
-        rates = []
-        for _ in epochs:
-            assert recipe.between_epochs(state, settings) is False
-            rates.append(state.optimizers[0].lr)
-        assert rates == pytest.approx([(1e-3 + end) / 2, end])
 
 
 def test_its_pictures_are_the_schedule_the_noising_and_the_denoising(data):
@@ -126,7 +108,8 @@ def test_data_that_it_cannot_take_are_refused_with_what_to_do(images, settings, 
 
 
 def test_the_command_line_warns_of_the_schedule_in_one_line(tmp_path, capsys):
-    arguments = ["train", "ddpm", "--width", "8", "--T", "20", "--schedule", "linear"]
+    arguments = ["train", "ddpm", "--width", "8", "--T", "20"]
+    arguments += ["--noise-schedule", "linear"]
     assert cli.main([*arguments, "--epochs", "0", "--out", str(tmp_path / "run")]) == 0
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("scratchgen: warning: after the T = 20 steps of the linear schedule")

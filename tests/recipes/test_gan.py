@@ -26,7 +26,7 @@ def data():
 
 
 def built(data, **settings):
-    settings = {"preset": None} | recipe.settings("digits", lecture=False) | settings
+    settings = recipe.settings(settings)
     return recipe.build(settings, data, sg.generator(0)), settings
 
 
@@ -48,7 +48,7 @@ def test_the_model_sees_2x_minus_1_and_its_samples_come_back_to_0_to_1(data):
 
 
 def test_the_preset_is_the_notes_model_and_optimizers():
-    settings = {"preset": "lecture"} | recipe.settings("mnist", lecture=True)
+    settings = recipe.LECTURE
     images = np.linspace(0, 1, 20 * 784, dtype=np.float32).reshape(20, 1, 28, 28)
     mnist = Data(images, None, images, None)
     model = recipe.build(settings, mnist, sg.generator(0))
@@ -58,14 +58,15 @@ def test_the_preset_is_the_notes_model_and_optimizers():
         np.testing.assert_array_equal(model.state_dict()[name], value)
     for ours, expected in zip(recipe.optimizers(model, settings), optimizers, strict=True):
         assert repr(ours) == repr(expected)
-    assert (settings["epochs"], settings["batch_size"]) == (100, 64)
+    assert (settings.epochs, settings.batch_size) == (100, 64)
 
 
 def test_the_score_is_D_of_held_out_samples_without_dropout(data):
     model, _ = built(data)
     score = recipe.score(model, data, sg.generator(0))
     D = model.discriminate(2 * data.test.reshape(-1, 64) - 1).data
-    assert score == {"D(held out)": pytest.approx(D.mean(), rel=1e-6)}
+    rounding = 32 * 2.0**-23  # of means in float32, added in pairs
+    assert score == {"D(held out)": pytest.approx(D.mean(), rel=rounding)}
 
 
 @pytest.mark.parametrize(
@@ -73,13 +74,11 @@ def test_the_score_is_D_of_held_out_samples_without_dropout(data):
     [(0.05, (0.52, 0.47), True), (0.05, (0.58, 0.47), False), (None, (0.5, 0.5), False)],
 )
 def test_the_training_ends_at_equilibrium_if_asked_to(tolerance, outputs, ends):
-    state = sg.Checkpoint(None, [], None, history(*outputs))
-    assert recipe.between_epochs(state, {"equilibrium": tolerance}) is ends
+    settings = recipe.settings({"equilibrium": tolerance})
+    assert recipe.has_ended(history(*outputs), settings) is ends
 
 
-def test_the_judgement_says_what_D_answers_with_and_without_dropout_and_the_mmd_with_its_floor(
-    data,
-):
+def test_the_judgement_says_what_D_answers_with_and_without_dropout(data):
     model, settings = built(data)
     judged = recipe.judge(model, data, settings, sg.generator(0))
     D = model.discriminate(2 * data.train.reshape(-1, 64) - 1).data.mean()
@@ -87,10 +86,6 @@ def test_the_judgement_says_what_D_answers_with_and_without_dropout_and_the_mmd_
         D, abs=1e-4
     )
     assert judged["D(G(z)), with dropout"] != judged["D(G(z)), without dropout"]
-    scores = [text.split("; of real samples ") for name, text in judged.items() if "MMD" in name]
-    assert len(scores) == 2
-    for value, floor in scores:  # an untrained generator is far above the floor
-        assert float(value) > 10 * abs(float(floor))
 
 
 def test_the_pictures_are_both_costs_and_both_outputs_over_the_epochs(data):
@@ -125,7 +120,7 @@ def test_the_whole_command_line_takes_a_gan(elsewhere, capsys):
     assert 0 <= samples.min() <= samples.max() <= 1
     capsys.readouterr()
     assert cli.main(["evaluate", "run"]) == 0
-    assert "MMD² of 179 samples, unbiased" in capsys.readouterr().out
+    assert capsys.readouterr().out.count("MMD² of 179 samples from 180 held-out, unbiased") == 1
 
 
 def test_a_training_ends_when_D_answers_one_half_and_is_resumed_to_the_same_bits(elsewhere):
@@ -154,20 +149,3 @@ def test_the_cost_of_G_begins_near_log_2(elsewhere):
     (epoch,) = sg.load(elsewhere / "run" / "model.safetensors").history
     assert epoch.values()["G"] == pytest.approx(math.log(2), abs=0.1)
     assert epoch.values()["D"] == pytest.approx(2 * math.log(2), abs=0.1)
-
-
-@pytest.mark.parametrize(
-    ("held_out", "why"),
-    [
-        (np.random.default_rng(0).random((3, 64)), "it takes 4 samples held out, these are 3"),
-        (np.ones((6, 64)), "most of the samples held out are equal"),
-        (np.repeat([[0.0], [1.0]], [11, 1], 0) * np.ones(64), "most of the samples held out are"),
-    ],
-    ids=["few", "equal", "nearly all equal"],
-)
-def test_what_can_be_judged_is_said_where_the_mmd_cannot_be_had(data, held_out, why):
-    model, settings = built(data)
-    few = Data(data.train, None, held_out.astype(np.float32), None)
-    judged = recipe.judge(model, few, settings, sg.generator(0))
-    assert judged["MMD²"].startswith(f"none: {why}")
-    assert 0 < float(judged["D(x) of samples held out, without dropout"]) < 1

@@ -32,14 +32,16 @@ def test_held_out_digits_are_not_trained_on():
     np.testing.assert_array_equal(data.test_labels, datasets.digits("test")[1])
 
 
+@pytest.mark.rounding
 def test_the_score_is_minus_the_elbo_of_the_held_out_data(trained):
     model, data = trained
     score = recipe.score(model, data, sg.generator(1))["test cost"]
     elbo = model.frozen().elbo(data.test, rng=sg.generator(1)).mean()
-    assert score == pytest.approx(-elbo, rel=1e-6)
+    assert score == pytest.approx(-elbo, rel=32 * 2.0**-23)  # means in float32, added in pairs
     assert 20 < score < 40
 
 
+@pytest.mark.rounding
 def test_the_judgement_is_what_the_model_says(trained):
     model, data = trained
     said = recipe.judge(model, data, {}, sg.generator(0))

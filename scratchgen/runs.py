@@ -1,0 +1,348 @@
+"""A run is a folder: its settings, its model, its history, samples of its epochs, and pictures.
+
+One process writes to it at a time, under a lock that is taken before anything in it is looked at.
+Each file is whole at any moment, and their order makes every cut harmless: the settings come before
+the model, the model before the history and before the samples of its epoch. A training that goes on
+from a run, with as many epochs in all, has the bits of one that never stopped.
+
+``model.safetensors`` is the model that the run stands for: that of the last epoch or, where
+patience keeps the best weights, of the best one. In that case ``last.safetensors`` is what training
+goes on from, wherever the last epoch is not the best. Each is a whole checkpoint, and each epoch
+goes into one of the two, so that the one with more epochs is the last.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import json
+import math
+import re
+import reprlib
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .backend import Array
+from .files import FolderHeldError, sole_writer, write_atomically
+from .recipes import RECIPES, Data, Recipe
+from .recipes.settings import Choice, option
+from .storage import Checkpoint, load, to_bytes
+from .training import History
+
+CONFIG, MODEL, LAST = "config.json", "model.safetensors", "last.safetensors"
+HISTORY, EPOCHS = "history.csv", "epochs.npz"
+SHOWN = 5
+"""So many samples of an epoch are kept."""
+FORMAT = 2
+"""Of config.json; the first one had no number, and other names for some settings."""
+
+
+class RunWarning(UserWarning):
+    """Something that a run has lost, and goes on without."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a run was asked for, and what samples it was begun on."""
+
+    model: str
+    settings: Any
+    shape: tuple[int, ...]
+    """The shape of one sample."""
+    value_range: tuple[float, float]
+    """What is drawn black and white."""
+    classes: tuple[str, ...]
+    """The name of class k in place k."""
+    data_sha256: str | None
+    """Of the samples, the classes, and how they were parted; None where it was not kept."""
+
+    @classmethod
+    def of(cls, model: str, settings: Any, data: Data) -> Config:
+        """Of a run on these data."""
+        return cls(model, settings, data.shape, data.value_range, data.classes, data.sha256)
+
+    @property
+    def recipe(self) -> Recipe[Any]:
+        """What is known of such a model."""
+        return RECIPES[self.model]
+
+    @classmethod
+    def read(cls, folder: Path) -> Config:
+        """What config.json says; ``ValueError`` where there is none, or one that is damaged."""
+        path = folder / CONFIG
+        if not path.is_file():
+            raise ValueError(
+                f"{folder} holds no run: {CONFIG} is missing; scratchgen train makes one"
+            )
+        try:
+            values = json.loads(path.read_bytes())
+            if not isinstance(values, dict):
+                raise ValueError("it holds no settings by name")
+            return cls._of(values)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(
+                f"{path} is damaged, or of another release: {error}; put back the file that "
+                "scratchgen train wrote"
+            ) from None
+
+    @classmethod
+    def _of(cls, values: dict[str, Any]) -> Config:
+        number = values.pop("format", 1)
+        if type(number) is not int or number not in (1, FORMAT):
+            said = reprlib.repr(number)
+            raise ValueError(f"its format is {said}, this release reads 1 to {FORMAT}")
+        model = Choice("", names=tuple(RECIPES)).checked("model", values.pop("model", None))
+        shape, span = values.pop("shape", None), values.pop("value_range", None)
+        if not isinstance(shape, list) or not all(type(n) is int and n > 0 for n in shape):
+            raise ValueError(f"shape is a list of whole numbers from 1, got {reprlib.repr(shape)}")
+        if not isinstance(span, list) or not _is_range(*span):
+            raise ValueError(
+                f"value_range is a list of two numbers, the lower first, got {reprlib.repr(span)}"
+            )
+        classes, sha256 = values.pop("classes", []), values.pop("data_sha256", None)
+        if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+            raise ValueError(f"classes is a list of names, got {reprlib.repr(classes)}")
+        if not isinstance(sha256, str) and (sha256 is not None or number == FORMAT):
+            raise ValueError(f"data_sha256 is a text, got {reprlib.repr(sha256)}")
+        kind = type(RECIPES[model].MNIST)
+        if number == 1:
+            values = kind.from_first_format(values)
+        settings, low, high = kind.from_json(values), float(span[0]), float(span[1])
+        return cls(model, settings, tuple(shape), (low, high), tuple(classes), sha256)
+
+    def to_bytes(self) -> bytes:
+        """The content of config.json."""
+        content = asdict(self)
+        settings = content.pop("settings")
+        return json.dumps({"format": FORMAT, **content, **settings}, indent=2).encode()
+
+    def asked_again(self, folder: Path, model: str, given: dict[str, Any]) -> Any:
+        """The settings with which a run goes on: as it was begun, with more or fewer epochs."""
+        if model != self.model:
+            raise ValueError(f"{folder} was begun as a {self.model}, not as a {model}")
+        settings = replace(self.settings, **given)
+        for name in given.keys() - {"epochs", "every"}:
+            old, new = getattr(self.settings, name), getattr(settings, name)
+            if old != new:
+                said = self.settings.kinds()[name].said
+                raise ValueError(
+                    f"{folder} was begun with {option(name)} {said(old)}, not {said(new)}: resume "
+                    "it as it is, or begin a new run"
+                )
+        return settings
+
+    def check_shape(self, data: Data, folder: Path) -> None:
+        """Raise ``ValueError`` for samples of another shape than the run was begun on."""
+        if data.shape != self.shape:
+            raise ValueError(
+                f"{folder} was trained on samples of shape {self.shape}, those in {data.name} are "
+                f"of shape {data.shape}"
+            )
+
+    def check_data(self, data: Data, folder: Path, validates: bool) -> None:
+        """Raise ``ValueError`` where these are not the samples that the run was begun on."""
+        self.check_shape(data, folder)
+        data.check_same(self.data_sha256, folder, validates)
+
+    def load(self, path: Path) -> Checkpoint:
+        """A checkpoint of this run; ``ValueError`` if it is of a model with other settings."""
+        state = load(path, self.settings.device)
+        if type(state.model) is not self.recipe.kind:
+            differ = [f"it is a {type(state.model).__name__}, not a {self.recipe.kind.__name__}"]
+        else:
+            differ = self._differences(state.model)
+        if differ:
+            raise ValueError(
+                f"{path} does not belong to the {CONFIG} beside it: {'; '.join(differ)}; put back "
+                "the file that belongs there"
+            )
+        return state
+
+    def _differences(self, model: Any) -> list[str]:
+        said = {**asdict(self.settings), "pixels": math.prod(self.shape)}
+        try:
+            shown = self.recipe.shown(model)
+        except (AttributeError, LookupError):
+            return ["its networks are not those that scratchgen train builds"]
+        return [
+            f"its {name} is {value}, not {said[name]}"
+            for name, value in shown.items()
+            if value != said[name]
+        ]
+
+
+@dataclass
+class Run:
+    """A folder that this process alone writes to."""
+
+    folder: Path
+
+    @classmethod
+    @contextmanager
+    def held(cls, folder: Path) -> Iterator[Run]:
+        """Hold this folder, which is made if it is missing."""
+        with sole_writer(folder):
+            yield cls(folder)
+
+    @classmethod
+    @contextmanager
+    def new(cls, base: Path) -> Iterator[Run]:
+        """Hold the first of base, base-2, base-3 … that holds nothing and is held by nobody."""
+        for folder in itertools.chain([base], (Path(f"{base}-{k}") for k in itertools.count(2))):
+            with ExitStack() as held:
+                if folder.is_dir() or not folder.exists():
+                    try:
+                        held.enter_context(sole_writer(folder))
+                    except FolderHeldError:
+                        continue
+                    if not any(folder.iterdir()):
+                        yield cls(folder)
+                        return
+
+    def begun(self) -> Config | None:
+        """What the folder was begun with, or None where it holds no run.
+
+        ``ValueError`` where files of a run are there and others are missing.
+        """
+        there = [n for n in (MODEL, LAST, HISTORY, EPOCHS) if (self.folder / n).exists()]
+        if (self.folder / CONFIG).exists():
+            config = Config.read(self.folder)
+            missing = MODEL if there and MODEL not in there else None
+        else:
+            config, missing = None, CONFIG if there else None
+        if missing:
+            raise ValueError(
+                f"{self.folder} holds {', '.join(there)}, but {missing} is missing: put it back, "
+                "or name another folder with --out"
+            )
+        return config
+
+    def checkpoints(self, config: Config) -> tuple[Checkpoint, Checkpoint] | None:
+        """What training goes on from, and the model that the run stands for; None of a new run."""
+        if not (self.folder / MODEL).exists():
+            return None
+        best = last = config.load(self.folder / MODEL)
+        if (self.folder / LAST).exists():
+            later = config.load(self.folder / LAST)
+            if any(a != b for a, b in zip(best.history, later.history, strict=False)):
+                raise ValueError(
+                    f"{self.folder / LAST} does not go on from {MODEL}: put back the file that "
+                    "belongs there, or remove it to go on from the best epoch"
+                )
+            last = max(best, later, key=lambda state: len(state.history))
+        return last, best
+
+    @contextmanager
+    def training(self, config: Config, state: Checkpoint) -> Iterator[Keeper]:
+        """Begin, or go on: what is noted is on the disk at the end, whatever it is.
+
+        A run that ends before its first epoch leaves nothing.
+        """
+        write_atomically(self.folder / CONFIG, config.to_bytes())
+        keeper = Keeper(self.folder, state)
+        try:
+            yield keeper
+        finally:
+            keeper.flush()
+            if not (self.folder / MODEL).exists():
+                (self.folder / CONFIG).unlink()
+
+    def samples(self, pixels: int) -> dict[int, Array]:
+        """The samples that are kept of some epochs, as rows of so many numbers."""
+        path = self.folder / EPOCHS
+        if not path.exists():
+            return {}
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                kept = {int(name): file[name].astype(np.float32) for name in file.files}
+            if not all(np.isfinite(x).all() for x in kept.values()):
+                raise ValueError("it holds numbers that are not finite")
+            if {x.size for x in kept.values()} != {SHOWN * pixels}:
+                raise ValueError(f"it does not hold {SHOWN} samples of {pixels} numbers each")
+            return {epoch: x.reshape(SHOWN, pixels) for epoch, x in kept.items()}
+        # What a damaged file makes NumPy, zipfile and zlib raise has no class in common.
+        except Exception as error:
+            said = next(iter(str(error).splitlines()), type(error).__name__)
+            warnings.warn(
+                f"{path} cannot be read ({said}): it is begun anew, without the samples of the "
+                "epochs so far",
+                RunWarning,
+                stacklevel=2,
+            )
+            path.unlink()
+            return {}
+
+    def keep_samples(self, epoch: int, samples: Array) -> None:
+        """Add the samples of an epoch, on the host, to those of the epochs before."""
+        rows = samples.reshape(SHOWN, -1)
+        kept = {**self.samples(rows.shape[1]), epoch: rows}
+        named: dict[str, Any] = {f"{name}": kept[name] for name in sorted(kept)}
+        file = io.BytesIO()
+        np.savez_compressed(file, **named)
+        write_atomically(self.folder / EPOCHS, file.getvalue())
+
+
+class Keeper:
+    """The epochs of a training that goes on, written at most once a second: some are shorter."""
+
+    def __init__(self, folder: Path, state: Checkpoint) -> None:
+        self.folder, self.history = folder, [*state.history]
+        self.unwritten: dict[str, bytes] = {}
+        self.written = -math.inf
+
+    def note(self, state: Checkpoint, is_best: bool = True) -> None:
+        """Keep what is so after an epoch, whose model is the one that the run stands for or not."""
+        content = to_bytes(*state)
+        if is_best:
+            self.unwritten = {MODEL: content}
+        else:
+            self.unwritten[LAST] = content
+        self.history = [*state.history]
+        if time.monotonic() - self.written > 1:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is not on the disk yet; in this order, as the module says."""
+        if MODEL in self.unwritten:
+            write_atomically(self.folder / MODEL, self.unwritten[MODEL])
+            if LAST not in self.unwritten:
+                (self.folder / LAST).unlink(missing_ok=True)
+        if LAST in self.unwritten:
+            write_atomically(self.folder / LAST, self.unwritten[LAST])
+        if (self.folder / MODEL).exists():
+            write_atomically(self.folder / HISTORY, _csv(History(self.history)))
+        self.unwritten, self.written = {}, time.monotonic()
+
+
+def newest(base: Path) -> Path:
+    """Of base, base-2, base-3 …, the run that was begun, or gone on with, last."""
+    name = re.compile(re.escape(base.name) + r"(-\d+)?")
+    there = base.parent.iterdir() if base.parent.is_dir() else ()
+    runs = [path for path in there if name.fullmatch(path.name) and (path / CONFIG).is_file()]
+    if not runs:
+        raise ValueError(
+            f"there is no run {base} to --resume: name its folder with --out, or leave --resume out"
+        )
+    return max(runs, key=lambda run: (run / CONFIG).stat().st_mtime_ns)
+
+
+def _is_range(low: object = None, high: object = None, *_: object) -> bool:
+    both = all(type(x) in (int, float) for x in (low, high))
+    return both and -1e300 < low < high < 1e300  # type: ignore[operator]
+
+
+def _csv(history: History) -> bytes:
+    text = io.StringIO()
+    table = csv.writer(text)
+    names = history[0].values() if history else ()
+    table.writerow(["epoch", "seconds", *names])
+    table.writerows([e.number, f"{e.seconds:.3f}", *e.values().values()] for e in history)
+    return text.getvalue().encode()

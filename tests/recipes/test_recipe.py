@@ -1,0 +1,103 @@
+"""What all recipes share: the rate of each epoch, what ends a training, what a model shows."""
+
+import numpy as np
+import pytest
+
+import scratchgen as sg
+from scratchgen.recipes import RECIPES, Data
+from scratchgen.storage import Checkpoint
+
+SMALL = {
+    "ffnn": {"hidden": (6,)},
+    "cnn": {"channels": (2,), "hidden": 4},
+    "rbm": {"hidden": 4},
+    "vae": {"hidden": 6},
+    "gan": {"hidden": 6},
+    "ddpm": {"width": 8, "T": 5},
+}
+
+
+@pytest.fixture(scope="module")
+def data():
+    return Data.named("digits")
+
+
+@pytest.fixture(scope="module")
+def few(data):
+    some = np.s_[:60]
+    return Data(data.train[some], data.train_labels[some], data.test[some], data.test_labels[some])
+
+
+def built(model, data, **given):
+    recipe = RECIPES[model]
+    settings = recipe.settings({**SMALL[model], **given})
+    rng = sg.generator(0)
+    network = recipe.build(settings, data, rng)
+    return settings, Checkpoint(network, recipe.optimizers(network, settings), rng, sg.History())
+
+
+def rates(model, data, state, settings):
+    """The rate of each epoch, and the rate that is left at the end."""
+    seen = []
+
+    def batches(starts):
+        seen.append([optimizer.lr for optimizer in state.optimizers])
+        yield from starts
+
+    for _ in RECIPES[model].epochs(state, data, settings, batches):
+        pass
+    return [*seen, [optimizer.lr for optimizer in state.optimizers]]
+
+
+@pytest.mark.parametrize("model", RECIPES)
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "step:2,0.5"])
+def test_the_rate_of_every_epoch_is_that_of_the_schedule_over_the_epochs_asked_for(
+    few, model, schedule
+):
+    settings, state = built(model, few, schedule=schedule, epochs=4, lr=0.01, batch_size=20)
+    cosine = [0.5 * (1 + np.cos(np.pi * t / 4)) for t in range(5)]
+    factors = {"constant": [1] * 5, "cosine": cosine, "step:2,0.5": [1, 1, 0.5, 0.5, 0.25]}
+    for seen, factor in zip(rates(model, few, state, settings), factors[schedule], strict=True):
+        assert seen == pytest.approx([0.01 * factor] * len(state.optimizers), abs=1e-12)
+
+
+@pytest.mark.parametrize("model", RECIPES)
+def test_a_longer_training_that_goes_on_has_the_cosine_of_the_longer_one_from_there_on(few, model):
+    settings, state = built(model, few, schedule="cosine", epochs=2, lr=0.01, batch_size=20)
+    rates(model, few, state, settings)
+    longer, _ = built(model, few, schedule="cosine", epochs=4, lr=0.01, batch_size=20)
+    seen = [rate for rate, *_ in rates(model, few, state, longer)]
+    assert seen == pytest.approx([0.005, 0.005 * (1 - np.sqrt(0.5)), 0], abs=1e-12)
+
+
+@pytest.mark.parametrize("model", RECIPES)
+def test_what_a_model_shows_are_its_settings(data, model):
+    for given in ({}, {"preset": None, "seed": 3}):
+        settings, state = built(model, data, **given)
+        shown = RECIPES[model].shown(state.model)
+        shown.pop("pixels", None)
+        assert shown == {name: getattr(settings, name) for name in shown}
+        assert len(shown) >= 3
+
+
+@pytest.mark.parametrize("model", sorted(set(RECIPES) - {"cnn"}))
+def test_a_model_shows_how_many_pixels_a_sample_has(data, model):
+    _, state = built(model, data)
+    assert RECIPES[model].shown(state.model)["pixels"] == 64
+
+
+def test_a_batch_that_is_larger_than_the_data_of_a_gan_is_refused_with_one_that_is_not(few):
+    settings, state = built("gan", few, batch_size=64)
+    with pytest.raises(ValueError, match="take --batch-size of at most 60"):
+        RECIPES["gan"].epochs(state, few, settings)
+
+
+@pytest.mark.parametrize("model", RECIPES)
+def test_all_samples_may_be_one_batch(few, model):
+    settings, state = built(model, few, batch_size=None, epochs=1)
+    batches = []
+    for _ in RECIPES[model].epochs(
+        state, few, settings, lambda starts: batches.extend(starts) or starts
+    ):
+        pass
+    assert batches == [0]
