@@ -131,17 +131,18 @@ def fused(expression: F) -> F:
     >>> sigma_prime(np.ones(2))
     array([0., 0.])
     """
-    return cast(F, functools.partial(_value, expression))
 
+    def value(*arguments: Any) -> Any:
+        if device_of(arguments[0]) == "cpu":
+            return expression(*arguments)
+        captured = [cell.cell_contents for cell in expression.__closure__ or ()]
+        # CuPy's releases differ in whether a Python number would make a float32 chain float64.
+        real = arguments[0].dtype.type
+        given = [real(x) if isinstance(x, float) else x for x in (*arguments, *captured)]
+        return _kernel(expression)(*given)
 
-def _value(expression: Callable[..., Any], *arguments: Any) -> Any:
-    if device_of(arguments[0]) == "cpu":
-        return expression(*arguments)
-    captured = [cell.cell_contents for cell in expression.__closure__ or ()]
-    # CuPy's releases differ in whether a Python number would make a float32 chain float64.
-    real = arguments[0].dtype.type
-    given = [real(x) if isinstance(x, float) else x for x in (*arguments, *captured)]
-    return _kernel(expression)(*given)
+    value.__name__, value.__doc__ = expression.__name__, expression.__doc__
+    return cast(F, value)
 
 
 _kernels: dict[Any, Callable[..., Any]] = {}
