@@ -8,7 +8,6 @@ element-wise chains become one kernel. There is no global device: a generator de
 from __future__ import annotations
 
 import copy
-import functools
 import importlib
 import re
 import sys
