@@ -96,7 +96,7 @@ def plain(x: Any) -> Any:
     if isinstance(x, np.matrix):
         what = "a matrix, whose * is a product of matrices: pass np.asarray(x), products as @"
     elif isinstance(x, np.ndarray) and hasattr(x, "mask"):
-        what = "a masked array, whose sums leave entries out: x.filled(value) or x.compressed()"
+        what = "a masked array, whose sums omit entries: pass x.filled(value) or x.compressed()"
     elif hasattr(x, "toarray") or hasattr(x, "todense"):
         what = f"a sparse {type(x).__name__}: pass x.toarray()"
     else:

@@ -206,7 +206,7 @@ def test_ctrl_c_saves_the_last_epoch_says_how_to_go_on_and_exits_130():
         if line.startswith("epoch   1 "):
             break
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=600)
     assert process.returncode == 130
     assert errors.count("\n") == 1
     assert "scratchgen train vae --out run --resume" in errors

@@ -34,7 +34,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Generator as Yields
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -478,7 +478,12 @@ class RBM(nn.Network):
         return float(to_host(log_z))
 
     def log_partition_ais(
-        self, n_chains: int, n_temperatures: int, rng: Generator, data: Any = None
+        self,
+        n_chains: int,
+        n_temperatures: int,
+        rng: Generator,
+        data: Any = None,
+        progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
     ) -> tuple[float, float]:
         """log Z by annealed importance sampling, with its standard error: both in nats.
 
@@ -491,7 +496,8 @@ class RBM(nn.Network):
 
         E[Z estimate] = Z at any length, but a mode that no chain came to is missing, and the error
         does not tell: that is small where the weights agree. Where it exceeds some tenths of a nat
-        the estimate cannot be trusted: take more temperatures, or ``data``.
+        the estimate cannot be trusted: take more temperatures, or ``data``. ``progress`` wraps the
+        steps of the chains, as tqdm does.
         Source: Salakhutdinov and Murray 2008, section 4.
         """
         if n_chains < 2 or n_temperatures < 2:
@@ -504,11 +510,11 @@ class RBM(nn.Network):
         if data is not None:
             rows = self.units.seen(machine._rows(data).astype(self.a.dtype))
             return log_mean_and_error(
-                machine._annealed(self.units.base(rows), n_chains, betas, rng)[0]
+                machine._annealed(self.units.base(rows), n_chains, betas, rng, progress)[0]
             )
-        log_w, ends = machine._annealed(machine.a, n_chains, betas, rng)
+        log_w, ends = machine._annealed(machine.a, n_chains, betas, rng, progress)
         log_z, error = log_mean_and_error(log_w)
-        of_witnesses, others = machine._annealed(0 * machine.a, n_chains, betas, rng)
+        of_witnesses, others = machine._annealed(0 * machine.a, n_chains, betas, rng, progress)
         larger, its_error = log_mean_and_error(of_witnesses)
         if not (far_apart(ends, others) or larger - log_z > 4 * math.hypot(error, its_error)):
             return log_z, error
@@ -612,7 +618,12 @@ class RBM(nn.Network):
         )
 
     def _annealed(
-        self, a0: Array, n: int, betas: Sequence[float], rng: Generator
+        self,
+        a0: Array,
+        n: int,
+        betas: Sequence[float],
+        rng: Generator,
+        progress: Callable[[Iterable[Any]], Iterable[Any]],
     ) -> tuple[Array, Array]:
         """Estimates of log Z by n chains of a frozen machine, from a0 on, and where they end."""
         units, a = self.units, self.a
@@ -630,7 +641,7 @@ class RBM(nn.Network):
 
         v = units.draw(np.zeros_like(a, shape=(n, self.n_visible)) + a0, rng, None)
         start = v, self._field_of_hidden(v)
-        log_w, (v, _) = annealed_importance_sampling(start, betas, log_ratio, transition)
+        log_w, (v, _) = annealed_importance_sampling(start, betas, log_ratio, transition, progress)
         base = units.log_sum(a0.astype(np.float64), np.zeros_like(a, dtype=np.float64))
         return log_w + (base + self.n_hidden * math.log(2)), v
 

@@ -129,7 +129,7 @@ class ScikitLearnEstimator:
 def samples(X: Any) -> Array:
     """Samples as float32, (n, …), finite; on the host.
 
-    Raises ``ValueError``, or ``TypeError`` for objects that are no numbers.
+    Raises ``ValueError``, or ``TypeError`` for what is no array of numbers.
     """
     x = plain_array("X", X)
     if x.dtype.kind == "O":
@@ -162,10 +162,10 @@ def samples(X: Any) -> Array:
 def plain_array(name: str, given: Any) -> Array:
     """The array that was given, or that a list or table makes, on the host.
 
-    Raises ``ValueError`` for a sparse matrix, in scikit-learn's words, and what ``to_host`` raises.
+    Raises ``TypeError`` for a sparse one, by name, and for what ``to_host`` does not take.
     """
     if hasattr(type(given), "tocsr"):
-        raise ValueError(
+        raise TypeError(
             f"sparse input is not supported: {name}.toarray() makes an array of all "
             f"{math.prod(given.shape):,} numbers"
         )

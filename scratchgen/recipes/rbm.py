@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,9 +15,17 @@ from .. import plotting
 from ..backend import Array, Generator, to_device, to_host
 from ..models import rbm
 from ..optim import SGD, Optimizer
+from ..progress import watched
 from ..training import History
 from .data import Data
-from .recipe import Figures, Recipe, in_parts, mean_and_error, only_mnist_sized
+from .recipe import (
+    Figures,
+    Recipe,
+    drawn_in_parts,
+    in_parts,
+    mean_and_error,
+    only_mnist_sized,
+)
 from .settings import (
     Choice,
     Flag,
@@ -58,6 +66,14 @@ class RBMSettings(GenerativeSettings):
         Real("share of the last step that is gone again", most=1, below=True), default=0.0
     )
     weight_decay: float = setting(Real("λ: λ W is added to the gradient"), default=0.0)
+
+    @classmethod
+    def following(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Gaussian units take smaller steps, which momentum m makes 1/(1 − m) times as long."""
+        momentum = given.get("momentum", 0.0)
+        if given.get("visible") != "gaussian" or not 0 <= momentum < 1:
+            return {}
+        return {"lr": rbm.GAUSSIAN_RATE * (1 - momentum)}
 
     @classmethod
     def from_first_format(cls, values: dict[str, Any]) -> dict[str, Any]:
@@ -134,9 +150,13 @@ class RBMRecipe(Recipe[RBMSettings]):
         decay = settings.weight_decay
         return [SGD(model.parameters(), settings.lr, settings.momentum, weight_decay=decay)]
 
+    def samples(self, model: rbm.RBM, n: int, rng: Generator) -> Array:
+        """Means E[v|h], a hundred chains at a time."""
+        return drawn_in_parts(lambda k: model.sample(k, rng), n, 100)
+
     def draws(self, model: rbm.RBM, n: int, rng: Generator) -> Array:
         """States v, at the end of as many steps as the means come from."""
-        return model.draw(n, rng)
+        return drawn_in_parts(lambda k: model.draw(k, rng), n, 100)
 
     def score(self, model: rbm.RBM, data: Data, rng: Generator) -> dict[str, float]:
         """F of samples trained on less that of others, and, of small machines, log p(v).
@@ -287,7 +307,9 @@ def _log_partition(model: rbm.RBM, data: Data, rng: Generator) -> tuple[float, s
         log_z = model.log_partition()
         return log_z, f"{log_z:.3f}, exact: a sum over 2^{enumerated} states"
     train = to_device(data.train, rng)
-    log_z, error = model.log_partition_ais(CHAINS, TEMPERATURES, rng, train)
+    log_z, error = model.log_partition_ais(
+        CHAINS, TEMPERATURES, rng, train, lambda steps: watched(steps, "annealing")
+    )
     trusted = "" if error < 0.5 else "; too large an error to be trusted, as the weights are few"
     return log_z, (
         f"{log_z:.2f} ± {error:.2f}, by annealed importance sampling of {CHAINS} chains over "

@@ -229,6 +229,12 @@ def in_parts(f: Callable[[Array], Array], x: Array, rng: Generator, size: int = 
     )
 
 
+def drawn_in_parts(draw: Callable[[int], Array], n: int, size: int) -> Array:
+    """n samples, ``size`` of them at a time; on the host."""
+    sizes = [min(size, n - start) for start in range(0, n, size)]
+    return np.concatenate([to_host(draw(k)) for k in watched(sizes, "sampling")])
+
+
 def mean_and_error(x: Array) -> str:
     """The mean of numbers in nats, with its standard error."""
     return f"{x.mean():.2f} ± {x.std() / math.sqrt(len(x)):.2f} nats"

@@ -88,7 +88,7 @@ class VAERecipe(Recipe[VAESettings]):
             }
 
         def bound() -> dict[str, str]:
-            log_p = in_parts(lambda x: model.log_likelihood(x, 100, rng), few, rng)
+            log_p = in_parts(lambda x: model.log_likelihood(x, 100, rng), few, rng, 100)
             return {bounded: mean_and_error(-log_p)}
 
         def in_use() -> dict[str, str]:

@@ -22,14 +22,15 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
 from ..backend import Array, to_host
 
 X = TypeVar("X")
+Step: TypeAlias = tuple[float, float]  # from one β to the next
 
 
 def annealed_importance_sampling(
@@ -37,18 +38,20 @@ def annealed_importance_sampling(
     betas: Sequence[float],
     log_ratio: Callable[[X, float, float], Array],
     transition: Callable[[X, float], X],
+    progress: Callable[[Iterable[Step]], Iterable[Step]] = iter,
 ) -> tuple[Array, X]:
     """log w = Σₖ log f_βₖ(x) / f_βₖ₋₁(x) of each chain, (n,), in float64; and where they ended.
 
     ``x``: draws from f₀, whatever the two functions take for the state of n chains;
     ``log_ratio(x, β, β′)`` is log f_β′(x) − log f_β(x), (n,); ``transition(x, β)`` moves by a chain
-    that leaves f_β as it is. ``betas`` rise from 0 to 1, both included.
+    that leaves f_β as it is. ``betas`` rise from 0 to 1, both included. ``progress`` wraps the
+    steps, as tqdm does.
     """
     rises = all(low < high for low, high in itertools.pairwise(betas))
     if len(betas) < 2 or betas[0] != 0 or betas[-1] != 1 or not rises:
         raise ValueError(f"betas rise from 0 to 1, got {list(betas)[:5]} … of {len(betas)}")
     log_w = log_ratio(x, betas[0], betas[1]).astype(np.float64)
-    for beta, following in itertools.pairwise(betas[1:]):
+    for beta, following in progress([*itertools.pairwise(betas[1:])]):
         x = transition(x, beta)
         log_w += log_ratio(x, beta, following)
     return log_w, x

@@ -17,7 +17,6 @@ from tests.gradcheck.mutations import DRAWS, right_gradients, tally
 from tests.rules import RULES, on
 
 
-@pytest.mark.rounding
 def test_every_mistake_is_caught_and_nineteen_in_twenty_are_named():
     row = tally([1000], every=7)["all"]
     assert row.caught == row.made, row.others

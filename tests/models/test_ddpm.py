@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 import warnings
 
 import numpy as np
@@ -1025,3 +1026,25 @@ def test_a_network_that_ends_in_tanh_cannot_give_the_noise(predicts):
     model = DDPM(Bounded(), (3,), schedule="cosine", predicts=predicts)
     with pytest.raises(ValueError, match=r"ends in tanh.* \[-1, 1\].* since noise has no bounds"):
         model.validate(rng().standard_normal((50, 3), dtype=np.float32))
+
+
+@pytest.mark.parametrize(
+    ("shape", "given", "cure"),
+    [
+        ((3, 8, 8), (8, 8, 3), "x.transpose(0, 3, 1, 2)"),
+        ((1, 8, 8), (8, 8, 1), "x.transpose(0, 3, 1, 2)"),
+        ((1, 8, 8), (8, 8), "x.reshape(-1, 1, 8, 8)"),
+        ((3, 8, 8), (192,), "x.reshape(-1, 3, 8, 8)"),
+    ],
+)
+def test_samples_of_another_shape_are_transposed_or_reshaped_as_they_need(shape, given, cure):
+    model = DDPM(UNet(shape[0], 8, rng=rng()), shape, T=5)
+    x = np.zeros((2, *given), np.float32)
+    with pytest.raises(ValueError, match=re.escape(f"take {cure}; or build it")):
+        model.validate(x)
+    assert eval(cure, {"x": x}).shape[1:] == shape
+
+
+def test_grey_images_are_not_reshaped_to_colours():
+    with pytest.raises(ValueError, match=r"got \(8, 8\); or build it for that shape"):
+        DDPM(UNet(3, 8, rng=rng()), (3, 8, 8), T=5).validate(np.zeros((2, 8, 8), np.float32))

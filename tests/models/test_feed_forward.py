@@ -137,3 +137,8 @@ def test_images_that_cannot_be_halved_so_often_are_refused():
         convolutional((1, 3, 3), 10, rng())
     with pytest.raises(ValueError, match="square number of pixels"):
         convolutional((7,), 10, rng())
+
+
+def test_images_whose_channels_are_last_are_told_to_be_transposed():
+    with pytest.raises(ValueError, match=r"x\.transpose\(0, 3, 1, 2\)"):
+        convolutional((28, 28, 3), 2, rng())

@@ -182,7 +182,7 @@ class Sparse:
 @pytest.mark.parametrize(
     ("samples", "error", "message"),
     [
-        (Sparse(), ValueError, r"sparse input is not supported: X\.toarray\(\) makes an array of "
+        (Sparse(), TypeError, r"sparse input is not supported: X\.toarray\(\) makes an array of "
          "all 12,000 numbers"),
         (np.empty((0, 3)), ValueError, r"0 sample\(s\) \(shape=\(0, 3\)\) while a minimum of 1 is"),
         (np.empty((40, 0)), ValueError, r"0 feature\(s\) \(shape=\(40, 0\)\) while a minimum of 1"),
@@ -220,7 +220,7 @@ def test_samples_of_another_shape_than_in_fit_are_refused(kind, method):
 def test_targets_are_asked_for(kind):
     with pytest.raises(ValueError, match=r"requires y to be passed, but the target y is None"):
         kind().fit(X, None)
-    with pytest.raises(ValueError, match=r"sparse input is not supported: y\.toarray"):
+    with pytest.raises(TypeError, match=r"sparse input is not supported: y\.toarray"):
         kind().fit(X, Sparse())
     with pytest.raises(TypeError, match="a masked array"):
         kind().fit(X, np.ma.masked_array(Y, mask=Y))

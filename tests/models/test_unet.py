@@ -130,3 +130,13 @@ def test_a_width_that_is_no_multiple_of_the_groups_is_refused_with_those_beside_
 ):
     with pytest.raises(ValueError, match=rf"a width of {width}: take {advice}$"):
         UNet(1, width, groups, rng=sg.generator(0))
+
+
+@pytest.mark.parametrize(
+    ("shape", "cure"),
+    [((2, 10, 10, 3), r"x\.transpose\(0, 3, 1, 2\)$"), ((2, 3, 10, 10), "pad them$")],
+)
+def test_padding_is_advised_for_images_whose_channels_are_first(shape, cure):
+    network = UNet(3, 16, rng=rng())
+    with pytest.raises(ValueError, match=cure):
+        network(np.zeros(shape, np.float32), np.zeros(2, np.float32))

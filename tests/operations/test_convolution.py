@@ -230,8 +230,8 @@ def test_a_forked_process_convolves_as_its_parent_did():
         queue = context.Queue()
         child = context.Process(target=_sum_in_child, args=(queue, arrays))
         child.start()
-        found = queue.get(timeout=60)
-        child.join(60)
+        found = queue.get(timeout=600)
+        child.join(600)
     assert child.exitcode == 0
     assert found == expected
 
@@ -302,3 +302,16 @@ def test_what_does_not_fit_is_refused_with_what_came(x, W, b, given, message):
 def test_what_a_transposed_convolution_does_not_fit_is_refused_too(x, W, given, message):
     with pytest.raises(ValueError, match=message):
         ops.conv_transpose2d(np.ones(x), sg.Tensor(np.ones(W)), **given)
+
+
+@pytest.mark.parametrize(
+    ("x", "channels", "cure"),
+    [
+        ((2, 9, 9, 3), 3, r"x\.transpose\(0, 3, 1, 2\)$"),
+        ((2, 9, 9), 1, r"x\[:, None\]$"),
+        ((2, 5, 9, 9), 3, r"\(4, 3, 3, 3\)$"),
+    ],
+)
+def test_images_that_do_not_fit_are_told_what_would_make_them_fit(x, channels, cure):
+    with pytest.raises(ValueError, match=cure):
+        ops.conv2d(np.zeros(x), np.zeros((4, channels, 3, 3)))

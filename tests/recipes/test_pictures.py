@@ -1,5 +1,7 @@
 """What a training leaves to look at: each picture says of which run it is, and what it shows."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -14,13 +16,13 @@ HEADING = "model on digits, epoch 2"
 @pytest.fixture(scope="module")
 def data():
     whole = Data.named("digits")
-    return Data(whole.train[:60], whole.train_labels[:60], whole.test, whole.test_labels)
+    return replace(whole, train=whole.train[:60], train_labels=whole.train_labels[:60])
 
 
 def left(name, data, kept=None, **settings):
     """The pictures of a model that has learned nothing, by the names of their files."""
     recipe = RECIPES[name]
-    settings = {"preset": None} | recipe.settings("digits", lecture=False) | settings
+    settings = recipe.settings(settings)
     model = recipe.build(settings, data, sg.generator(0))
     report = {"D(x)": 0.6, "D(G(z))": 0.4} if name == "gan" else {}
     players = ("D", "G") if name == "gan" else ()
@@ -32,8 +34,8 @@ def left(name, data, kept=None, **settings):
 
 
 SMALL = {
-    "ffnn": {},
-    "cnn": {"channels": [4, 4], "hidden": 8},
+    "ffnn": {"hidden": (8,)},
+    "cnn": {"channels": (4, 4), "hidden": 8},
     "rbm": {"hidden": 8},
     "vae": {"hidden": 8},
     "gan": {"hidden": 8},

@@ -113,7 +113,7 @@ def test_log_z_of_a_large_machine_is_estimated_and_its_error_stated(data, monkey
 
 def test_gaussian_units_are_judged_too(data):
     centred = Data(2 * data.train - 1, None, 2 * data.test - 1, None)
-    state, settings = trained(centred, hidden=6, visible="gaussian", lr=0.002)
+    state, settings = trained(centred, hidden=6, visible="gaussian")
     said = recipe.judge(state.model, centred, settings, sg.generator(0))
     seen = state.model.units.seen(centred.test.reshape(-1, 64))
     expected = -state.model.log_likelihood(seen).mean()
@@ -157,17 +157,16 @@ def test_data_outside_0_to_1_are_refused_with_what_to_take(tmp_path, capsys):
 
 
 def test_samples_of_gaussian_units_are_in_the_range_of_the_data(data):
-    state, _ = trained(data, hidden=30, visible="gaussian", lr=0.002, epochs=10)
+    state, _ = trained(data, hidden=30, visible="gaussian", epochs=10)
     samples = recipe.samples(state.model, 200, sg.generator(0))
     spread = data.train.reshape(-1, 64).std(axis=0).mean()
     assert np.abs(samples.mean(axis=0) - data.train.reshape(-1, 64).mean(axis=0)).max() < spread
     assert samples.std(axis=0).mean() < 1.5 * spread
 
 
-@pytest.mark.parametrize("start", ["data", "zeros"])
-@pytest.mark.parametrize("persistent", [True, False])
+@pytest.mark.parametrize(("start", "persistent"), [("data", True), ("zeros", False)])
 def test_gaussian_units_know_more_of_digits_than_independent_ones(data, start, persistent):
-    settings = {"visible": "gaussian", "lr": 0.002, "start": start, "persistent": persistent}
+    settings = {"visible": "gaussian", "start": start, "persistent": persistent}
     state, settings = trained(data, epochs=40, hidden=16, batch_size=20, **settings)
     said = recipe.judge(state.model, data, settings, sg.generator(0))
     ours, independent = (
@@ -175,3 +174,11 @@ def test_gaussian_units_know_more_of_digits_than_independent_ones(data, start, p
         for name in ("−log p(v), given log Z", "  of independent units")
     )
     assert ours < independent - 3
+
+
+@pytest.mark.parametrize("persistent", [True, False])
+def test_gaussian_units_train_at_the_default_rate_with_momentum(data, persistent):
+    more = {"visible": "gaussian", "momentum": 0.9, "persistent": persistent}
+    state, _ = trained(data, epochs=20, hidden=100, **more)
+    costs = state.history.curves()["cost"]
+    assert costs[-1] < 0.5 * costs[0]

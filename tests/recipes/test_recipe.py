@@ -5,6 +5,7 @@ import pytest
 
 import scratchgen as sg
 from scratchgen.recipes import RECIPES, Data
+from scratchgen.recipes.recipe import drawn_in_parts, had
 from scratchgen.storage import Checkpoint
 
 SMALL = {
@@ -25,7 +26,8 @@ def data():
 @pytest.fixture(scope="module")
 def few(data):
     some = np.s_[:60]
-    return Data(data.train[some], data.train_labels[some], data.test[some], data.test_labels[some])
+    parts = data.train[some], data.train_labels[some], data.test[some], data.test_labels[some]
+    return Data(*parts, data.classes)
 
 
 def built(model, data, **given):
@@ -92,6 +94,25 @@ def test_a_batch_that_is_larger_than_the_data_of_a_gan_is_refused_with_one_that_
         RECIPES["gan"].epochs(state, few, settings)
 
 
+def test_a_figure_that_cannot_be_had_leaves_its_reason_and_the_others():
+    def fails(error):
+        raise error
+
+    figures = [
+        ("a", lambda: {"a": "1", "  of which": "2"}),
+        ("b", lambda: fails(ValueError("b takes 4 samples, these are 3"))),
+        ("c", lambda: fails(MemoryError())),
+        ("d", lambda: {"d": "3"}),
+    ]
+    assert had(iter(figures)) == {
+        "a": "1",
+        "  of which": "2",
+        "b": "– (b takes 4 samples, these are 3)",
+        "c": "– (out of memory)",
+        "d": "3",
+    }
+
+
 @pytest.mark.parametrize("model", RECIPES)
 def test_all_samples_may_be_one_batch(few, model):
     settings, state = built(model, few, batch_size=None, epochs=1)
@@ -101,3 +122,55 @@ def test_all_samples_may_be_one_batch(few, model):
     ):
         pass
     assert batches == [0]
+
+
+def test_samples_are_drawn_so_many_at_a_time_until_there_are_as_many_as_were_asked_for():
+    asked = []
+
+    def draw(k):
+        asked.append(k)
+        return np.full((k, 2), len(asked))
+
+    samples = drawn_in_parts(draw, 25, 10)
+    assert asked == [10, 10, 5]
+    np.testing.assert_array_equal(samples[:, 0], np.repeat([1, 2, 3], [10, 10, 5]))
+
+
+@pytest.mark.parametrize(
+    ("model", "work", "what"),
+    [
+        ("rbm", lambda recipe, model: recipe.samples(model, 230, sg.generator(0)), "sampling"),
+        ("rbm", lambda recipe, model: recipe.draws(model, 230, sg.generator(0)), "sampling"),
+        ("ddpm", lambda recipe, model: recipe.samples(model, 130, sg.generator(0)), "denoising"),
+    ],
+    ids=["means", "draws", "denoising"],
+)
+def test_long_sampling_says_how_far_it_is(few, monkeypatch, model, work, what):
+    seen = []
+
+    def watched(things, said, total=None):
+        count = 0
+        for thing in things:
+            count += 1
+            yield thing
+        seen.append((said, count, total or len(things)))
+
+    for module in ("recipe", model):
+        monkeypatch.setattr(f"scratchgen.recipes.{module}.watched", watched)
+    _, state = built(model, few)
+    work(RECIPES[model], state.model)
+    ((said, count, total),) = seen
+    assert said == what
+    assert count == total > 2
+
+
+def test_an_evaluation_by_annealing_says_how_far_it_is(few, monkeypatch):
+    monkeypatch.setattr("scratchgen.recipes.rbm.SUMMED", 1)
+    seen = []
+    monkeypatch.setattr(
+        "scratchgen.recipes.rbm.watched",
+        lambda steps, what: seen.append((what, len(steps))) or steps,
+    )
+    settings, state = built("rbm", few)
+    RECIPES["rbm"].judge(state.model, few, settings, sg.generator(0))
+    assert seen == [("annealing", 2998)]

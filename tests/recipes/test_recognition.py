@@ -32,7 +32,6 @@ def judged(samples, data, folder):
     return {key: [float(part.split()[-1]) for part in parts] for key, parts in cut.items()}
 
 
-@pytest.mark.rounding
 @given(st.integers(2, 20), st.integers(1, 50))
 def test_the_evenness_is_1_for_equal_counts_and_0_for_one_class(K, n):
     assert evenness(np.full(K, n)) == pytest.approx(1)
@@ -41,7 +40,6 @@ def test_the_evenness_is_1_for_equal_counts_and_0_for_one_class(K, n):
     assert evenness(np.array([n])) == 0
 
 
-@pytest.mark.rounding
 def test_k_classes_of_ten_that_come_equally_often_have_the_evenness_log_k_over_log_ten():
     assert evenness(np.array([5] * 4 + [0] * 6)) == pytest.approx(np.log(4) / np.log(10))
 

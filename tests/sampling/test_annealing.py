@@ -53,6 +53,23 @@ def test_weights_of_a_path_that_does_not_move_are_one():
     assert log_mean_and_error(log_w) == (0, 0)
 
 
+def test_progress_sees_each_step_from_one_temperature_to_the_next():
+    asked, done = [], []
+
+    def progress(steps):
+        asked.append(len(steps))
+        for step in steps:
+            yield step
+            done.append(step)
+
+    rng = sg.generator(0)
+    betas = np.linspace(0, 1, 6).tolist()
+    functions = gaussian_path(1.5, 0.25, rng)
+    annealed_importance_sampling(rng.standard_normal(3), betas, *functions, progress)
+    assert asked == [4], "the first is a weight alone"
+    assert [following for _, following in done] == betas[2:]
+
+
 def test_more_temperatures_make_the_error_smaller():
     errors = []
     for n in (3, 30, 300):
