@@ -136,7 +136,7 @@ def fused(expression: F) -> F:
             return expression(*arguments)
         captured = [cell.cell_contents for cell in expression.__closure__ or ()]
         # CuPy's releases differ in whether a Python number would make a float32 chain float64.
-        real = arguments[0].dtype.type
+        real = np.result_type(arguments[0].dtype, np.float16).type
         given = [real(x) if isinstance(x, float) else x for x in (*arguments, *captured)]
         return _kernel(expression)(*given)
 
@@ -144,7 +144,7 @@ def fused(expression: F) -> F:
     return cast(F, value)
 
 
-_kernels: dict[Any, Callable[..., Any]] = {}
+_kernels: dict[Any, Callable[..., Any]] = {}  # what CuPy has compiled, by the code of expressions
 
 
 def _kernel(expression: Callable[..., Any]) -> Callable[..., Any]:

@@ -84,10 +84,10 @@ def threads_for(multiplications: int) -> contextlib.AbstractContextManager[objec
 
 
 def threads_of(parameters: Iterable[Any], rows: int) -> contextlib.AbstractContextManager[object]:
-    """As many threads of BLAS as the largest product of a weight matrix with ``rows`` pays for.
+    """Within, the threads of BLAS that the largest product of rows with a weight matrix pays for.
 
-    Products with other than matrices, and of other than weights, are not counted: convolutions have
-    threads of their own, from which those of a small product, as they spin, would take a core.
+    Other products are not counted. Convolutions have threads of their own, from which those of BLAS
+    would take a core: they spin for some time after a product.
     """
     sizes = [p.size for p in parameters if p.ndim == 2 and device_of(p.data) == "cpu"]
     return threads_for(rows * max(sizes)) if sizes else contextlib.nullcontext()
@@ -151,7 +151,7 @@ def by_parts(
 ) -> Array:
     """The arrays ``function(part)``, one below another, made on several threads.
 
-    Of a single part, the products with ``parameters`` have the threads that they pay for.
+    A single part has the threads of BLAS that its products with ``parameters`` pay for.
     """
     if len(parts) == 1:
         with threads_of(parameters, parts[0].stop):

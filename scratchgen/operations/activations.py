@@ -43,8 +43,7 @@ def relu(z: Array) -> Rule:
 @differentiable
 def leaky_relu(z: Array, *, slope: float = 0.01) -> Rule:
     """a = z where z > 0, else ``slope`` z:  σ′ = 1 where z > 0, else ``slope``."""
-    below = z.dtype.type(slope)
-    sigma_prime = fused(lambda z: (z > 0) + below * (z <= 0))(z)
+    sigma_prime = fused(lambda z: (z > 0).astype(z.dtype) + slope * (z <= 0).astype(z.dtype))(z)
     return sigma_prime * z, (lambda delta: delta * sigma_prime,)
 
 

@@ -136,17 +136,24 @@ def test_gelu_of_z_less_gelu_of_minus_z_is_z(z, seed):
 
 def test_gelu_of_a_huge_z_is_z_or_zero_and_its_derivative_1_or_0_without_a_warning():
     for dtype in (np.float32, np.float64):
-        huge = np.array([np.finfo(dtype).max, -np.finfo(dtype).max, np.inf, 40, -40], dtype)
-        value, (share,) = value_and_shares(ops.gelu, (huge,), {}, np.ones(5, dtype))
-        np.testing.assert_array_equal(value, [huge[0], 0, np.inf, 40, 40 * float(value[4] / 40)])
-        np.testing.assert_allclose(share, [1, 0, 1, 1, 0], atol=1e-300)
+        huge = np.array([np.finfo(dtype).max, -np.finfo(dtype).max, np.inf], dtype)
+        value, (share,) = value_and_shares(ops.gelu, (huge,), {}, np.ones(3, dtype))
+        np.testing.assert_array_equal(value, [huge[0], 0, np.inf])
+        np.testing.assert_array_equal(share, [1, 0, 1])
 
 
-def test_the_relu_of_what_has_no_size_is_its_limit():
+def test_relu_keeps_what_is_positive_and_nan_and_nothing_else():
     z = np.array([np.inf, -np.inf, np.nan, -0.0, 1e-45, 3e38], np.float32)
     value, (share,) = value_and_shares(ops.relu, (z,), {}, np.ones(6, np.float32))
     np.testing.assert_array_equal(value, np.array([np.inf, 0, np.nan, 0, 1e-45, 3e38], np.float32))
     np.testing.assert_array_equal(share, [1, 0, 0, 0, 1, 1])
+
+
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "elu", "gelu"])
+def test_of_integers_an_activation_is_what_it_is_of_the_same_numbers(name, device, on_device):
+    z, operation = np.array([-2, 0, 3]), getattr(ops, name)
+    of_integers = sg.to_host(operation(on_device(z)))
+    np.testing.assert_allclose(of_integers, operation(z.astype(float)), rtol=1e-15)
 
 
 KERNELS = {  # forward, back; one that multiplies alone needs no compiling
