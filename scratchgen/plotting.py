@@ -42,6 +42,7 @@ MARKERS = "o^sDPX"  # of classes 0 … 9, 10 … 19, …
 LETTER = 0.09  # inches: about as wide is a letter of a label
 DPI = 150  # dots per inch, on screen and in files
 CELL = 0.6  # inches that an image takes, where there is room
+MOVING = 0.4  # and in an animation, whose file grows with each dot
 SIDES = (1.5, 7.5)  # inches: the longer side of a mosaic stays between them
 MARGIN = 6.001 / DPI  # inches: images begin on a whole dot, and rounding down takes none away
 
@@ -491,7 +492,7 @@ def animation(
     if not (0 < seconds < math.inf and 0 < hold < math.inf):
         raise ValueError(f"seconds and hold are {seconds} and {hold}, expected numbers above 0")
     columns = _columns(columns, len(stacks[0]))
-    ax = _draw(stacks[0], None, columns, value_range)
+    ax = _draw(stacks[0], None, columns, value_range, cell=MOVING)
     titled(ax, f"{title}\n{max(frames, key=len)}".strip())
     figure, heading = _figure(ax), ax.get_title().splitlines()[:-1]
     figure.draw_without_rendering()
@@ -562,6 +563,7 @@ def _draw(
     scales: tuple[str, str] | None = None,
     colours: str = "gray",
     scale: Mapping[float, str] | None = None,
+    cell: float = CELL,
 ) -> Axes:
     """The mosaic, its ticks at places counted in cells; ``scales`` names axes to be read off.
 
@@ -570,7 +572,7 @@ def _draw(
     low, high = value_range
     picture = _visible(_mosaic(images, columns, _whole("padding", padding, 0)), value_range)
     height, width = picture.shape[:2]
-    side = np.clip(CELL * max(columns, math.ceil(len(images) / columns)), *SIDES)
+    side = np.clip(cell * max(columns, math.ceil(len(images) / columns)), *SIDES)
     dots = max(1, int(DPI * side / max(height, width)))
     inches = width * dots / DPI, height * dots / DPI
     own = ax is None

@@ -261,7 +261,7 @@ class Run:
         if not path.exists():
             return {}
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
                 kept = {int(name): file[name].astype(np.float32) for name in file.files}
             if not all(np.isfinite(x).all() for x in kept.values()):
                 raise ValueError("it holds numbers that are not finite")

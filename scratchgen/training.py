@@ -8,14 +8,13 @@ report. Each player moves before the next one's cost is built.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import math
 import operator
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Generator as Yields
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -230,15 +229,6 @@ def _epochs(
 def threads_of_training(model: Model, batch_size: int) -> contextlib.AbstractContextManager[object]:
     """As many threads of BLAS as the products of all players' weights with a batch pay for."""
     return threads_of([p for player in model.players for p in player], batch_size)
-
-
-if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any:
-        """``fit`` and ``ProgressBar``, which stood here and stand in ``progress`` now."""
-        if name in ("fit", "ProgressBar"):
-            return getattr(importlib.import_module("scratchgen.progress"), name)
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _ready(data: Any, dtype: Any, rng: Generator) -> tuple[Array, ...]:

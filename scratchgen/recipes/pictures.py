@@ -43,22 +43,20 @@ def pictures(
         yield "curves.png", plotting.titled(curves, heading)
     if recipe.generative and images:
         samples = to_host(recipe.samples(model, N_SAMPLES, rng)).reshape(-1, *data.shape)
-        grid = plotting.image_grid(samples, value_range=span)
-        yield "samples.png", plotting.titled(grid, f"{heading}: {recipe.sampled}")
+        title = f"{heading}: {recipe.sampled}"
+        yield "samples.png", plotting.titled(plotting.image_grid(samples, value_range=span), title)
         rows = {f"epoch {e}": kept[e].reshape(-1, *data.shape) for e in sorted(kept)}
         if rows:
-            title = f"{heading}: {recipe.sampled}"
             of_rows = np.linspace(0, len(rows) - 1, min(len(rows), N_ROWS)).round().astype(int)
             few = {name: rows[name] for name in np.array([*rows])[of_rows].tolist()}
             table = plotting.image_table(few, value_range=span)
             yield "epochs.png", plotting.titled(table, title)
-            yield (
-                "epochs.gif",
-                plotting.animation(rows, title=title, columns=5, value_range=span, seconds=0.7),
-            )
+        if len(rows) > 1:
+            moving = plotting.animation(rows, title=title, columns=5, value_range=span, seconds=0.7)
+            yield "epochs.gif", moving
     for name, ax in recipe.draw(model, data, settings, history, rng):
-        said = ": ".join([heading, *([" ".join(ax.get_title().split())] if ax.get_title() else [])])
-        yield f"{name}.png", plotting.titled(ax, said)
+        shown = " ".join(ax.get_title().split())
+        yield f"{name}.png", plotting.titled(ax, f"{heading}: {shown}" if shown else heading)
     if images:
         for name, frames in recipe.animations(model, rng):
             frames = {k: x.reshape(-1, *data.shape) for k, x in frames.items()}

@@ -241,7 +241,8 @@ class RBMRecipe(Recipe[RBMSettings]):
             for name in curves.keys() & apart:
                 unit = "squared error" if "reconstruction" in name else f"{LOG_P}, nats"
                 one = {name: curves[name]}
-                yield apart[name], plotting.learning_curves(one, first_epoch=first, ylabel=unit)
+                ax = plotting.learning_curves(one, first_epoch=first, ylabel=unit)
+                yield apart[name], plotting.titled(ax, name)
         frozen, shape, span = model.frozen(), data.shape, data.value_range
         if not plotting.is_image(shape):
             return

@@ -82,15 +82,15 @@ class Whole(Kind):
 
     def takes(self, value: Any) -> bool:
         """No fractions, and no truth values, which JSON and Python tell from numbers."""
-        is_whole = isinstance(value, int) and not isinstance(value, bool)
-        return is_whole and self.least <= value <= self.most and value % self.step == 0
+        return self._lies_between(value) and value % self.step == 0
 
     def expected(self, value: Any) -> str:
         """A multiple where only that is amiss, else the range too."""
-        if isinstance(value, int) and self.least <= value <= self.most:
-            return f"a multiple of {self.step}"
         what = "a whole number" if self.step == 1 else f"a multiple of {self.step}"
-        return f"{what} from {self.least} to {self.most}"
+        return what if self._lies_between(value) else f"{what} from {self.least} to {self.most}"
+
+    def _lies_between(self, value: Any) -> bool:
+        return type(value) is int and self.least <= value <= self.most
 
     @property
     def metavar(self) -> str:

@@ -933,8 +933,7 @@ def test_training_brings_the_cost_down_and_samples_records_nothing_and_keeps_the
     model = ddpm.with_unet((1, 8, 8), source, width=16, T=50, ema=0.9)
     adam = optim.Adam(model.parameters(), lr=2e-3)
     epochs = [*sg.train(model, images, adam, epochs=4, batch_size=128, rng=source)]
-    assert epochs[0].costs[0] > 0.65
-    assert epochs[-1].costs[0] < 0.5
+    assert epochs[-1].costs[0] < 0.85 * epochs[0].costs[0]
     samples = model.sample(3, rng(1), steps=5)
     assert type(samples) is np.ndarray
     assert (samples.shape, samples.dtype) == ((3, 1, 8, 8), np.float32)

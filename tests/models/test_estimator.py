@@ -66,7 +66,8 @@ def test_breast_cancer_is_recognised(sklearn):
         sklearn.preprocessing.StandardScaler(),
         FeedForwardClassifier((30,), l2=1e-3, epochs=60),
     )
-    assert pipeline.fit(train, y_train).score(test, y_test) >= 0.95
+    # Of 171 cases, over seeds, and so over roundings, 95.3 to 96.5 %.
+    assert pipeline.fit(train, y_train).score(test, y_test) >= 0.92
 
 
 @pytest.mark.rounding
