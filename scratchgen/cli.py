@@ -34,7 +34,7 @@ from .progress import ProgressBar
 from .recipes import RECIPES, Data, pictures, recognised
 from .recipes.recipe import had
 from .recipes.schedule import spans_the_training
-from .recipes.settings import DEVICE, SEED, Flag, Name, Record, Whole, setting
+from .recipes.settings import DEVICE, SEED, Flag, Name, Record, Settings, Whole, setting
 from .runs import MODEL, SHOWN, Config, Run, RunWarning, newest
 from .storage import Checkpoint
 from .training import History, TrainingWarning
@@ -101,14 +101,15 @@ def _train(asked: argparse.Namespace) -> None:
     given = recipe.parsed(vars(asked))
     if Path(given.get("data", "")).suffix:  # a file, to be found from any folder
         given["data"] = str(Path(given["data"]).resolve())
-    recipe.settings(given).check_rates()  # what is wrong with them is said before all else
-    with _folder(asked, given) as run:
+    settings = recipe.settings(given)  # what is wrong with one is said before all else
+    if not asked.resume:
+        settings.check_rates()
+    with _folder(asked, settings) as run:
         begun = run.begun()
         if begun and not asked.resume:
             raise ValueError(
                 f"{run.folder} holds a run: go on with --resume, or name another folder"
             )
-        settings = recipe.settings(given)
         if begun:
             settings = begun.asked_again(run.folder, asked.model, given)
         elif asked.resume:
@@ -119,6 +120,8 @@ def _train(asked: argparse.Namespace) -> None:
             begun.check_data(data, run.folder, validates=not recipe.generative)
         state, patience = _state_and_patience(run, begun, config, data)
         epochs = recipe.epochs(state, data, settings, lambda starts: bar.batches(starts), patience)
+        if begun and state.history:
+            _say_how_it_goes_on(run.folder, begun, config, state)
         print(data.describe(validates=not recipe.generative))
         try:
             with run.training(config, state) as kept:
@@ -132,23 +135,24 @@ def _train(asked: argparse.Namespace) -> None:
                             _show_samples(run, config, state)
                 if not state.history:  # of --epochs 0, the model is as it was built
                     kept.note(state)
+            shown = len(state.history)
             if patience is not None:
                 patience.restore(state.model)
-                print(f"kept are the weights of epoch {patience.best_epoch}, the best")
-            _draw(run, config, state, data)
+                shown = patience.best_epoch
+                print(f"the model is that of epoch {shown}, whose validation cost was the lowest")
+            _draw(run, config, state, data, shown)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(_how_to_go_on(run, asked.model)) from None
     _say_what_is_next(run.folder, recipe.generative)
 
 
-def _folder(asked: argparse.Namespace, given: dict[str, Any]) -> AbstractContextManager[Run]:
+def _folder(asked: argparse.Namespace, settings: Settings) -> AbstractContextManager[Run]:
     """The folder that was named; else the newest run of the model and data, or a new one."""
     if asked.out is not None:
         if not asked.out:
             raise ValueError("--out is the name of a folder, got an empty one")
         return Run.held(Path(asked.out))
-    data = RECIPES[asked.model].settings(given).data
-    base = Path("runs") / f"{asked.model}-{Path(data).stem}"
+    base = Path("runs") / f"{asked.model}-{Path(settings.data).stem}"
     return Run.held(newest(base)) if asked.resume else Run.new(base)
 
 
@@ -168,15 +172,19 @@ def _state_and_patience(
     done = len(state.history)
     if done > settings.epochs:
         raise ValueError(f"{run.folder} has {done} epochs, more than --epochs {settings.epochs}")
-    print(f"{run.folder}: going on after epoch {done}")
-    before = begun.settings
-    if settings.epochs != before.epochs and spans_the_training(settings.schedule):
-        print(
-            f"{run.folder}: from here on, the {settings.schedule} of the learning rate is that of "
-            f"{settings.epochs} epochs, no longer of {before.epochs}: the next rate is "
-            f"{settings.rate(done):.3g} in place of {before.rate(done):.3g}"
-        )
     return state, recipe.patience(settings, state.history, best.model)
+
+
+def _say_how_it_goes_on(folder: Path, begun: Config, config: Config, state: Checkpoint) -> None:
+    """After which epoch, and what another number of epochs does to the learning rate."""
+    before, now, done = begun.settings, config.settings, len(state.history)
+    print(f"{folder}: going on after epoch {done}")
+    if now.epochs != before.epochs and spans_the_training(now.schedule):
+        print(
+            f"{folder}: from here on, the {now.schedule} of the learning rate is that of "
+            f"{now.epochs} epochs, no longer of {before.epochs}: the next rate is "
+            f"{now.rate(done):.3g} in place of {before.rate(done):.3g}"
+        )
 
 
 def _show_samples(run: Run, config: Config, state: Checkpoint) -> None:
@@ -187,12 +195,12 @@ def _show_samples(run: Run, config: Config, state: Checkpoint) -> None:
         run.keep_samples(done, to_host(config.recipe.samples(state.model, SHOWN, rng)))
 
 
-def _draw(run: Run, config: Config, state: Checkpoint, data: Data) -> None:
-    """Leave the pictures that fit the model."""
+def _draw(run: Run, config: Config, state: Checkpoint, data: Data, epoch: int) -> None:
+    """Leave the pictures that fit the model, which is that of an epoch."""
     if not plotting.is_image(config.shape):
         print(f"no pictures of samples: those of shape {config.shape} are no images")
     kept = run.samples(math.prod(config.shape))
-    heading = _heading(config, state)
+    heading = _heading(config, epoch)
     rng = generator(config.settings.seed, config.settings.device)
     for name, picture in pictures(
         config.recipe, state.model, data, config.settings, state.history, kept, heading, rng
@@ -200,10 +208,10 @@ def _draw(run: Run, config: Config, state: Checkpoint, data: Data) -> None:
         plotting.save(picture, run.folder / name)
 
 
-def _heading(config: Config, state: Checkpoint) -> str:
+def _heading(config: Config, epoch: int) -> str:
     """What stands over every picture: the model, its data, and how long it was trained."""
     data = Path(config.settings.data).stem
-    return f"{config.model} on {data}, epoch {len(state.history)}"
+    return f"{config.model} on {data}, epoch {epoch}"
 
 
 def _how_to_go_on(run: Run, model: str) -> str:
@@ -219,10 +227,10 @@ def _say_what_is_next(folder: Path, generative: bool) -> None:
     first = folder / ("samples.png" if generative else "confusion.png")
     if first.exists():
         print(f"look at {first}")
-    run = shlex.quote(str(folder))
+    run, suffix = shlex.quote(str(folder)), "png" if first.exists() else "npy"
     print(f"next: {_command()} evaluate {run}")
     if generative:
-        print(f"      {_command()} sample {run} --n 100 --out hundred.png")
+        print(f"      {_command()} sample {run} --n 100 --out hundred.{suffix}")
 
 
 def _command() -> str:
@@ -265,7 +273,7 @@ def _sample(asked: argparse.Namespace) -> None:
         write_atomically(path, file.getvalue())
     else:
         grid = plotting.image_grid(samples, value_range=config.value_range)
-        title = f"{_heading(config, checkpoint)}: {what}"
+        title = f"{_heading(config, len(checkpoint.history))}: {what}"
         plotting.save(plotting.titled(grid, title), path)
     print(f"{path}: {wanted.n} {what}, {_trained_for(checkpoint)}")
 

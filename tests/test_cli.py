@@ -361,3 +361,54 @@ def test_help_exits_with_0(arguments):
     with pytest.raises(SystemExit) as end:
         cli.main(arguments)
     assert end.value.code == 0
+
+
+# What is said at the end can be typed
+
+
+@pytest.mark.parametrize(
+    ("started", "interpreter", "found", "command"),
+    [
+        ("/v/bin/scratchgen", "/v/bin/python", {"scratchgen": "/v/bin/scratchgen"}, "scratchgen"),
+        ("{here}/.venv/bin/scratchgen", "/v/bin/python", {}, ".venv/bin/scratchgen"),
+        ("/x/__main__.py", "/v/bin/python", {"python": "/v/bin/python"}, "python -m scratchgen"),
+        (
+            *("/x/__main__.py", "{here}/.venv/bin/python", {"python": "/usr/bin/python"}),
+            ".venv/bin/python -m scratchgen",
+        ),
+        ("/x/__main__.py", "/my env/python", {}, "'/my env/python' -m scratchgen"),
+    ],
+)
+def test_the_commands_that_are_named_at_the_end_are_those_that_work_here(
+    elsewhere, monkeypatch, capsys, started, interpreter, found, command
+):
+    monkeypatch.setattr(sys, "argv", [started.format(here=elsewhere)])
+    monkeypatch.setattr(sys, "executable", interpreter.format(here=elsewhere))
+    monkeypatch.setattr(cli.shutil, "which", found.get)
+    monkeypatch.setattr(cli, "pictures", lambda *_: iter(()))
+    assert cli.main([*QUICK, "--out", "my run"]) == 0
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        f"next: {command} evaluate 'my run'",
+        f"      {command} sample 'my run' --n 100 --out hundred.npy",
+    ]
+
+
+def test_draws_of_a_vae_and_states_of_an_rbm_are_to_be_had(elsewhere, capsys):
+    shown = {"vae": "draws x ~ p(x|h)", "rbm": "states v after 1000 steps from noise"}
+    for model, what in shown.items():
+        run = ["--out", model]
+        assert cli.main(["train", model, "--hidden", "4", "--epochs", "1", *run]) == 0
+        for more, said in ((["--draw"], what), ([], "means E[")):
+            capsys.readouterr()
+            assert cli.main(["sample", model, "--n", "9", "--out", "x.npy", *more]) == 0
+            assert f"x.npy: 9 {said}" in capsys.readouterr().out
+            values = np.unique(np.load("x.npy"))
+            assert ([*values] == [0, 1]) is bool(more)
+
+
+def test_samples_that_are_draws_in_any_case_say_so(elsewhere, capsys):
+    assert cli.main(["train", "gan", "--hidden", "4", "--epochs", "1", "--out", "gan"]) == 0
+    for more in ([], ["--draw"]):
+        assert cli.main(["sample", "gan", "--n", "3", "--out", f"{len(more)}.npy", *more]) == 0
+    assert "samples, which are draws in any case" in capsys.readouterr().out
+    np.testing.assert_array_equal(np.load("0.npy"), np.load("1.npy"))

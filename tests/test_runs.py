@@ -351,7 +351,7 @@ def test_the_model_of_a_run_with_patience_is_the_best_one(elsewhere, capsys):
     assert len(costs) == best + 3 < 40
     assert len(sg.load("run/model.safetensors").history) == best
     assert len(sg.load("run/last.safetensors").history) == best + 3
-    assert f"kept are the weights of epoch {best}" in said
+    assert f"the model is that of epoch {best}, whose validation cost was the lowest" in said
     until = [*STOPPING, "--epochs", str(best), "--out", "until"]
     assert cli.main(until) == 0
     assert same(weights("run/model.safetensors"), weights("until/model.safetensors"))
