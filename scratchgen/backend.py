@@ -8,7 +8,8 @@ element-wise chains become one kernel. There is no global device: a generator de
 from __future__ import annotations
 
 import copy
-import functools
+import importlib
+import re
 import sys
 import types
 from collections.abc import Callable
@@ -30,6 +31,7 @@ __all__ = [
     "generator_from_state",
     "generator_state",
     "plain",
+    "special",
     "to_device",
     "to_host",
 ]
@@ -116,28 +118,57 @@ def to_device(x: npt.ArrayLike, device: str | Generator) -> Array:
     return cast(Array, _cupy().asarray(plain(x)))
 
 
-def fused(function: F) -> F:
-    """One kernel instead of one per operator, on CuPy; on NumPy, ``function`` as it stands.
+def fused(expression: F) -> F:
+    """The expression as a function of arrays: one kernel on CuPy; on NumPy, as it stands.
 
-    For module-level functions of arrays whose body is element-wise, in ``np``; they may change
-    their arguments in place.
+    An expression is a lambda or a function that is element-wise, written in ``np``: of its
+    arguments, and of arrays and numbers that it captures. It may change arguments in place. Written
+    anew at each call of a rule, it is compiled once.
+
+    >>> z = np.array([0.0, 1.0])
+    >>> sigma_prime = fused(lambda delta: delta * z * (1 - z))
+    >>> sigma_prime(np.ones(2))
+    array([0., 0.])
     """
-    kernels: list[Callable[..., Any]] = []
 
-    @functools.wraps(function)
-    def call(*arguments: Any) -> Any:
+    def value(*arguments: Any) -> Any:
         if device_of(arguments[0]) == "cpu":
-            return function(*arguments)
-        if not kernels:
-            # While it fuses, CuPy hands out stand-ins that only its own functions take.
-            cupy = _cupy()
-            code, names = function.__code__, {**function.__globals__, "np": cupy}
-            kernels.append(cupy.fuse(types.FunctionType(code, names, function.__name__)))
+            return expression(*arguments)
+        captured = [cell.cell_contents for cell in expression.__closure__ or ()]
         # CuPy's releases differ in whether a Python number would make a float32 chain float64.
-        real = arguments[0].dtype.type
-        return kernels[0](*[real(x) if isinstance(x, float) else x for x in arguments])
+        real = np.result_type(arguments[0].dtype, np.float16).type
+        given = [real(x) if isinstance(x, float) else x for x in (*arguments, *captured)]
+        return _kernel(expression)(*given)
 
-    return cast(F, call)
+    value.__name__, value.__doc__ = expression.__name__, expression.__doc__
+    return cast(F, value)
+
+
+_kernels: dict[Any, Callable[..., Any]] = {}  # what CuPy has compiled, by the code of expressions
+
+
+def _kernel(expression: Callable[..., Any]) -> Callable[..., Any]:
+    """The kernel of the arguments of the expression, followed by what it captures."""
+    cupy, code = _cupy(), expression.__code__
+    key = cupy, expression.__module__, code
+    if key not in _kernels:
+        # While it fuses, CuPy hands out stand-ins that only its own functions take.
+        names = {**expression.__globals__, "np": cupy}
+
+        def on_stand_ins(*given: Any) -> Any:
+            arguments, captured = given[: code.co_argcount], given[code.co_argcount :]
+            cells = tuple(map(types.CellType, captured))
+            return types.FunctionType(code, names, closure=cells)(*arguments)
+
+        name = re.sub(r"\W+", "_", expression.__qualname__)
+        _kernels[key] = cupy.fuse(kernel_name=name)(on_stand_ins)
+    return _kernels[key]
+
+
+def special(x: Array) -> Any:
+    """The special functions of the device of x: ``scipy.special``, or ``cupyx.scipy.special``."""
+    on_host = device_of(x) == "cpu"
+    return importlib.import_module("scipy.special" if on_host else "cupyx.scipy.special")
 
 
 def generator_state(rng: Generator) -> tuple[dict[str, Any], Array | None]:

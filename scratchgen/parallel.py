@@ -19,7 +19,7 @@ import itertools
 import math
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeAlias
 
@@ -83,6 +83,16 @@ def threads_for(multiplications: int) -> contextlib.AbstractContextManager[objec
     return contextlib.nullcontext() if multiplications >= THREADS_PAY else one_blas_thread()
 
 
+def threads_of(parameters: Iterable[Any], rows: int) -> contextlib.AbstractContextManager[object]:
+    """Within, the threads of BLAS that the largest product of rows with a weight matrix pays for.
+
+    Other products are not counted. Convolutions have threads of their own, from which those of BLAS
+    would take a core: they spin for some time after a product.
+    """
+    sizes = [p.size for p in parameters if p.ndim == 2 and device_of(p.data) == "cpu"]
+    return threads_for(rows * max(sizes)) if sizes else contextlib.nullcontext()
+
+
 @contextlib.contextmanager
 def workers() -> Iterator[Map]:
     """Within, BLAS keeps to one thread, and ``each(part, tasks)`` maps tasks on several.
@@ -136,10 +146,16 @@ def even_parts(n: int, size: int) -> list[slice]:
     return [slice(start, stop) for start, stop in itertools.pairwise(ends)]
 
 
-def by_parts(function: Callable[[slice], Array], parts: Sequence[slice]) -> Array:
-    """The arrays ``function(part)``, one below another, made on several threads."""
+def by_parts(
+    function: Callable[[slice], Array], parts: Sequence[slice], parameters: Iterable[Any] = ()
+) -> Array:
+    """The arrays ``function(part)``, one below another, made on several threads.
+
+    A single part has the threads of BLAS that its products with ``parameters`` pay for.
+    """
     if len(parts) == 1:
-        return function(parts[0])
+        with threads_of(parameters, parts[0].stop):
+            return function(parts[0])
     keep_freed_memory()
     whole: list[Array] = []
     first = threading.Lock()

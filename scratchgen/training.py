@@ -23,7 +23,7 @@ from .backend import Array, Generator, check_generator, copy_of, device_of, to_d
 from .html import table
 from .optim import Optimizer
 from .optim.optimizer import Evaluate
-from .parallel import threads_for
+from .parallel import threads_of
 
 
 class Model(Protocol):
@@ -227,15 +227,8 @@ def _epochs(
 
 
 def threads_of_training(model: Model, batch_size: int) -> contextlib.AbstractContextManager[object]:
-    """As many threads of BLAS as the largest product of a weight matrix with a batch pays for.
-
-    Products with other than matrices, and of other than weights, are not counted: convolutions have
-    threads of their own.
-    """
-    matrices = [p for player in model.players for p in player if p.ndim == 2]
-    if not matrices or device_of(matrices[0].data) == "cuda":
-        return contextlib.nullcontext()
-    return threads_for(batch_size * max(p.size for p in matrices))
+    """As many threads of BLAS as the products of all players' weights with a batch pay for."""
+    return threads_of([p for player in model.players for p in player], batch_size)
 
 
 def _ready(data: Any, dtype: Any, rng: Generator) -> tuple[Array, ...]:

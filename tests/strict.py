@@ -16,6 +16,7 @@ import types
 from collections import namedtuple
 
 import numpy as np
+from scipy import special
 
 transfers = 0
 """How often an array went from the device to the host, by ``asnumpy`` or ``.get()``."""
@@ -58,8 +59,9 @@ METHODS = _names("""
 """)
 UFUNCS = {f.__name__ for f in vars(np).values() if isinstance(f, np.ufunc)}
 UFUNCS -= _names("bitwise_count isnat matvec spacing vecdot vecmat")
+SPECIAL = _names("erf erfc erfinv expit gammaln log_ndtr ndtr ndtri xlogy")
 UFUNC_METHODS = {
-    "__call__": UFUNCS,
+    "__call__": UFUNCS | SPECIAL,
     "outer": UFUNCS,
     "reduce": {"add", "multiply"},
     "accumulate": {"add", "multiply"},
@@ -470,6 +472,9 @@ def _cupy():
 
 
 cupy = _cupy()
+cupyx = _module("cupyx", scipy=_module("cupyx.scipy", special=_module("cupyx.scipy.special")))
+for _name in SPECIAL:
+    setattr(cupyx.scipy.special, _name, Routine(getattr(special, _name)))
 
 
 def install(monkeypatch):
@@ -480,4 +485,6 @@ def install(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", cupy)
     for name in ("cuda", "random", "linalg"):
         monkeypatch.setitem(sys.modules, f"cupy.{name}", getattr(cupy, name))
+    for module in (cupyx, cupyx.scipy, cupyx.scipy.special):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
     return cupy

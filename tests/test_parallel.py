@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
+import scratchgen as sg
 from scratchgen import parallel
-from scratchgen.parallel import Workspace, by_rows, workers
+from scratchgen.parallel import Workspace, by_parts, by_rows, workers
 
 
 def blas_threads():
@@ -166,6 +167,31 @@ def test_small_products_keep_blas_to_one_thread_and_large_ones_do_not(threads):
         assert set(blas_threads()) <= {1}
     with parallel.threads_for(parallel.THREADS_PAY):
         assert blas_threads() == before
+    assert blas_threads() == before
+
+
+@pytest.mark.parametrize(
+    ("shapes", "limited"),
+    [
+        ([], False),
+        ([(4, 3), (1024, 1024, 3, 3)], True),  # kernels are no matrix
+        ([(4, 3), (parallel.THREADS_PAY // 8, 1)], False),
+        ([(parallel.THREADS_PAY // 8 - 1, 1)], True),
+    ],
+)
+def test_a_single_part_has_the_threads_that_its_largest_product_with_a_weight_pays_for(
+    shapes, limited, threads
+):
+    before = blas_threads()
+    weights = [sg.Tensor(np.broadcast_to(np.zeros(1), shape)) for shape in shapes]
+    inside = []
+
+    def ones(part):
+        inside.append(blas_threads())
+        return np.ones(part.stop)
+
+    np.testing.assert_array_equal(by_parts(ones, [slice(0, 8)], weights), np.ones(8))
+    assert inside == [[1] * len(before) if limited else before]
     assert blas_threads() == before
 
 

@@ -178,7 +178,7 @@ class DDPM(nn.Network):
             out: Array = network._output(xt[part], t if np.ndim(t) == 0 else t[part])
             return out
 
-        out = by_parts(output, self._parts(xt))
+        out = by_parts(output, self._parts(xt), self.parameters())
         signal, spread = self._scales(t, xt)
         if self.predicts == "velocity":
             x0, eps = signal * xt - spread * out, spread * xt + signal * out

@@ -25,19 +25,6 @@ from ..backend import Array, Generator, device_of, to_device
 from ..datasets import layout
 
 
-class OnePixel(nn.Linear):
-    """z = x Wᵀ + b on rows, as the convolution of images of one pixel.
-
-    The threads that BLAS takes for a product go on spinning for some 30 ms, and would take a core
-    from the convolutions that follow; those of a convolution do not.
-    """
-
-    def __call__(self, x: Any, rng: Generator | None = None) -> Any:
-        kernels = self.weight.reshape(*self.weight.shape, 1, 1)
-        z = ops.conv2d(x.reshape(*x.shape, 1, 1), kernels, self.bias)
-        return z.reshape(*z.shape[:2])
-
-
 class PlainDenoiser(nn.Network):
     """3×3 convolutions c–64–128, transposed ones 128–64–c, at the size of the image: the notes'.
 
@@ -51,7 +38,7 @@ class PlainDenoiser(nn.Network):
         self.dec1 = nn.ConvTranspose2d(128, 64, 3, padding=1, rng=rng)
         self.dec2 = nn.ConvTranspose2d(64, channels, 3, padding=1, rng=rng)
         self.time_mlp = nn.Sequential(
-            OnePixel(1, 128, rng=rng), nn.ReLU(), OnePixel(128, 128, rng=rng)
+            nn.Linear(1, 128, rng=rng), nn.ReLU(), nn.Linear(128, 128, rng=rng)
         )
 
     def __call__(self, x: Any, time: Any, rng: Generator | None = None) -> Any:  # type: ignore[override]
@@ -91,7 +78,7 @@ class UNet(nn.Network):
         self.width = width
         half, quarter, times = 2 * width, 4 * width, 4 * width
         self.time = nn.Sequential(
-            OnePixel(width, times, rng=rng), nn.SiLU(), OnePixel(times, times, rng=rng), nn.SiLU()
+            nn.Linear(width, times, rng=rng), nn.SiLU(), nn.Linear(times, times, rng=rng), nn.SiLU()
         )
         self.into = nn.Conv2d(channels, width, 3, padding=1, rng=rng)
         self.down = ResidualBlock(width, half, times, groups, rng=rng)
@@ -131,7 +118,7 @@ class ResidualBlock(nn.Network):
     def __init__(self, c_in: int, c_out: int, n_times: int, groups: int, *, rng: Generator) -> None:
         self.norm1 = nn.GroupNorm(groups, c_in, rng=rng)
         self.conv1 = nn.Conv2d(c_in, c_out, 3, padding=1, rng=rng)
-        self.time = OnePixel(n_times, c_out, rng=rng)
+        self.time = nn.Linear(n_times, c_out, rng=rng)
         self.norm2 = nn.GroupNorm(groups, c_out, rng=rng)
         self.conv2 = nn.Conv2d(c_out, c_out, 3, padding=1, rng=rng)
         self.across = nn.Conv2d(c_in, c_out, 1, rng=rng) if c_in != c_out else None

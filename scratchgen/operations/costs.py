@@ -64,23 +64,14 @@ def bernoulli_nll(logits: Array, target: Array) -> Rule:
     taken as the mean of a Bernoulli variable.
     """
     _check_shapes(logits, target)
-    x = target
-    if hasattr(target, "astype") and logits.dtype.kind == "f":
-        x = target.astype(logits.dtype, copy=False)
-    return _per_sample(_bernoulli_cost(logits, x)), (
-        lambda delta: _scaled(_along(delta, logits), logistic(logits), x),
-        lambda delta: _along(-delta, logits) * logits,
+    z, x = logits, target
+    if hasattr(x, "astype") and z.dtype.kind == "f":
+        x = x.astype(z.dtype, copy=False)
+    cost = fused(lambda z: np.log1p(np.exp(-np.absolute(z))) + (np.maximum(z, 0) - z * x))(z)
+    return _per_sample(cost), (
+        lambda delta: _along(delta, z) * (logistic(z) - x),
+        lambda delta: _along(-delta, z) * z,
     )
-
-
-@fused
-def _bernoulli_cost(z: Array, x: Array) -> Array:
-    return np.log1p(np.exp(-np.absolute(z))) + (np.maximum(z, 0) - z * x)
-
-
-@fused
-def _scaled(delta: Array, p: Array, x: Array) -> Array:
-    return delta * (p - x)
 
 
 @differentiable
@@ -92,10 +83,7 @@ def gaussian_nll(mu: Array, log_var: Array, target: Array) -> Rule:
     _check_shapes(mu, log_var, target)
     error = target - mu
     r = error * np.exp(-log_var)
-    cost = error * r
-    cost += log_var
-    cost += math.log(2 * math.pi)
-    return 0.5 * _per_sample(cost), (
+    return 0.5 * _per_sample(error * r + log_var + math.log(2 * math.pi)), (
         lambda delta: _along(-delta, r) * r,
         lambda delta: _along(0.5 * delta, r) * (1 - r * error),
         lambda delta: _along(delta, r) * r,

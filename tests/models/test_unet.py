@@ -86,18 +86,6 @@ def test_the_notes_network_sees_9_by_9_pixels_and_a_u_net_the_whole_image():
     assert reach(tiny()) == (28, 28)
 
 
-def test_a_linear_layer_as_images_of_one_pixel_is_the_linear_layer():
-    layer = unet.OnePixel(5, 3, rng=rng()).astype(np.float64)
-    same = nn.Linear(5, 3, rng=rng()).astype(np.float64)
-    x, delta = sg.Tensor(rng(1).standard_normal((4, 5))), rng(2).standard_normal((4, 3))
-    np.testing.assert_allclose(layer(x).data, same(x).data, rtol=1e-12)
-    ours = sg.gradient(layer(x), [x, *layer.parameters()], delta=delta)
-    expected = sg.gradient(same(x), [x, *same.parameters()], delta=delta)
-    for a, b in zip(ours, expected, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-10)
-    assert [*layer.state_dict()] == ["weight", "bias"]
-
-
 def test_the_embedding_is_sines_and_cosines_of_a_thousand_t():
     time = np.array([0.0, 0.25, 0.999])
     expected = [

@@ -9,6 +9,7 @@ from hypothesis import given
 import scratchgen as sg
 from scratchgen import operations as ops
 from scratchgen.gradcheck.strategies import arrays, seeds
+from tests import strict
 from tests.rules import along_an_axis, random_delta, value_and_shares
 
 FAR = np.array([-1000.0, -800, -710, -40, -37, -1, 1, 37, 40, 710, 800, 1000])
@@ -133,10 +134,48 @@ def test_gelu_of_z_less_gelu_of_minus_z_is_z(z, seed):
     np.testing.assert_allclose(there + back, delta, rtol=1e-12, atol=1e-14)
 
 
-def test_gelu_of_a_huge_z_is_z_or_zero_without_a_warning():
+def test_gelu_of_a_huge_z_is_z_or_zero_and_its_derivative_1_or_0_without_a_warning():
     for dtype in (np.float32, np.float64):
         huge = np.array([np.finfo(dtype).max, -np.finfo(dtype).max, np.inf], dtype)
-        np.testing.assert_array_equal(ops.gelu(huge), [huge[0], 0, np.inf])
+        value, (share,) = value_and_shares(ops.gelu, (huge,), {}, np.ones(3, dtype))
+        np.testing.assert_array_equal(value, [huge[0], 0, np.inf])
+        np.testing.assert_array_equal(share, [1, 0, 1])
+
+
+def test_relu_keeps_what_is_positive_and_nan_and_nothing_else():
+    z = np.array([np.inf, -np.inf, np.nan, -0.0, 1e-45, 3e38], np.float32)
+    value, (share,) = value_and_shares(ops.relu, (z,), {}, np.ones(6, np.float32))
+    np.testing.assert_array_equal(value, np.array([np.inf, 0, np.nan, 0, 1e-45, 3e38], np.float32))
+    np.testing.assert_array_equal(share, [1, 0, 0, 0, 1, 1])
+
+
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "elu", "gelu"])
+def test_of_integers_an_activation_is_what_it_is_of_the_same_numbers(name, device, on_device):
+    z, operation = np.array([-2, 0, 3]), getattr(ops, name)
+    of_integers = sg.to_host(operation(on_device(z)))
+    np.testing.assert_allclose(of_integers, operation(z.astype(float)), rtol=1e-15)
+
+
+KERNELS = {  # forward, back; one that multiplies alone needs no compiling
+    "sigmoid": (1, 1),
+    "tanh": (0, 1),
+    "relu": (0, 1),
+    "leaky_relu": (1, 0),
+    "elu": (1, 1),
+    "softplus": (1, 1),
+    "silu": (1, 1),
+    "gelu": (0, 1),
+}
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_a_chain_of_an_activation_is_one_kernel_on_a_device(name, monkeypatch):
+    strict.install(monkeypatch)
+    z = sg.Tensor(sg.to_device(np.linspace(-2, 2, 5), "cuda"))
+    a = getattr(ops, name)(z)
+    forward = len(strict.fused)
+    sg.gradient(a, [z], delta=a.data)
+    assert (forward, len(strict.fused) - forward) == KERNELS[name]
 
 
 @pytest.mark.parametrize("slope", [-0.5, 0.0, 0.01, 1.0, 2.0])
