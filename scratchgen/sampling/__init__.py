@@ -2,5 +2,14 @@
 
 from .annealing import annealed_importance_sampling, log_mean_and_error
 from .gibbs import bernoulli, block_gibbs
+from .langevin import langevin, mala, tempered_langevin
 
-__all__ = ["annealed_importance_sampling", "bernoulli", "block_gibbs", "log_mean_and_error"]
+__all__ = [
+    "annealed_importance_sampling",
+    "bernoulli",
+    "block_gibbs",
+    "langevin",
+    "log_mean_and_error",
+    "mala",
+    "tempered_langevin",
+]
