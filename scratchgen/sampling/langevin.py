@@ -85,7 +85,7 @@ def mala(energy: Energy, x: Array, steps: int, step: float, rng: Generator) -> t
         # log q(x|x′) − log q(x′|x), of which the second is −½‖z‖²
         log_ratio = energy_here - energy_there + _squares(z) / 2 - _squares(back) / (4 * step)
         # A proposal at which the energy is not finite compares as false, and is not taken.
-        accepted = np.log(rng.random(len(x), dtype=x.dtype)) < log_ratio
+        accepted = np.log1p(-rng.random(len(x), dtype=x.dtype)) < log_ratio
         rows = accepted.reshape(-1, *(1 for _ in x.shape[1:]))
         x, slope_here = np.where(rows, there, x), np.where(rows, slope_there, slope_here)
         energy_here = np.where(accepted, energy_there, energy_here)
