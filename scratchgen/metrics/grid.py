@@ -1,4 +1,4 @@
-"""The normalisation of a density of the plane by a sum over a grid: an exact likelihood to judge by.
+"""The normalisation of a density of the plane by a sum over a grid: an exact likelihood.
 
 For a smooth density that is negligible at the edges of the square, the sum is exact up to terms
 that fall faster than any power of the spacing (Trefethen and Weideman 2014).
