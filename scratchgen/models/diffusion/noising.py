@@ -15,7 +15,8 @@ Given x_t, four quantities say the same: the data x₀, the noise ε, the veloci
 and the score of q(x_t|x₀), which is −ε/b_t. Here each is turned into the others.
 
 Two kinds of time stand here. :class:`Steps` counts t = 0 … T − 1, with a_t² = ᾱ_t and
-b_t² = 1 − ᾱ_t. :class:`Continuous` takes t from 0 to 1, with b_t²/a_t² = exp γ(t) and a_t² + b_t² = 1.
+b_t² = 1 − ᾱ_t. :class:`Continuous` takes t from 0 to 1, with b_t²/a_t² = exp γ(t) and
+a_t² + b_t² = 1.
 
 Sources: the notes, "Variational Diffusion Models"; Ho, Jain and Abbeel, arXiv:2006.11239; Nichol
 and Dhariwal (cosine schedule), arXiv:2102.09672; Salimans and Ho (velocity), arXiv:2202.00512;
@@ -100,14 +101,11 @@ class Steps(Noising):
 
     def __init__(self, beta: Any) -> None:
         self.beta = np.array(beta, dtype=np.float64)
-        if (
-            self.beta.ndim != 1
-            or not self.beta.size
-            or not ((self.beta > 0) & (self.beta < 1)).all()
-        ):
+        inside = (self.beta > 0) & (self.beta < 1)
+        if self.beta.ndim != 1 or not self.beta.size or not inside.all():
             raise ValueError(
-                "a schedule is the variances β of at least one step, (T,), each between 0 and 1, got "
-                f"shape {self.beta.shape}: {self.beta}"
+                "a schedule is the variances β of at least one step, (T,), each between 0 and 1, "
+                f"got shape {self.beta.shape}: {self.beta}"
             )
         self.T = len(self.beta)
         self.alpha = 1 - self.beta

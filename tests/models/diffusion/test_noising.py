@@ -138,7 +138,7 @@ def test_a_schedule_is_variances_between_0_and_1(beta):
 
 @pytest.mark.parametrize("t", [-1, 20, np.array([0, 1, 20]), np.array([0, 1]), np.zeros(3)])
 def test_times_out_of_range_and_of_other_shapes_are_refused(t):
-    with pytest.raises(ValueError, match="times run from 0|t is an integer"):
+    with pytest.raises(ValueError, match=r"times run from 0|t is an integer"):
         STEPS.times(t, np.zeros(SHAPE))
 
 
