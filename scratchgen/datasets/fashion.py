@@ -41,9 +41,9 @@ def fashion_mnist(
     """Return ``(images, labels)`` with x = pixel / 255, in the form of :func:`mnist`.
 
     ``images``: (n, 1, 28, 28) float32 on [0, 1]; ``labels``: (n,) int64, the places of
-    ``CLASSES``; n = 60,000 ("train") or 10,000 ("test"). The gzip files are looked for in the
-    folder ``fashion`` of that which SCRATCHGEN_DATA names, then in the user's cache, into which they
-    are downloaded once (30 MB). They bear the names of MNIST's.
+    ``CLASSES``; n = 60,000 ("train") or 10,000 ("test"). The gzip files bear the names of MNIST's.
+    They are looked for in the folder ``fashion`` within the one that SCRATCHGEN_DATA names, then in
+    the user's cache, into which they are downloaded once (30 MB).
 
     Raises ValueError for any other ``split`` and for files that are not the published ones,
     RuntimeError when a file is in neither place and cannot be downloaded.

@@ -75,7 +75,7 @@ def nuclear_masses(estimated: bool = False) -> Nuclei:
             f"{got[:8]}, expected {SHA256[:8]}; delete it, and it will be downloaded again"
         )
     nuclei = _table(content.decode("ascii").splitlines()[HEADER:])
-    return nuclei if estimated else Nuclei(*(column[~nuclei.estimated] for column in nuclei))
+    return nuclei if estimated else Nuclei._make(c[~nuclei.estimated] for c in nuclei)
 
 
 def _table(lines: list[str]) -> Nuclei:
@@ -115,10 +115,9 @@ def liquid_drop(N: NDArray[np.int64], Z: NDArray[np.int64]) -> NDArray[np.float6
 
 
 def shell_features(N: NDArray[np.int64], Z: NDArray[np.int64]) -> NDArray[np.float64]:
-    """What a network needs for the rest: N, Z, A, their parities, distances to magic numbers, (n, 8).
+    """What explains the rest: N, Z, their parities, and where each stands in its shell, (n, 8).
 
-    The distances are those to the nearest magic number, and to the one below, as a share of the
-    shell, in which the rest rises and falls.
+    That is the distance to the nearest magic number, and the share of the shell that is filled.
     """
     magic = np.array(MAGIC)
 

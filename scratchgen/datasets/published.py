@@ -1,4 +1,4 @@
-"""Published files: from a folder of the user's, or downloaded once and checked against their hash."""
+"""Published files: from a folder of the user's, or downloaded once and checked by their hash."""
 
 from __future__ import annotations
 
