@@ -5,14 +5,13 @@ sums below are those of the published files, so counts, shapes and labels follow
 """
 
 import hashlib
-import os
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .idx import idx_content, read_idx
+from .published import published_file
 
 URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 
@@ -61,7 +60,7 @@ def mnist(
 
 def _read(name: str) -> NDArray[Any]:
     """Return the array of the published file ``name``, from the first place that holds it."""
-    path = next(filter(Path.is_file, _places(name)), None) or _download(name)
+    path = published_file("mnist", name, f"{URL}{name}.gz", f"sha256:{DOWNLOAD[name]}")
     advice = "delete it, and it will be downloaded again"
     try:
         content = idx_content(path.read_bytes())
@@ -74,42 +73,3 @@ def _read(name: str) -> NDArray[Any]:
             f"expected {CONTENT[name][:8]}; {advice}"
         )
     return read_idx(content)
-
-
-def _places(name: str) -> list[Path]:
-    """Return where the user may have put the file ``name``, none if SCRATCHGEN_DATA is not set."""
-    folder = os.environ.get("SCRATCHGEN_DATA")
-    if not folder:
-        return []
-    root = Path(folder).expanduser()
-    return [place / (name + suffix) for place in (root / "mnist", root) for suffix in ("", ".gz")]
-
-
-def _download(name: str) -> Path:
-    """Return the cached file ``name``, downloaded if the cache does not hold it whole."""
-    # Here and not above: most programs never download, and should not wait for this import.
-    import pooch
-
-    file, cache = f"{name}.gz", Path(pooch.os_cache("scratchgen")) / "mnist"
-    try:
-        known_hash = f"sha256:{DOWNLOAD[name]}"
-        return Path(pooch.retrieve(URL + file, known_hash, fname=file, path=cache))
-    except (OSError, ValueError) as error:
-        # The messages of a failed connection run over pages; the cause keeps them.
-        wrong_content = isinstance(error, ValueError) and not isinstance(error, OSError)
-        reason = "what came is not the published file" if wrong_content else type(error).__name__
-        raise RuntimeError(
-            f"MNIST's {name} was not found: {_looked_for()}, {cache} does not hold it, and "
-            f"downloading {URL}{file} failed ({reason}); download it where there is a network, and "
-            "set SCRATCHGEN_DATA to the folder that holds it"
-        ) from error
-
-
-def _looked_for() -> str:
-    """Say in which folder of the user's the files were looked for."""
-    folder = os.environ.get("SCRATCHGEN_DATA")
-    if not folder:
-        return "SCRATCHGEN_DATA is not set"
-    if not Path(folder).expanduser().is_dir():
-        return f"SCRATCHGEN_DATA names {folder}, which is no folder"
-    return f"neither {folder} (SCRATCHGEN_DATA) nor its folder mnist holds it, plain or as .gz"

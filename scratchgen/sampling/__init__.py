@@ -2,11 +2,15 @@
 
 from .annealing import annealed_importance_sampling, far_apart, log_mean_and_error
 from .gibbs import bernoulli, block_gibbs
+from .langevin import langevin, mala, tempered_langevin
 
 __all__ = [
     "annealed_importance_sampling",
     "bernoulli",
     "block_gibbs",
     "far_apart",
+    "langevin",
     "log_mean_and_error",
+    "mala",
+    "tempered_langevin",
 ]

@@ -1,0 +1,122 @@
+r"""Data whose density is known: points of the plane, a truth table, bars and stripes, a polynomial.
+
+A model that has no likelihood is held against these, since the truth is at hand: ``log_density``
+of a toy, and for the small binary sets the probability of every state.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import numpy as np
+
+from ..backend import Array, Generator, check_generator
+
+Toy = Literal["ring", "moons", "swirl", "laplace"]
+
+RADIUS, SPREAD, MODES = 2.0, 0.2, 8  # of the ring
+MIXING = np.array([[1.0, 0.6], [-0.2, 0.88]])  # of the Laplace variables; its determinant is 1
+NOISE = 0.1  # across the moons and the swirl
+
+
+def toy2d(name: Toy, n: int, rng: Generator) -> tuple[Array, Array]:
+    """n points of the plane, (n, 2) float32, and which part each comes from, (n,) int64.
+
+    - ``"ring"``: eight Gaussians of standard deviation 0.2 on a circle of radius 2; its log density
+      averages −1.696 nats. The part is the Gaussian.
+    - ``"moons"``: two half circles that reach into each other, with noise of 0.1 across.
+    - ``"swirl"``: a spiral of three half turns, with noise of 0.1; one part.
+    - ``"laplace"``: x = A s with independent Laplace variables s of variance 1 and |det A| = 1, as
+      in independent component analysis; its log density averages −(2 + log 2) = −2.693 nats, that
+      of the best Gaussian −2.838. One part.
+
+    ``ValueError`` for another name, or for n below 1.
+    """
+    check_generator(rng)
+    if name not in TOYS:
+        raise ValueError(f"a toy is one of {', '.join(TOYS)}, got {name!r}")
+    if n < 1:
+        raise ValueError(f"n is at least 1 point, got {n}")
+    points, parts = TOYS[name](n, rng)
+    return points.astype(np.float32), parts
+
+
+def _ring(n: int, rng: Generator) -> tuple[Array, Array]:
+    part = rng.integers(0, MODES, n)
+    angle = 2 * math.pi * part / MODES
+    centre = RADIUS * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    return centre + SPREAD * rng.standard_normal((n, 2)), part
+
+
+def _moons(n: int, rng: Generator) -> tuple[Array, Array]:
+    part, angle = rng.integers(0, 2, n), math.pi * rng.random(n)
+    sign = 1 - 2 * part
+    x = sign * np.cos(angle) + part - 0.5
+    y = sign * np.sin(angle) + 0.5 * part - 0.25
+    return np.stack([x, y], axis=1) + NOISE * rng.standard_normal((n, 2)), part
+
+
+def _swirl(n: int, rng: Generator) -> tuple[Array, Array]:
+    # The square root spreads the points evenly along the spiral, whose radius grows with its angle.
+    angle = 3 * math.pi * np.sqrt(rng.random(n))
+    spiral = angle[:, None] / (1.5 * math.pi) * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    return spiral + NOISE * rng.standard_normal((n, 2)), np.zeros_like(angle, dtype=np.int64)
+
+
+def _laplace(n: int, rng: Generator) -> tuple[Array, Array]:
+    u = rng.random((n, 2)) - 0.5  # the inverse of the distribution function
+    sources = -np.sign(u) * np.log1p(-2 * np.absolute(u)) / math.sqrt(2)
+    mixing = np.asarray(MIXING, like=u)
+    return sources @ mixing.T, np.zeros_like(u[:, 0], dtype=np.int64)
+
+
+TOYS: dict[str, Any] = {"ring": _ring, "moons": _moons, "swirl": _swirl, "laplace": _laplace}
+
+
+def log_density(name: Literal["ring", "laplace"], x: Array) -> Array:
+    """log p(x) of the points x: (n, 2), exactly, for the toys that have it in closed form: (n,)."""
+    if name == "ring":
+        angle = 2 * math.pi * np.arange(MODES) / MODES
+        centre = RADIUS * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        squares = ((x[:, None] - np.asarray(centre, like=x)) ** 2).sum(axis=2)
+        each = -0.5 * squares / SPREAD**2 - math.log(2 * math.pi * SPREAD**2 * MODES)
+        top = each.max(axis=1)
+        return top + np.log(np.exp(each - top[:, None]).sum(axis=1))
+    if name == "laplace":
+        sources = x @ np.asarray(np.linalg.inv(MIXING).T, like=x)
+        return -math.sqrt(2) * np.absolute(sources).sum(axis=1) - math.log(2)
+    raise ValueError(
+        f"the density of {name!r} has no closed form here; those of ring, laplace have"
+    )
+
+
+def xor() -> tuple[Array, Array]:
+    """The four rows of the truth table of exclusive or, and its values: (4, 2) float32, (4,)."""
+    x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], dtype=np.float32)
+    return x, np.array([0, 1, 1, 0])
+
+
+def polynomial(n: int, rng: Generator) -> tuple[Array, Array]:
+    """x uniform on [0, 1)², and y = x₀² + 3 x₀ x₁ + x₁² + 5: (n, 2) and (n,), float64.
+
+    Source: the notes, the network of two inputs, two hidden units and one output.
+    """
+    check_generator(rng)
+    x = rng.random((n, 2))
+    return x, x[:, 0] ** 2 + 3 * x[:, 0] * x[:, 1] + x[:, 1] ** 2 + 5
+
+
+def bars_and_stripes(size: int) -> Array:
+    """All images of whole bars or of whole stripes, each once: (2·2ˢ − 2, size, size) float32.
+
+    A model that gives each the same probability, and nothing else any, has the log-likelihood
+    −log(2·2ˢ − 2), which none surpasses. Source: MacKay 2003, section 42.
+    """
+    if not 1 <= size <= 16:
+        raise ValueError(f"size is from 1 to 16 pixels, got {size}")
+    rows = (np.arange(2**size)[:, None] >> np.arange(size) & 1).astype(np.float32)
+    stripes = np.repeat(rows[:, :, None], size, axis=2)
+    bars = stripes.transpose(0, 2, 1)
+    # Blank and full images are both bars and stripes.
+    return np.concatenate([stripes, bars[1:-1]])

@@ -1,0 +1,1 @@
+"""Diffusion: the forward process, and the models that undo it."""
