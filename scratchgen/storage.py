@@ -237,12 +237,14 @@ class _Blueprint(np.random.Generator):
     standard_normal = random
 
 
-def _describe(built: Network | Optimizer) -> dict[str, Any]:
+def _describe(built: Constructed) -> dict[str, Any]:
     """The class and the settings of what was constructed, and of what these contain, for JSON."""
 
     def plain(value: Any) -> Any:
-        if isinstance(value, Network):
+        if isinstance(value, Constructed):
             return _describe(value)
+        if isinstance(value, np.ndarray):
+            return value.tolist()
         if isinstance(value, (list, tuple)):
             return [plain(v) for v in value]
         if isinstance(value, np.generic):
@@ -251,7 +253,7 @@ def _describe(built: Network | Optimizer) -> dict[str, Any]:
             return value
         raise ValueError(
             f"{type(built).__name__} was constructed with a {type(value).__name__}: a checkpoint "
-            "holds numbers, strings, lists of them, and networks"
+            "holds numbers, strings, lists of them, networks and samplers"
         )
 
     settings = {}
@@ -290,7 +292,7 @@ def _construct(described: Mapping[str, Any], classes: Mapping[str, Any], source:
 
 _KNOWN = [
     member
-    for package in (nn, models, optim)
+    for package in (nn, models, models.energy, optim)
     for member in (getattr(package, name) for name in package.__all__)
     if isinstance(member, type) and issubclass(member, Constructed)
 ]

@@ -3,9 +3,11 @@
 from . import (
     classifier,
     ddpm,
+    energy,
     estimator,
     feed_forward,
     gan,
+    linear,
     rbm,
     rbm_features,
     regressor,
@@ -14,6 +16,8 @@ from . import (
 )
 from .classifier import Classifier, FeedForwardClassifier
 from .ddpm import DDPM
+from .diffusion.score import ScoreModel
+from .energy import EnergyModel
 from .gan import GAN
 from .rbm import RBM
 from .rbm_features import RBMFeatures
@@ -27,17 +31,21 @@ __all__ = [
     "RBM",
     "VAE",
     "Classifier",
+    "EnergyModel",
     "FeedForwardClassifier",
     "FeedForwardRegressor",
     "PlainDenoiser",
     "RBMFeatures",
     "Regressor",
+    "ScoreModel",
     "UNet",
     "classifier",
     "ddpm",
+    "energy",
     "estimator",
     "feed_forward",
     "gan",
+    "linear",
     "rbm",
     "rbm_features",
     "regressor",

@@ -39,6 +39,8 @@ from ..backend import Array, Generator, check_generator, to_host
 from ..construction import Constructed
 from ..sampling import langevin, mala, tempered_langevin
 
+__all__ = ["MALA", "Chains", "EnergyModel", "Langevin", "Sampler", "Tempered"]
+
 Chains = Literal["data", "buffer", "persistent"]
 
 

@@ -87,6 +87,30 @@ def test_the_chains_travel_with_the_model():
     )
 
 
+def test_a_training_goes_on_from_its_file_to_the_same_bits(tmp_path):
+    def begun():
+        rng = sg.generator(0)
+        network = nn.Sequential(nn.Linear(2, 8, rng=rng), nn.SiLU(), nn.Linear(8, 1, rng=rng))
+        sampler = MALA(3, 0.05)
+        model = EnergyModel(network, (2,), sampler, "buffer", rng=rng, n_chains=50, low=-9, high=9)
+        return model, sg.optim.Adam(model.parameters()), rng, sg.History()
+
+    def trained(model, adam, rng, history, epochs):
+        x = data(60).astype(np.float32)
+        settings = {"epochs": epochs, "batch_size": 20, "rng": rng, "history": history}
+        for _ in sg.train(model, x, adam, **settings):
+            pass
+
+    whole, parted = begun(), begun()
+    trained(*whole, epochs=4)
+    trained(*parted, epochs=2)
+    sg.save(tmp_path / "model.safetensors", *parted)
+    model, (adam,), rng, history = sg.load(tmp_path / "model.safetensors")
+    trained(model, adam, rng, history, epochs=4)
+    for name, value in whole[0].state_dict().items():
+        np.testing.assert_array_equal(model.state_dict()[name], value)
+
+
 def test_a_cold_chain_is_narrower():
     cold = quadratic(sampler=Tempered(60, 0.1, 0.1))
     variance = cold.sample(4000, sg.generator(0), steps=60).var()
