@@ -82,5 +82,7 @@ def test_importing_the_datasets_imports_no_downloader():
     assert subprocess.run([sys.executable, "-c", program], env=environment).returncode == 0
 
 
-def test_the_public_names_are_the_loaders():
-    assert scratchgen.datasets.__all__ == ["digits", "mnist", "from_file", "DataWarning"]
+def test_the_public_names_are_there_and_each_is_said_once():
+    names = scratchgen.datasets.__all__
+    assert len({*names}) == len(names)
+    assert all(getattr(scratchgen.datasets, name).__doc__ for name in names)

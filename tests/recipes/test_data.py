@@ -240,8 +240,16 @@ MODELS = {
 }
 
 
-@pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("shape", [(8, 12, 3), (8, 12, 4), (8, 12), (20,)], ids=str)
+@pytest.mark.parametrize(
+    ("model", "shape"),
+    [
+        *(("vae", shape) for shape in [(8, 12, 3), (8, 12, 4), (8, 12), (20,)]),
+        *((model, (8, 12, 3)) for model in ("rbm", "gan", "ddpm")),
+        ("rbm", (20,)),
+        ("ddpm", (20,)),
+    ],
+    ids=str,
+)
 def test_colour_alpha_rectangles_and_rows_are_trained_on_sampled_and_judged(
     model, shape, monkeypatch, capsys
 ):
