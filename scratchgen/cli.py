@@ -362,7 +362,7 @@ def _info(_: argparse.Namespace) -> None:
     print(f"scratchgen    {__version__}, {python}")
     print(f"NumPy         {np.__version__}, {os.cpu_count()} cores")
     print(f"BLAS          {describe_blas()}")
-    for package in ("matplotlib", "safetensors", "tqdm", "pooch", "threadpoolctl"):
+    for package in ("scipy", "matplotlib", "safetensors", "tqdm", "pooch", "threadpoolctl"):
         print(f"{package:<13} {metadata.version(package)}")
     print(f"cuda          {describe_cuda()}")
     print(f"models        {', '.join(RECIPES)}")

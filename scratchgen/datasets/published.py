@@ -33,6 +33,7 @@ def _download(collection: str, name: str, url: str, known_hash: str) -> Path:
     # Here and not above: most programs never download, and should not wait for this import.
     import pooch
 
+    pooch.get_logger().setLevel("WARNING")
     cache = Path(pooch.os_cache("scratchgen")) / collection
     try:
         file = url.rpartition("/")[2]

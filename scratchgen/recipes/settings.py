@@ -312,7 +312,10 @@ class Settings(Record):
         default=None,
     )
     data: str = setting(
-        Name("digits (default; with --preset mnist), mnist, or a file .npy or .npz", complete=True),
+        Name(
+            "digits (default), mnist (default of --preset lecture), or a file .npy or .npz",
+            complete=True,
+        ),
         default="digits",
     )
     seed: int = setting(SEED, default=0)
