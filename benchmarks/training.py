@@ -83,17 +83,17 @@ def lecture(module: str, shapes: Mapping[str, Sequence[int]], device: str) -> An
 def step(model: Any, optimizers: Sequence[Any], batch: Batches, rng: Any) -> Step:
     """What the loop of ``scratchgen.train`` does with a batch, on as many threads."""
     from scratchgen import gradient
-    from scratchgen.training import threads_of_training
+    from scratchgen.training import Losses, threads_of_training
 
     _until_the_end.enter_context(threads_of_training(model, len(batch()[0])))
+    steps, part_size = itertools.count(), getattr(model, "part_size", None)
 
     def step() -> object:
-        arrays = batch()
-        losses = model.losses(arrays if len(arrays) > 1 else arrays[0], rng)
-        for optimizer in optimizers:
-            cost = next(losses)
+        losses = Losses(model, batch(), part_size, (0, next(steps)), rng)
+        for player, optimizer in enumerate(optimizers):
+            cost = losses.cost(player, optimizer.parameters)
             optimizer.step(gradient(cost, optimizer.parameters))
-        next(losses, None)  # the loop asks on, for what the model reports
+        losses.report()
         return cost.data
 
     return step

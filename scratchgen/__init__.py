@@ -16,10 +16,11 @@ from . import datasets, gradcheck, metrics, models, nn, operations, optim, plott
 from .autodiff import Tensor, backward_sweep, differentiable, grad, gradient, value_and_grad
 from .backend import generator, to_device, to_host
 from .gradcheck import assert_gradient, check_gradient, check_network, check_operation
+from .history import Epoch, History
 from .progress import fit
 from .storage import Checkpoint, CheckpointError, load, save
 from .tracing import Trace, trace
-from .training import Epoch, History, NonFiniteCostError, TrainingWarning, train
+from .training import NonFiniteCostError, TrainingWarning, train
 
 __version__ = "0.1.0"
 

@@ -12,7 +12,7 @@ import importlib
 import re
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
@@ -45,11 +45,11 @@ Generator: TypeAlias = np.random.Generator
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def generator(seed: int | Generator | None, device: str = "cpu") -> Generator:
+def generator(seed: int | Sequence[int] | Generator | None, device: str = "cpu") -> Generator:
     """Random numbers from ``seed``, and with them the device: what is drawn from it lives there.
 
-    ``seed``: a non-negative integer, ``None`` for fresh entropy, or a generator, which is returned
-    as it is. ``device``: ``"cpu"`` (NumPy) or ``"cuda"`` (CuPy).
+    ``seed``: a non-negative integer, or some, ``None`` for fresh entropy, or a generator, which is
+    returned as it is. ``device``: ``"cpu"`` (NumPy) or ``"cuda"`` (CuPy).
 
     Raises ``ValueError`` for an unknown device or a negative seed, and ``RuntimeError`` where CuPy
     is missing or finds no GPU.

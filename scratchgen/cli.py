@@ -29,6 +29,7 @@ from . import __version__, interruption, plotting, tracing
 from .backend import Generator, describe_cuda, generator, to_device, to_host
 from .files import write_atomically
 from .gradcheck import check_file, check_rules
+from .history import History
 from .parallel import describe_blas
 from .progress import ProgressBar
 from .recipes import RECIPES, Data, pictures, recognised
@@ -37,7 +38,7 @@ from .recipes.schedule import spans_the_training
 from .recipes.settings import DEVICE, SEED, Flag, Name, Record, Settings, Whole, setting
 from .runs import MODEL, SHOWN, Config, Run, RunWarning, newest
 from .storage import Checkpoint
-from .training import History, TrainingWarning
+from .training import TrainingWarning
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,10 +166,11 @@ def _state_and_patience(
     if not begun or not saved:
         rng = generator(settings.seed, settings.device)
         model = recipe.build(settings, data, rng)
-        state = Checkpoint(model, recipe.optimizers(model, settings), rng, History())
+        optimizers, average = recipe.optimizers(model, settings), recipe.average(model, settings)
+        state = Checkpoint(model, optimizers, rng, History(), average)
         return state, recipe.patience(settings, state.history, model)
     state, best = saved
-    state = state._replace(rng=state.rng or generator(settings.seed, settings.device))
+    state = replace(state, rng=state.rng or generator(settings.seed, settings.device))
     done = len(state.history)
     if done > settings.epochs:
         raise ValueError(f"{run.folder} has {done} epochs, more than --epochs {settings.epochs}")
@@ -192,7 +194,7 @@ def _show_samples(run: Run, config: Config, state: Checkpoint) -> None:
     done, settings = len(state.history), config.settings
     if config.recipe.generative and done and settings.shows(done):
         rng = generator(settings.seed, settings.device)
-        run.keep_samples(done, to_host(config.recipe.samples(state.model, SHOWN, rng)))
+        run.keep_samples(done, to_host(config.recipe.samples(state.averaged_model, SHOWN, rng)))
 
 
 def _draw(run: Run, config: Config, state: Checkpoint, data: Data, epoch: int) -> None:
@@ -203,7 +205,14 @@ def _draw(run: Run, config: Config, state: Checkpoint, data: Data, epoch: int) -
     heading = _heading(config, epoch)
     rng = generator(config.settings.seed, config.settings.device)
     for name, picture in pictures(
-        config.recipe, state.model, data, config.settings, state.history, kept, heading, rng
+        config.recipe,
+        state.averaged_model,
+        data,
+        config.settings,
+        state.history,
+        kept,
+        heading,
+        rng,
     ):
         plotting.save(picture, run.folder / name)
 
@@ -266,7 +275,7 @@ def _sample(asked: argparse.Namespace) -> None:
     if wanted.draw:
         of_model, what = recipe.draws, recipe.drawn
     rng = generator(wanted.seed, wanted.device)
-    samples = to_host(of_model(checkpoint.model, wanted.n, rng)).reshape(-1, *config.shape)
+    samples = to_host(of_model(checkpoint.averaged_model, wanted.n, rng)).reshape(-1, *config.shape)
     if path.suffix == ".npy":
         file = io.BytesIO()
         np.save(file, samples)
@@ -289,12 +298,13 @@ def _evaluate(asked: argparse.Namespace) -> None:
     config.check_shape(data, folder)
     rng = generator(wanted.seed, wanted.device)
     held_out = recipe.prepare(replace(data, train=data.test, train_labels=data.test_labels))
-    checkpoint.model.validate(_on_device(held_out, rng))
-    judged = recipe.judge(checkpoint.model, data, config.settings, rng)
+    model = checkpoint.averaged_model
+    model.validate(_on_device(held_out, rng))
+    judged = recipe.judge(model, data, config.settings, rng)
     if recipe.generative:
 
         def compared() -> dict[str, str]:
-            samples = to_host(recipe.samples(checkpoint.model, recipe.n_judged, rng))
+            samples = to_host(recipe.samples(model, recipe.n_judged, rng))
             return recognised(samples.reshape(-1, *data.shape), data, folder)
 
         judged |= had(iter([("samples", compared)]))

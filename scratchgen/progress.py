@@ -15,8 +15,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from .backend import Generator
-from .optim import Optimizer
-from .training import Epoch, History, train
+from .history import Epoch, History
+from .optim import Optimizer, WeightAverage
+from .training import train
 
 LINES = 20
 """About as many epochs are printed where no bar can be seen."""
@@ -37,6 +38,8 @@ def fit(
     rng: Generator,
     optimizers: Sequence[Optimizer] | Optimizer | None = None,
     drop_last: bool = False,
+    part_size: int | None = None,
+    average: WeightAverage | None = None,
     history: History | None = None,
 ) -> History:
     """Run :func:`~scratchgen.train` to its end with a progress bar, and return the history.
@@ -56,6 +59,8 @@ def fit(
             batch_size=batch_size,
             rng=rng,
             drop_last=drop_last,
+            part_size=part_size,
+            average=average,
             history=history,
             progress=bar.batches,
         ):

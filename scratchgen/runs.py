@@ -32,10 +32,10 @@ import numpy as np
 
 from .backend import Array
 from .files import FolderHeldError, sole_writer, write_atomically
+from .history import History
 from .recipes import RECIPES, Data, Recipe
 from .recipes.settings import Choice, option
 from .storage import Checkpoint, load, to_bytes
-from .training import History
 
 CONFIG, MODEL, LAST = "config.json", "model.safetensors", "last.safetensors"
 HISTORY, EPOCHS = "history.csv", "epochs.npz"
@@ -158,7 +158,7 @@ class Config:
         if type(state.model) is not self.recipe.kind:
             differ = [f"it is a {type(state.model).__name__}, not a {self.recipe.kind.__name__}"]
         else:
-            differ = self._differences(state.model)
+            differ = self._differences(state)
         if differ:
             raise ValueError(
                 f"{path} does not belong to the {CONFIG} beside it: {'; '.join(differ)}; put back "
@@ -166,12 +166,14 @@ class Config:
             )
         return state
 
-    def _differences(self, model: Any) -> list[str]:
+    def _differences(self, state: Checkpoint) -> list[str]:
         said = {**asdict(self.settings), "pixels": math.prod(self.shape)}
         try:
-            shown = self.recipe.shown(model)
+            shown = self.recipe.shown(state.model)
         except (AttributeError, LookupError):
             return ["its networks are not those that scratchgen train builds"]
+        if "ema" in said:
+            shown["ema"] = state.average.decay if state.average else 0.0
         return [
             f"its {name} is {value}, not {said[name]}"
             for name, value in shown.items()
@@ -300,7 +302,7 @@ class Keeper:
 
     def note(self, state: Checkpoint, is_best: bool = True) -> None:
         """Keep what is so after an epoch, whose model is the one that the run stands for or not."""
-        content = to_bytes(*state)
+        content = to_bytes(state.model, state.optimizers, state.rng, state.history, state.average)
         if is_best:
             self.unwritten = {MODEL: content}
         else:

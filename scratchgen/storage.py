@@ -14,10 +14,10 @@ import inspect
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -34,9 +34,9 @@ from .backend import (
 )
 from .construction import Constructed
 from .files import write_atomically
+from .history import Epoch, History
 from .nn import Network
-from .optim import Optimizer
-from .training import Epoch, History
+from .optim import Optimizer, WeightAverage
 
 FORMAT = "scratchgen 1"
 
@@ -45,13 +45,26 @@ class CheckpointError(ValueError):
     """A file that is no checkpoint of this library, or not the one that was written."""
 
 
-class Checkpoint(NamedTuple):
-    """What :func:`load` gives back."""
+@dataclass(frozen=True)
+class Checkpoint:
+    """What :func:`load` gives back: ``model, optimizers, rng, history = load(path)``.
+
+    ``average`` is that of the model's weights, where training keeps one.
+    """
 
     model: Any
     optimizers: list[Optimizer]
     rng: Generator | None
     history: History
+    average: WeightAverage | None = None
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.model, self.optimizers, self.rng, self.history))
+
+    @property
+    def averaged_model(self) -> Any:
+        """The model with the average of its weights, if that is kept; else the model itself."""
+        return self.model if self.average is None else self.average.of(self.model)
 
 
 def save(
@@ -60,14 +73,18 @@ def save(
     optimizers: Sequence[Optimizer] | Optimizer | None = None,
     rng: Generator | None = None,
     history: Sequence[Epoch] = (),
+    average: WeightAverage | None = None,
 ) -> None:
     """Write everything that training goes on from into one file, which is whole at any moment.
 
-    Raises ``ValueError`` where an array holds NaN or infinity, where an optimizer moves what is no
-    parameter of the model, where a parameter has two names, or where the model is built from what
-    JSON cannot hold; ``OSError`` where the file cannot be written. What was there before is kept.
+    ``average`` is that of the model's weights, if training keeps one.
+
+    Raises ``ValueError`` where an array holds NaN or infinity, where an optimizer moves, or the
+    average is of, what is no parameter of the model, where a parameter has two names, or where the
+    model is built from what JSON cannot hold; ``OSError`` where the file cannot be written. What
+    was there before is kept.
     """
-    write_atomically(path, to_bytes(model, optimizers, rng, history))
+    write_atomically(path, to_bytes(model, optimizers, rng, history, average))
 
 
 def to_bytes(
@@ -75,6 +92,7 @@ def to_bytes(
     optimizers: Sequence[Optimizer] | Optimizer | None = None,
     rng: Generator | None = None,
     history: Sequence[Epoch] = (),
+    average: WeightAverage | None = None,
 ) -> bytes:
     """The content of the file that :func:`save` writes."""
     from safetensors.numpy import save as safetensors_of
@@ -89,17 +107,23 @@ def to_bytes(
                 f"{names[parameter]} and {name} are one parameter: loaded, they would be two, so "
                 "that a checkpoint takes each parameter under one name only"
             )
-    described: dict[str, Any] = {"model": _describe(model), "optimizers": [], "rng": None}
+    described: dict[str, Any] = {"model": _describe(model), "rng": None}
     described["moves"] = [each.index(optimizer) for optimizer in optimizers]
-    for k, optimizer in enumerate(each):
-        strangers = [p for p in optimizer.parameters if p not in names]
+
+    def add(name: str, what: Optimizer | WeightAverage) -> dict[str, Any]:
+        """The description of what follows some parameters; its arrays join the others."""
+        strangers = [p for p in what.parameters if p not in names]
         if strangers:
-            raise ValueError(f"optimizer {k} moves {len(strangers)} tensors that the model lacks")
-        state = optimizer.state_dict()
+            raise ValueError(f"{name} follows {len(strangers)} tensors that the model lacks")
+        state = what.state_dict()
         numbers = {key: value for key, value in state.items() if isinstance(value, (int, float))}
-        arrays |= {f"optimizer.{k}/{key}": state[key] for key in state.keys() - numbers.keys()}
-        moved = [names[p] for p in optimizer.parameters]
-        described["optimizers"].append({**_describe(optimizer), "moves": moved, "state": numbers})
+        for key in state.keys() - numbers.keys():
+            arrays[f"{name}/{key}"] = state[key]
+        moved = [names[p] for p in what.parameters]
+        return {**_describe(what), "moves": moved, "state": numbers}
+
+    described["optimizers"] = [add(f"optimizer.{k}", it) for k, it in enumerate(each)]
+    described["average"] = None if average is None else add("average", average)
     if rng is not None:
         described["rng"], bits = generator_state(rng)
         if bits is not None:
@@ -158,8 +182,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
     described = json.loads(text, parse_constant=_not_finite)
     if not isinstance(described, dict):
         raise ValueError("its description is no record")
-    for name, kind in {"model": dict, "optimizers": list, "rng": dict, "history": list}.items():
-        if not isinstance(described[name] or kind(), kind):
+    for name, kind in _DESCRIBED.items():
+        if not isinstance(described.get(name) or kind(), kind):
             raise ValueError(f"its description has no {kind.__name__} in {name!r}")
     return described, arrays
 
@@ -182,6 +206,7 @@ def _rebuild(
     blueprint = _Blueprint(sum(value.size for value in arrays.values()))
     model = _construct(described["model"], classes, blueprint)
     parameters = dict(model.named_parameters())
+    _move_average(described, arrays, parameters)
     expected = {**parameters, **dict(model.named_buffers())}
     stored = {name[6:]: value for name, value in arrays.items() if name.startswith("model/")}
     if stored.keys() != expected.keys():
@@ -199,17 +224,21 @@ def _rebuild(
         else:
             *path, last = name.split(".")
             setattr(functools.reduce(getattr, path, model), last, value)
-    # Each optimizer takes a buffer for what it moves.
-    moved = sum(parameters[name].size for e in described["optimizers"] for name in e["moves"])
-    if moved > 4 * sum(parameter.size for parameter in parameters.values()):
+    # Each optimizer takes a buffer for what it moves, and an average one for what it is of.
+    average = described.get("average")
+    following = [*described["optimizers"], *([average] if average else [])]
+    moved = sum(parameters[name].size for entry in following for name in entry["moves"])
+    if moved > 5 * sum(parameter.size for parameter in parameters.values()):
         raise ValueError(f"its optimizers move {moved} numbers, many times those of its parameters")
-    optimizers = []
-    for k, entry in enumerate(described["optimizers"]):
-        optimizer = _construct(entry, classes, [parameters[name] for name in entry["moves"]])
-        prefix = f"optimizer.{k}/"
+
+    def rebuilt(name: str, entry: dict[str, Any]) -> Any:
+        follower = _construct(entry, classes, [parameters[moved] for moved in entry["moves"]])
+        prefix = f"{name}/"
         buffers = {n[len(prefix) :]: v for n, v in arrays.items() if n.startswith(prefix)}
-        optimizer.load_state_dict({**entry["state"], **buffers})
-        optimizers.append(optimizer)
+        follower.load_state_dict({**entry["state"], **buffers})
+        return follower
+
+    optimizers = [rebuilt(f"optimizer.{k}", e) for k, e in enumerate(described["optimizers"])]
     state, rng = described["rng"], None
     if state and state["device"] == device:
         rng = generator_from_state(state, arrays.get("rng/state"))
@@ -218,7 +247,34 @@ def _rebuild(
         for e in described["history"]
     )
     moves = described.get("moves", range(len(optimizers)))
-    return Checkpoint(model, [optimizers[k] for k in moves], rng, history)
+    averaged = rebuilt("average", average) if average else None
+    return Checkpoint(model, [optimizers[k] for k in moves], rng, history, averaged)
+
+
+def _move_average(
+    described: dict[str, Any], arrays: dict[str, Array], parameters: Mapping[str, Tensor]
+) -> None:
+    """Make an average of its own of the one that a DDPM once kept: the sums in a row, their weight.
+
+    That was so up to the version of November 2026.
+    """
+    decay = described["model"]["settings"].get("ema")
+    flat = arrays.pop("model/average", None) if decay is not None else None
+    if flat is None:
+        return
+    ends = np.cumsum([parameter.size for parameter in parameters.values()])
+    if flat.shape != (ends[-1] + 1,):
+        raise ValueError(f"its average has the shape {flat.shape}, expected {(ends[-1] + 1,)}")
+    for k, (row, parameter) in enumerate(
+        zip(np.split(flat[:-1], ends[:-1]), parameters.values(), strict=True)
+    ):
+        arrays[f"average/{k}"] = row.reshape(parameter.shape)
+    described["average"] = {
+        "class": "WeightAverage",
+        "settings": {"decay": decay},
+        "moves": list(parameters),
+        "state": {"weight": float(flat[-1])},
+    }
 
 
 class _Blueprint(np.random.Generator):
@@ -296,6 +352,13 @@ _KNOWN = [
     for member in (getattr(package, name) for name in package.__all__)
     if isinstance(member, type) and issubclass(member, Constructed)
 ]
+_DESCRIBED: dict[str, type] = {
+    "model": dict,
+    "optimizers": list,
+    "average": dict,
+    "rng": dict,
+    "history": list,
+}
 _WHAT_BROKEN_CONTENT_RAISES = (
     ValueError,
     TypeError,

@@ -1,29 +1,45 @@
-"""Training: one loop for every model, as an iterator over epochs, and the history that it leaves.
+"""Training: one loop for every model, as an iterator over epochs.
 
-A model states its ``players`` (one list of parameters per optimizer) and its ``losses(x, rng)``, a
+A model states its ``players``, one list of parameters per optimizer, and its ``losses(x, rng)``, a
 generator that yields one cost per player, in turn, and may return a dictionary of what else to
 report. Each player moves before the next one's cost is built.
+
+The samples of a batch may go through the model in parts, C = Σₖ (nₖ/n) Cₖ. The parts of a batch
+are fixed by its size and the size of a part. Each part has ``losses`` and a generator of its own,
+so that a training has the same bits on any number of threads.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import operator
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Generator as Yields
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
 from .autodiff import Tensor, ancestry, gradient
-from .backend import Array, Generator, check_generator, copy_of, device_of, to_device, to_host
-from .html import table
+from .backend import (
+    Array,
+    Generator,
+    check_generator,
+    copy_of,
+    device_of,
+    generator,
+    to_device,
+    to_host,
+)
+from .history import Epoch, History
 from .optim import Optimizer
+from .optim.averaging import WeightAverage
 from .optim.optimizer import Evaluate
-from .parallel import threads_of
+from .parallel import even_parts, threads_of
+from .parallel.parts import mean_over_parts
 
 
 class Model(Protocol):
@@ -35,85 +51,6 @@ class Model(Protocol):
 
     def losses(self, x: Any, rng: Generator) -> Yields[Tensor, None, Mapping[str, Any] | None]:
         """Yield the cost of each player in turn; return what else to report."""
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One pass over the data: the mean cost of each player, and what else the model reports."""
-
-    number: int
-    costs: tuple[float, ...]
-    seconds: float
-    report: dict[str, float] = field(default_factory=dict)
-    players: tuple[str, ...] = ()
-    """What the model calls its players, if it does: ``model.player_names``."""
-
-    def values(self) -> dict[str, float]:
-        """The costs and the reported quantities, by name."""
-        names = self.players or [f"cost {k}" for k in range(len(self.costs))]
-        if len(names) == 1:
-            names = ["cost"]
-        return {**dict(zip(names, self.costs, strict=True)), **self.report}
-
-    def __str__(self) -> str:
-        values = "".join(f"   {name} {_figure(value)}" for name, value in self.values().items())
-        return f"epoch {self.number:3d}{values}   {self.seconds:.2f} s"
-
-    def _repr_html_(self) -> str:
-        return History([self])._repr_html_()
-
-
-class History(list[Epoch]):
-    """The epochs of a run, first to last; shown are the first, some between, and the last."""
-
-    def __repr__(self) -> str:
-        return "\n".join(map(str, self._some())) or "History of no epochs"
-
-    def _repr_html_(self) -> str:
-        names = self[0].values() if self else ()
-        rows = []
-        for epoch in self._some():
-            values = epoch.values()
-            figures = [_figure(values[name]) if name in values else "" for name in names]
-            rows.append((epoch.number, *figures, f"{epoch.seconds:.2f} s"))
-        return table(("epoch", *names, "time"), rows)
-
-    def _some(self) -> History:
-        """A dozen epochs at most, evenly spaced, the first and the last among them."""
-        return History(self[round(k)] for k in np.linspace(0, len(self) - 1, min(len(self), 12)))
-
-    def curves(self) -> dict[str, list[float]]:
-        """Each cost and reported quantity over the epochs."""
-        names = self[0].values() if self else ()
-        return {name: [epoch.values()[name] for epoch in self] for name in names}
-
-    def plot(self, ax: Any = None) -> Any:
-        """The curves over the epochs, on ``ax`` or on new axes, which are returned.
-
-        New axes have the costs, and all that is counted in units; quantities that stay between 0
-        and 1, such as probabilities, have axes of their own below.
-        """
-        from .plotting import learning_curves, learning_panels
-
-        curves, first_epoch = self.curves(), self[0].number if self else 1
-        shares = {
-            name: values
-            for name, values in curves.items()
-            if name in self[0].report
-            and not name.endswith("cost")
-            and min(values) >= 0
-            and max(values) <= 1
-        }
-        if ax is not None or not shares:
-            return learning_curves(curves, ax, first_epoch=first_epoch)
-        units = {name: values for name, values in curves.items() if name not in shares}
-        label = "from 0 to 1" if len(shares) > 1 else next(iter(shares))
-        return learning_panels({"cost": units, label: shares}, first_epoch=first_epoch)
-
-
-def _figure(value: float) -> str:
-    """Four decimals, or four digits where a number is too small or too large for them."""
-    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e7 else f"{value:.3e}"
 
 
 class TrainingWarning(UserWarning):
@@ -133,6 +70,8 @@ def train(
     batch_size: int,
     rng: Generator,
     drop_last: bool = False,
+    part_size: int | None = None,
+    average: WeightAverage | None = None,
     history: History | None = None,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> Iterator[Epoch]:
@@ -145,90 +84,234 @@ def train(
     training goes on after them to ``epochs`` in all, and appends to it. ``progress`` wraps the
     batches of each epoch, as tqdm does.
 
+    With a ``part_size``, at most so many samples go through the model at a time. The cost and its
+    gradient are those of the batch, and memory is that of a few samples. Random numbers are then
+    drawn for each part. By default it is the model's own ``part_size``, if it has one.
+    ``average`` takes up the weights after each step.
+
     Raises ``ValueError`` at once for data that are empty, not finite, of different lengths or not
     what the model can take, and :class:`NonFiniteCostError` when a cost becomes NaN or infinite: at
     that step on the host, at the end of the epoch on a GPU, which is not made to wait.
     """
     optimizers = [optimizers] if isinstance(optimizers, Optimizer) else list(optimizers)
-    if len(optimizers) != len(model.players):
-        raise ValueError(
-            f"{type(model).__name__} has {len(model.players)} players and needs an optimizer for "
-            f"each, got {len(optimizers)}"
-        )
-    if not all(model.players):
-        raise ValueError(f"a player of {type(model).__name__} has no parameters: nothing can move")
     if operator.index(epochs) < 0 or operator.index(batch_size) < 1:
         raise ValueError(f"epochs ≥ 0 and batch_size ≥ 1, got {epochs} and {batch_size}")
     check_generator(rng)
+    _check_players(model, optimizers, average)
     arrays = _ready(data, model.players[0][0].dtype, rng)
-    if drop_last and len(arrays[0]) < batch_size:
+    n = len(arrays[0])
+    if drop_last and n < batch_size:
         raise ValueError(
-            f"{len(arrays[0])} samples make no full batch of {batch_size}: take a smaller batch "
-            f"size, of at most {len(arrays[0])}"
+            f"{n} samples make no full batch of {batch_size}: take a smaller batch size, of at "
+            f"most {n}"
         )
     for optimizer in optimizers:
         if optimizer.searches:
-            _check_search(model, optimizer, len(arrays[0]), batch_size)
+            _check_search(model, optimizer, n, batch_size)
+    part_size = getattr(model, "part_size", None) if part_size is None else part_size
+    _check_parts(model, part_size, min(n, batch_size))
     if hasattr(model, "validate"):
         model.validate(_as_given(arrays))
-    history = History() if history is None else history
-    return _epochs(model, arrays, optimizers, epochs, batch_size, rng, drop_last, history, progress)
+    training = Training(model, arrays, optimizers, batch_size, part_size, rng, drop_last, average)
+    return _epochs(training, epochs, History() if history is None else history, progress)
+
+
+@dataclass(frozen=True)
+class Training:
+    """What is trained on what: all that an epoch needs, checked."""
+
+    model: Model
+    arrays: tuple[Array, ...]
+    optimizers: Sequence[Optimizer]
+    batch_size: int
+    part_size: int | None
+    rng: Generator
+    drop_last: bool
+    average: WeightAverage | None
+
+    def epoch(self, number: int, progress: Callable[[Iterable[int]], Iterable[int]]) -> Epoch:
+        """One pass over the data."""
+        began, n = time.perf_counter(), len(self.arrays[0])
+        order = np.argsort(self.rng.random(n))
+        seed = self.seed_of_parts(min(n, self.batch_size))
+        tally = Tally(self, number)
+        starts = range(0, n - n % self.batch_size if self.drop_last else n, self.batch_size)
+        for step, start in enumerate(progress(starts), 1):
+            chosen = order[start : start + self.batch_size]
+            batch = tuple([x[chosen] for x in self.arrays])
+            losses_of = functools.partial(Losses, self.model, batch, self.part_size, (*seed, step))
+            before = copy_of(self.rng) if self.optimizers[0].searches else self.rng
+            losses = losses_of(self.rng)
+            for player, optimizer in enumerate(self.optimizers):
+                cost = losses.cost(player, optimizer.parameters)
+                tally.note(player, step, cost)
+                if optimizer.searches:
+                    optimizer.search(_evaluation(losses_of, before, optimizer))
+                else:
+                    optimizer.step(gradient(cost, optimizer.parameters))
+            tally.note_report(losses.report(), len(chosen))
+            if self.average is not None:
+                self.average.update()
+        return tally.epoch(time.perf_counter() - began)
+
+    def seed_of_parts(self, n: int) -> tuple[int, ...]:
+        """What the generators of parts are seeded with, beside step and part; of one part nothing.
+
+        It is drawn once an epoch, since a GPU has to be waited for.
+        """
+        several = self.part_size is not None and n > self.part_size
+        return (int(self.rng.integers(2**63 - 1)),) if several else ()
 
 
 def _epochs(
-    model: Model,
-    arrays: tuple[Array, ...],
-    optimizers: Sequence[Optimizer],
+    training: Training,
     epochs: int,
-    batch_size: int,
-    rng: Generator,
-    drop_last: bool,
     history: History,
     progress: Callable[[Iterable[int]], Iterable[int]],
 ) -> Iterator[Epoch]:
-    n = len(arrays[0])
-    starts = range(0, n - n % batch_size if drop_last else n, batch_size)
-    sizes = [min(batch_size, n - start) for start in starts]
-    on_host = device_of(rng) == "cpu"
     for number in range(len(history) + 1, epochs + 1):
-        began = time.perf_counter()
-        order = np.argsort(rng.random(n))
-        costs: list[list[Array]] = [[] for _ in optimizers]
-        last: dict[int, Tensor] = {}
-        reports: dict[str, list[Array]] = {}
-        with threads_of_training(model, batch_size):
-            for start in progress(starts):
-                batch = _as_given(tuple([x[order[start : start + batch_size]] for x in arrays]))
-                before = copy_of(rng) if optimizers[0].searches else rng
-                losses = model.losses(batch, rng)
-                for player, optimizer in enumerate(optimizers):
-                    cost = _next_cost(losses, player)
-                    if on_host and not np.isfinite(cost.data).all():
-                        step = len(costs[player]) + 1
-                        raise NonFiniteCostError(_diagnosis(model, cost, number, step, player))
-                    if optimizer.searches:
-                        optimizer.search(_evaluation(model, batch, before, optimizer))
-                    else:
-                        optimizer.step(gradient(cost, optimizer.parameters))
-                    costs[player].append(cost.data)
-                    last[player] = cost
-                for name, value in _returned(losses).items():
-                    reports.setdefault(name, []).append(value)
-        means = [_mean(values, sizes) for values in costs]
-        if not all(map(math.isfinite, means)):
-            player = [math.isfinite(mean) for mean in means].index(False)
-            step = int(np.argmin(np.isfinite(to_host(np.stack(costs[player]))))) + 1
-            raise NonFiniteCostError(_diagnosis(model, last[player], number, step, player))
-        report = {name: _mean(values, sizes) for name, values in reports.items()}
-        names = getattr(model, "player_names", ())
-        epoch = Epoch(number, tuple(means), time.perf_counter() - began, report, names)
-        history.append(epoch)
-        yield epoch
+        with threads_of_training(training.model, training.batch_size):
+            history.append(training.epoch(number, progress))
+        yield history[-1]
 
 
 def threads_of_training(model: Model, batch_size: int) -> contextlib.AbstractContextManager[object]:
     """As many threads of BLAS as the products of all players' weights with a batch pay for."""
     return threads_of([p for player in model.players for p in player], batch_size)
+
+
+class Losses:
+    """The losses of one batch: each is the mean over the samples, C = Σₖ (nₖ/n) Cₖ over its parts.
+
+    ``batch``: arrays of n samples each. One part has ``rng`` itself, several have generators that
+    are seeded with ``seed`` and the number of the part.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        batch: tuple[Array, ...],
+        part_size: int | None,
+        seed: tuple[int, ...],
+        rng: Generator,
+    ) -> None:
+        n = len(batch[0])
+        self.parts = even_parts(n, n if part_size is None else part_size)
+        self.of_part: dict[int, Yields[Tensor, None, Mapping[str, Any] | None]] = {}
+        for k, part in enumerate(self.parts):
+            x = _as_given(tuple([array[part] for array in batch]))
+            several = len(self.parts) > 1
+            of_part = generator([*seed, k], device_of(rng)) if several else rng
+            self.of_part[part.start] = model.losses(x, of_part)
+
+    def cost(self, player: int, parameters: Sequence[Tensor]) -> Tensor:
+        """The next cost, which is that of a player, and knows its gradient for ``parameters``."""
+
+        def of_part(part: slice) -> Tensor:
+            cost = next(self.of_part[part.start], None)
+            if not isinstance(cost, Tensor):
+                raise ValueError(
+                    f"the model's losses yield no cost for player {player}, but {cost!r}"
+                )
+            return cost
+
+        return mean_over_parts(of_part, self.parts, parameters)
+
+    def report(self) -> dict[str, Any]:
+        """What the model's losses return once every player has moved: means over the samples."""
+        n = self.parts[-1].stop
+        report: dict[str, Any] = {}
+        for part in self.parts:
+            share = (part.stop - part.start) / n
+            for name, value in _returned(self.of_part[part.start]).items():
+                weighted = share * value if share < 1 else value
+                report[name] = report[name] + weighted if name in report else weighted
+        return report
+
+
+class Tally:
+    """The costs of an epoch, step by step, and what else the model reports."""
+
+    def __init__(self, training: Training, number: int) -> None:
+        self.model, self.number = training.model, number
+        self.on_host = device_of(training.rng) == "cpu"
+        self.costs: list[list[Array]] = [[] for _ in training.optimizers]
+        self.last: dict[int, Tensor] = {}
+        self.reports: dict[str, list[Array]] = {}
+        self.sizes: list[int] = []
+
+    def note(self, player: int, step: int, cost: Tensor) -> None:
+        """The cost of a player; :class:`NonFiniteCostError`, on the host, if it is not finite."""
+        self.costs[player].append(cost.data)
+        self.last[player] = cost
+        if self.on_host and not np.isfinite(cost.data).all():
+            raise NonFiniteCostError(_diagnosis(self.model, cost, self.number, step, player))
+
+    def note_report(self, report: Mapping[str, Any], size: int) -> None:
+        """What the model reported of a batch of so many samples."""
+        self.sizes.append(size)
+        for name, value in report.items():
+            self.reports.setdefault(name, []).append(value)
+
+    def epoch(self, seconds: float) -> Epoch:
+        """The means over all samples; :class:`NonFiniteCostError` if a cost's is not finite."""
+        means = [self._mean(values) for values in self.costs]
+        for player, mean in enumerate(means):
+            if not math.isfinite(mean):
+                finite = np.isfinite(to_host(np.stack(self.costs[player])))
+                step = int(np.argmin(finite)) + 1
+                wrong = _diagnosis(self.model, self.last[player], self.number, step, player)
+                raise NonFiniteCostError(wrong)
+        report = {name: self._mean(values) for name, values in self.reports.items()}
+        names = getattr(self.model, "player_names", ())
+        return Epoch(self.number, tuple(means), seconds, report, names)
+
+    def _mean(self, values: Sequence[Array]) -> float:
+        """The mean over all samples of what was a mean over each batch."""
+        means = to_host(np.stack(values)).astype(np.float64)
+        return float(np.average(means, weights=self.sizes))
+
+
+def _check_players(
+    model: Model, optimizers: Sequence[Optimizer], average: WeightAverage | None
+) -> None:
+    """Raise ``ValueError`` unless every player has parameters and an optimizer."""
+    name = type(model).__name__
+    if len(optimizers) != len(model.players):
+        raise ValueError(
+            f"{name} has {len(model.players)} players and needs an optimizer for each, got "
+            f"{len(optimizers)}"
+        )
+    if not all(model.players):
+        raise ValueError(f"a player of {name} has no parameters: nothing can move")
+    if average is not None:
+        moved = {p for player in model.players for p in player}
+        if not moved.issuperset(average.parameters):
+            raise ValueError(
+                f"the average is of parameters that this {name} does not have: make it of "
+                "model.parameters()"
+            )
+
+
+def _check_parts(model: Model, part_size: int | None, n: int) -> None:
+    """Raise ``ValueError`` where samples cannot go through the model in parts of this size."""
+    if part_size is None:
+        return
+    if operator.index(part_size) < 1:
+        raise ValueError(f"part_size is a number of samples from 1, got {part_size}")
+    kept = _kept(model)
+    if kept and part_size < n:
+        raise ValueError(
+            f"a batch is the sum of its parts where samples are independent, but a "
+            f"{type(model).__name__} keeps {', '.join(kept)} from step to step: leave part_size out"
+        )
+
+
+def _kept(model: Model) -> list[str]:
+    """The buffers that a step of training changes."""
+    constant = getattr(model, "constants", ())
+    buffers = getattr(model, "named_buffers", lambda: ())()
+    return [name for name, _ in buffers if name not in constant]
 
 
 def _ready(data: Any, dtype: Any, rng: Generator) -> tuple[Array, ...]:
@@ -267,7 +350,7 @@ def _check_search(model: Model, optimizer: Optimizer, n: int, batch_size: int) -
     name = f"{type(optimizer).__name__} searches along one cost, evaluating it again and again"
     if batch_size < n:
         raise ValueError(f"{name}: take a batch_size of all {n} samples, got {batch_size}")
-    kept = [name for name, _ in getattr(model, "named_buffers", lambda: ())()]
+    kept = _kept(model)
     if len(model.players) > 1 or kept:
         why = f"keeps {', '.join(kept)} from step to step" if kept else "has several players"
         raise ValueError(
@@ -276,11 +359,13 @@ def _check_search(model: Model, optimizer: Optimizer, n: int, batch_size: int) -
         )
 
 
-def _evaluation(model: Model, batch: Any, rng: Generator, optimizer: Optimizer) -> Evaluate:
+def _evaluation(
+    losses_of: Callable[[Generator], Losses], rng: Generator, optimizer: Optimizer
+) -> Evaluate:
     """The cost of a batch and its gradient, each time with the draws that ``rng`` would make."""
 
     def evaluate() -> tuple[float, list[Array]]:
-        cost = _next_cost(model.losses(batch, copy_of(rng)), 0)
+        cost = losses_of(copy_of(rng)).cost(0, optimizer.parameters)
         return float(to_host(cost.data)), gradient(cost, optimizer.parameters)
 
     return evaluate
@@ -291,13 +376,6 @@ def _as_given(arrays: tuple[Array, ...]) -> Any:
     return arrays[0] if len(arrays) == 1 else arrays
 
 
-def _next_cost(losses: Iterator[Tensor], player: int) -> Tensor:
-    cost = next(losses, None)
-    if not isinstance(cost, Tensor):
-        raise ValueError(f"the model's losses yield no cost for player {player}, but {cost!r}")
-    return cost
-
-
 def _returned(losses: Yields[Tensor, None, Mapping[str, Any] | None]) -> Mapping[str, Any]:
     """What a model's ``losses`` return once every player has moved."""
     try:
@@ -305,12 +383,6 @@ def _returned(losses: Yields[Tensor, None, Mapping[str, Any] | None]) -> Mapping
     except StopIteration as end:
         return end.value or {}
     raise ValueError("the model's losses yield more costs than it has players")
-
-
-def _mean(values: Sequence[Array], sizes: Sequence[int]) -> float:
-    """The mean over all samples of what was a mean over each batch."""
-    means = to_host(np.stack(values)).astype(np.float64)
-    return float(np.average(means, weights=sizes))
 
 
 def _diagnosis(model: Model, cost: Tensor, epoch: int, step: int, player: int) -> str:

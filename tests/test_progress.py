@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import scratchgen as sg
 from scratchgen import History, nn, optim, progress, train
 from scratchgen import operations as ops
-from scratchgen.training import Epoch
+from scratchgen.history import Epoch
 
 
 class Mean(nn.Network):

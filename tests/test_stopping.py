@@ -7,10 +7,10 @@ import pytest
 
 import scratchgen as sg
 from scratchgen import nn, optim
+from scratchgen.history import History
 from scratchgen.models import Regressor
 from scratchgen.models.feed_forward import dense
 from scratchgen.stopping import Patience
-from scratchgen.training import History
 
 
 def weights(value):

@@ -273,6 +273,32 @@ def test_a_parameter_under_two_names_is_refused_since_it_would_come_back_as_two(
     assert not list(tmp_path.iterdir())
 
 
+def test_the_average_that_a_ddpm_once_kept_itself_becomes_one_of_its_own(tmp_path):
+    path, model = tmp_path / "before.safetensors", small_ddpm()
+    sg.save(path, model)
+    flat = np.concatenate([p.data.reshape(-1) for p in model.parameters()])
+
+    def as_before(described):
+        del described["average"]
+        return set_in(described, 0.75, "model", "settings", "ema")
+
+    forged(path, as_before, {"model/average": np.append(0.5 * flat, np.float32(0.25))})
+    saved = sg.load(path)
+    assert (saved.average.decay, saved.average.weight) == (0.75, 0.25)
+    for name, value in model.state_dict().items():
+        np.testing.assert_array_equal(saved.model.state_dict()[name], value)
+        np.testing.assert_array_equal(saved.averaged_model.state_dict()[name], 2 * value)
+    forged(path, json.dumps, {"model/average": flat[:-3]})
+    with pytest.raises(sg.CheckpointError, match="its average has the shape"):
+        sg.load(path)
+
+
+def test_the_average_of_tensors_that_the_model_lacks_is_refused(tmp_path):
+    average = optim.WeightAverage(small_ddpm().parameters())
+    with pytest.raises(ValueError, match=r"average follows \d+ tensors that the model lacks"):
+        sg.save(tmp_path / "model.safetensors", small_ddpm(), average=average)
+
+
 # What a forged file asks for
 
 
@@ -286,7 +312,7 @@ def test_steps_beyond_measure_are_refused_before_their_tables_are_built(tmp_path
     sg.save(path, small_ddpm())
     forged(path, lambda d: set_in(d, T, "model", "settings", "T"))
     tracemalloc.start()
-    with pytest.raises(sg.CheckpointError, match=r"forged.* T is at most 10,000 steps"):
+    with pytest.raises(sg.CheckpointError, match=r"forged.* T is from 1 to 10,000 steps"):
         sg.load(path)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()

@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
 
 import scratchgen as sg
-from scratchgen import History, NonFiniteCostError, models, nn, optim, plotting, train
+from scratchgen import History, NonFiniteCostError, models, nn, optim, train
 from scratchgen import operations as ops
 from scratchgen.models import Classifier
-from scratchgen.training import Epoch
-from tests.reading import Reader
 
 
 def rng(seed=0):
@@ -337,19 +336,6 @@ def test_epochs_are_numbered_from_one_and_timed():
     assert all(epoch.seconds >= 0 for epoch in epochs)
 
 
-def test_an_epoch_reads_as_one_line():
-    epoch = Epoch(3, (1.25,), 0.5, {"KL": 2.0})
-    assert str(epoch) == "epoch   3   cost 1.2500   KL 2.0000   0.50 s"
-
-
-@pytest.mark.parametrize(
-    ("value", "written"),
-    [(0.0, "0.0000"), (-61.1, "-61.1000"), (1.19e-8, "1.190e-08"), (1e33, "1.000e+33")],
-)
-def test_a_figure_that_four_decimals_do_not_hold_is_written_with_its_power_of_ten(value, written):
-    assert str(Epoch(1, (value,), 0.5)) == f"epoch   1   cost {written}   0.50 s"
-
-
 # The history
 
 
@@ -372,72 +358,127 @@ def test_an_epoch_is_in_the_history_when_it_is_yielded():
     assert len(history) == 2
 
 
-def test_curves_are_the_values_over_the_epochs():
-    history = History(
-        [Epoch(1, (3.0, 1.0), 0.1, {"KL": 5.0}), Epoch(2, (2.0, 4.0), 0.1, {"KL": 6})]
-    )
-    assert history.curves() == {"cost 0": [3.0, 2.0], "cost 1": [1.0, 4.0], "KL": [5.0, 6.0]}
+# A batch is the sum of its parts
 
 
-def test_a_history_of_nothing_has_no_curves():
-    assert History().curves() == {}
-    with pytest.raises(ValueError, match=r"epoch|curves"):
-        History().plot()
+def whole_and_in_parts(build, data, size, part_size, epochs=3):
+    """The costs, reports and weights of a training in one part, and in parts."""
+    results = []
+    for parts in (None, part_size):
+        model = build()
+        epochs_done = list(
+            train(
+                model, data, sgd(model), epochs=epochs, batch_size=size, rng=rng(3), part_size=parts
+            )
+        )
+        weights = [p.data for p in (q for player in model.players for q in player)]
+        results.append(([e.costs for e in epochs_done], [e.report for e in epochs_done], weights))
+    return results
 
 
-def test_the_plot_begins_at_the_first_epoch_of_the_history():
-    ax = History([Epoch(4, (3.0,), 0.1), Epoch(5, (2.0,), 0.1)]).plot()
-    (line,) = ax.lines
-    np.testing.assert_array_equal(line.get_xdata(), [4, 5])
-    np.testing.assert_array_equal(line.get_ydata(), [3.0, 2.0])
+@pytest.mark.rounding
+@given(st.integers(1, 12), st.integers(1, 5))
+def test_costs_and_reports_and_weights_are_those_of_the_whole_batch(size, part_size):
+    # Costs without random numbers, so that the order of the samples is the same: that of one epoch.
+    data = rng(1).standard_normal(11)
+    for build in (Mean, Game):
+        whole, parts = whole_and_in_parts(build, data, size, part_size, epochs=1)
+        np.testing.assert_allclose(parts[0], whole[0], rtol=1e-12)
+        for mine, its in zip(parts[1], whole[1], strict=True):
+            assert mine == pytest.approx(its, rel=1e-12)
+        for mine, its in zip(parts[2], whole[2], strict=True):
+            np.testing.assert_allclose(mine, its, rtol=1e-12, atol=1e-15)
 
 
-def test_the_plot_goes_on_the_axes_that_are_given():
-    history = History([Epoch(1, (3.0,), 0.1)])
-    ax = plotting.learning_curves({"other": [1.0]})
-    assert history.plot(ax) is ax
-    assert len(ax.lines) == 2
+class Drawing(Mean):
+    """What it sees depends on its generator, which it is given for each part."""
+
+    def losses(self, x, rng):
+        self.seen.append(rng)
+        noise = rng.standard_normal(x.shape, dtype=x.dtype)
+        yield ops.squared_error(self.theta, (x + noise).reshape(-1, 1)).mean()
+        return {"theta": self.theta.data[0]}
 
 
-def test_what_stays_between_0_and_1_has_axes_of_its_own_below_the_costs():
-    report = {"D(x)": 0.6, "KL": 2.0, "D(G(z))": 0.4, "test cost": 0.5}
-    history = History(Epoch(k, (1.4, 0.7), 0.1, report, ("D", "G")) for k in (1, 2))
-    top = history.plot()
-    _, below = top.figure.axes
-    assert [line.get_label() for line in top.lines] == ["D", "G", "KL", "test cost"]
-    assert [line.get_label() for line in below.lines] == ["D(x)", "D(G(z))"]
-    assert below.get_ylabel() == "from 0 to 1"
-    ax = plotting.learning_curves({"other": [1.0]})
-    assert len(history.plot(ax).lines) == 7, "axes that are given have all"
+def test_a_training_in_parts_has_the_same_bits_on_any_number_of_threads():
+    found = []
+    for threads in (1, 2, 3):
+        with threadpool_limits(threads, user_api="blas"):
+            model = Drawing()
+            epochs = run(model, DATA, epochs=3, batch_size=7, part_size=2)
+            found.append([*(epoch.costs for epoch in epochs), float(model.theta.data[0])])
+    assert found[0] == found[1] == found[2]
 
 
-def test_a_history_reads_as_a_dozen_of_its_epochs_the_first_and_the_last_among_them():
-    history = History(Epoch(k, (1 / k,), 0.25, {"KL": 2.0 * k}) for k in range(1, 401))
-    read = Reader(history._repr_html_())
-    assert read.rows[0] == ["epoch", "cost", "KL", "time"]
-    assert read.rows[1] == ["1", "1.0000", "2.0000", "0.25 s"]
-    numbers = [int(row[0]) for row in read.rows[1:]]
-    assert (numbers[0], numbers[-1], len(numbers)) == (1, 400, 12)
-    assert np.ptp(np.diff(numbers)) <= 1
-    assert repr(history).splitlines() == [str(history[number - 1]) for number in numbers]
+def test_each_part_of_each_step_draws_numbers_of_its_own():
+    model = Drawing()
+    run(model, DATA, epochs=3, batch_size=6, part_size=2)
+    first = [source.bit_generator.seed_seq.entropy for source in model.seen]
+    assert len({tuple(entropy) for entropy in first}) == len(first) == 3 * (4 + 2)
 
 
-@pytest.mark.parametrize("n", [0, 1, 2, 12])
-def test_a_short_history_reads_as_all_of_its_epochs(n):
-    history = History(Epoch(k, (1.0,), 0.25) for k in range(1, n + 1))
-    assert len(Reader(history._repr_html_()).rows) == 1 + n
-    assert len(repr(history).splitlines()) == max(n, 1)
+def test_one_part_takes_the_generator_itself():
+    model, source = Drawing(), rng()
+    list(train(model, DATA, sgd(model), epochs=1, batch_size=5, rng=source, part_size=5))
+    assert all(its is source for its in model.seen)
 
 
-def test_an_epoch_reads_as_the_history_of_itself_alone():
-    epoch = Epoch(3, (1.25,), 0.5, {"<KL>": 2.0})
-    read = Reader(epoch._repr_html_())
-    assert read.rows == [["epoch", "cost", "<KL>", "time"], ["3", "1.2500", "2.0000", "0.50 s"]]
+def test_a_model_may_have_a_size_of_parts_of_its_own_and_a_training_another():
+    class Sized(Mean):
+        part_size = 2
+
+    for settings, most in [({}, 2), ({"part_size": 3}, 3), ({"part_size": 10}, 6)]:
+        model = Sized()
+        run(model, DATA, batch_size=6, **settings)
+        assert max(len(x) for x in model.seen) == most
 
 
-def test_what_an_epoch_did_not_report_is_blank():
-    history = History([Epoch(1, (1.0,), 0.5, {"KL": 2.0}), Epoch(2, (1.0,), 0.5)])
-    assert Reader(history._repr_html_()).rows[2] == ["2", "1.0000", "", "0.50 s"]
+def test_a_cost_that_is_not_finite_in_one_part_is_named_with_its_operation():
+    def cost(weight, x):
+        return ops.log(weight * x).mean()
+
+    data = np.array([1.0, 2.0, 3.0, 0.0])
+    assert "in the value of log" in failure(Fragile(cost), data, batch_size=4, part_size=1)
+
+
+def test_parts_where_samples_are_not_independent_are_refused_at_once():
+    data = rng().integers(0, 2, (10, 64)).astype(np.float32)
+    chains = models.RBM(64, 4, rng=rng(), persistent=True)
+    with pytest.raises(ValueError, match="RBM keeps chains from step to step: leave part_size out"):
+        run(chains, data, batch_size=4, part_size=2)
+    run(chains, data, batch_size=4, part_size=4)
+    units = models.RBM(64, 4, rng=rng(), visible="gaussian", sigma=0.5, standardise=True)
+    units.start_at(data)
+    run(units, data, batch_size=4, part_size=2, lr=1e-4)
+
+
+@pytest.mark.parametrize("part_size", [0, -1])
+def test_a_size_of_parts_below_one_is_refused_at_once(part_size):
+    with pytest.raises(
+        ValueError, match=f"part_size is a number of samples from 1, got {part_size}"
+    ):
+        run(Mean(), DATA, part_size=part_size)
+
+
+# The average of the weights
+
+
+@pytest.mark.parametrize("model", [Mean, Game])
+def test_the_average_takes_up_the_weights_after_each_step(model):
+    model = model()
+    average = optim.WeightAverage(model.parameters(), 0.5)
+    states = [[float(p.data[0]) for p in model.parameters()]]
+    for _ in train(model, DATA, sgd(model), epochs=4, batch_size=10, rng=rng(), average=average):
+        states.append([float(p.data[0]) for p in model.parameters()])
+    expected = np.average(states, axis=0, weights=0.5 ** np.arange(4, -1, -1))
+    averaged = [float(p.data[0]) for p in average.of(model).parameters()]
+    np.testing.assert_allclose(averaged, expected, rtol=1e-13)
+
+
+def test_the_average_of_another_model_is_refused_at_once():
+    average = optim.WeightAverage(Mean().parameters())
+    with pytest.raises(ValueError, match="parameters that this Mean does not have"):
+        run(Mean(), DATA, average=average)
 
 
 # Costs that are not finite
@@ -627,11 +668,6 @@ def test_training_with_a_search_goes_on_from_a_checkpoint_bit_for_bit(tmp_path):
     [
         (lambda: models.vae.dense(64, 8, 2, rng()), 5, "a batch_size of all 10 samples, got 5"),
         (lambda: models.RBM(64, 4, rng=rng(), persistent=True), 10, "RBM which keeps chains from"),
-        (
-            lambda: models.ddpm.with_unet((1, 8, 8), rng(), width=8),
-            10,
-            "DDPM which keeps average from",
-        ),
         (lambda: Game(), 10, "a Game which has several players changes meanwhile: take another"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from . import (
     classifier,
-    ddpm,
+    diffusion,
     energy,
     estimator,
     feed_forward,
@@ -11,18 +11,18 @@ from . import (
     rbm,
     rbm_features,
     regressor,
-    unet,
     vae,
 )
 from .classifier import Classifier, FeedForwardClassifier
-from .ddpm import DDPM
+from .diffusion import ddpm
+from .diffusion.ddpm import DDPM
+from .diffusion.denoisers import PlainDenoiser, UNet
 from .diffusion.score import ScoreModel
 from .energy import EnergyModel
 from .gan import GAN
 from .rbm import RBM
 from .rbm_features import RBMFeatures
 from .regressor import FeedForwardRegressor, Regressor
-from .unet import PlainDenoiser, UNet
 from .vae import VAE
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "UNet",
     "classifier",
     "ddpm",
+    "diffusion",
     "energy",
     "estimator",
     "feed_forward",
@@ -49,6 +50,5 @@ __all__ = [
     "rbm",
     "rbm_features",
     "regressor",
-    "unet",
     "vae",
 ]

@@ -7,7 +7,9 @@ model finds them by the functions here, which say what came, what was expected a
 
 from __future__ import annotations
 
+import sys
 import warnings
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -74,8 +76,16 @@ def check_not_wide(log_var: Any, network: str, expected: str, model: str) -> Non
 
 
 def caution(message: str, kind: type[TrainingWarning] = TrainingWarning) -> None:
-    """Warn, in the name of the line that called ``train``, which called ``validate``."""
-    warnings.warn(message, kind, stacklevel=4)
+    """Warn, in the name of the line outside this library that led here."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and _is_ours(frame):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, kind, stacklevel=level)
+
+
+def _is_ours(frame: FrameType) -> bool:
+    name: str = frame.f_globals.get("__name__", "")
+    return name.partition(".")[0] == __name__.partition(".")[0]
 
 
 def constant_entries(x: Any) -> int:
@@ -87,11 +97,9 @@ def caution_of_bytes(x: Any) -> None:
     """Warn of whole numbers from 0 to 255, with some beyond 100."""
     low, high = _extremes(x)
     if low >= 0 and 100 < high <= 255 and _all(x == np.round(x)):
-        warnings.warn(
+        caution(
             "the samples are whole numbers from 0 to 255, as bytes are: a network learns slowly, "
-            "or not at all, from inputs so large; x / 255 brings them to [0, 1]",
-            TrainingWarning,
-            stacklevel=4,
+            "or not at all, from inputs so large; x / 255 brings them to [0, 1]"
         )
 
 

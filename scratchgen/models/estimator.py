@@ -15,10 +15,11 @@ from .. import nn, optim
 from ..autodiff import Tensor
 from ..backend import Array, Generator, generator, to_device, to_host
 from ..datasets.split import split
+from ..history import History
 from ..optim import Optimizer
 from ..optim.schedules import Schedule
 from ..stopping import Patience
-from ..training import History, train
+from ..training import train
 from .feed_forward import FeedForward, dense
 from .scikit_learn import ScikitLearnEstimator, plain_array
 

@@ -33,8 +33,8 @@ from .. import nn, optim
 from .. import operations as ops
 from ..autodiff import Tensor
 from ..backend import Array, Generator, check_generator, to_host
+from ..history import Epoch
 from ..parallel import by_rows
-from ..training import Epoch
 from . import audit
 
 

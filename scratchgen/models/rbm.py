@@ -282,6 +282,7 @@ class RBM(nn.Network):
         self.scale, self.sigma, self.standardise = scale, sigma, standardise
         if standardise:
             self.buffers += ("centre", "spread")
+            self.constants = ("centre", "spread")
             self.centre = np.zeros_like(W, shape=(n_visible,))
             self.spread = np.ones_like(W, shape=(n_visible,))
         if persistent:

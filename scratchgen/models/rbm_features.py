@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from .. import optim
 from ..backend import Array, generator, to_device, to_host
-from ..training import History, train
+from ..history import History
+from ..training import train
 from .rbm import RBM, STANDARDISED
 from .scikit_learn import ScikitLearnEstimator
 

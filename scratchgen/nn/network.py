@@ -26,10 +26,12 @@ class Network(Constructed):
     ``__call__(x, rng=None)``: with ``rng`` it may be stochastic (dropout), without, it is not.
 
     ``buffers`` names those of its attributes that are arrays to be kept with the parameters, though
-    no gradient moves them: the chains of a sampler, a moving average of the weights.
+    no gradient moves them, such as the chains of a sampler. ``constants`` are those of the buffers
+    that a step of training does not change.
     """
 
     buffers: tuple[str, ...] = ()
+    constants: tuple[str, ...] = ()
 
     def __call__(self, x: Any, rng: Generator | None = None) -> Any:
         """The output of the network for a batch x."""

@@ -1,8 +1,19 @@
 """Optimizers, the updates of the ``torch.optim`` classes of these names; ``schedules`` of rates."""
 
 from . import schedules as schedules
+from .averaging import WeightAverage
 from .first_order import SGD, AdaGrad, Adam, AdamW, RMSprop
 from .lbfgs import LBFGS, WolfeLBFGS
 from .optimizer import Optimizer
 
-__all__ = ["LBFGS", "SGD", "AdaGrad", "Adam", "AdamW", "Optimizer", "RMSprop", "WolfeLBFGS"]
+__all__ = [
+    "LBFGS",
+    "SGD",
+    "AdaGrad",
+    "Adam",
+    "AdamW",
+    "Optimizer",
+    "RMSprop",
+    "WeightAverage",
+    "WolfeLBFGS",
+]

@@ -16,13 +16,13 @@ import numpy as np
 
 from .. import nn, plotting
 from ..backend import Array, Generator, to_device, to_host
+from ..history import History
 from ..models.classifier import Classifier, confusion_matrix
 from ..models.estimator import OPTIMIZERS, build_optimizer
 from ..models.feed_forward import ACTIVATIONS, convolutional, dense
 from ..nn import Network
 from ..optim import Optimizer
 from ..stopping import Patience
-from ..training import History
 from .data import Data
 from .recipe import Figures, Recipe, in_parts, layers_of, mean_and_error, only_mnist_sized
 from .settings import Choice, Real, Settings, Whole, Wholes, setting

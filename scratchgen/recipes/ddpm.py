@@ -14,9 +14,10 @@ import numpy as np
 
 from .. import plotting
 from ..backend import Array, Generator, to_device, to_host
+from ..history import History
 from ..models import DDPM, PlainDenoiser, UNet
+from ..optim import WeightAverage
 from ..progress import watched
-from ..training import History
 from .data import Data
 from .recipe import Figures, Recipe, in_parts, only_mnist_sized
 from .settings import Choice, GenerativeSettings, Real, Whole, add_decay, decay_as_schedule, setting
@@ -113,7 +114,7 @@ class DDPMRecipe(Recipe[DDPMSettings]):
         add_decay(parser)
 
     def shown(self, model: DDPM) -> dict[str, Any]:
-        """The network, the steps of the chain, and what is averaged."""
+        """The network, and the steps of the chain."""
         is_unet = isinstance(model.network, UNet)
         shown = {
             "network": "unet" if is_unet else "notes",
@@ -122,7 +123,6 @@ class DDPMRecipe(Recipe[DDPMSettings]):
             "variance": model.variance,
             "predicts": model.predicts,
             "clip": "none" if model.clip is None else "data",
-            "ema": model.ema,
             "pixels": math.prod(model.shape),
         }
         return {**shown, "width": model.network.width} if is_unet else shown
@@ -154,8 +154,11 @@ class DDPMRecipe(Recipe[DDPMSettings]):
             settings.variance,
             settings.predicts,
             (-1, 1) if settings.clip == "data" else None,
-            settings.ema,
         )
+
+    def average(self, model: DDPM, settings: DDPMSettings) -> WeightAverage | None:
+        """Of all steps so far, with the share that was asked for; of 0, none."""
+        return WeightAverage(model.parameters(), settings.ema) if settings.ema else None
 
     def prepare(self, data: Data) -> Array:
         """2x − 1, on [−1, 1], with channels."""
@@ -170,7 +173,7 @@ class DDPMRecipe(Recipe[DDPMSettings]):
         return np.concatenate([0.5 * (to_host(x) + 1) for x in ends])
 
     def score(self, model: DDPM, data: Data, rng: Generator) -> dict[str, float]:
-        """The cost on held-out images, a thousand at most, of the averaged weights."""
+        """The cost on held-out images, a thousand at most."""
         x = _centred(data, data.test[:1000])
         return {"test cost": float(self._errors(model, x, 0, model.T, rng).mean())}
 
@@ -180,7 +183,7 @@ class DDPMRecipe(Recipe[DDPMSettings]):
         squared = "(ε̂ − ε)²" if model.predicts == "noise" else "(v̂ − v)²"
 
         def left() -> dict[str, str]:
-            nats = in_parts(model.prior_kl, x.astype(model.dtype), rng)
+            nats = in_parts(model.noising.prior_kl, x.astype(model.dtype), rng)
             return {
                 "signal left at the end, ᾱ": f"{model.alpha_bar[-1]:.3g}",
                 "prior matching term, D_KL(q(x_T|x₀) ‖ N(0, I))": f"{nats.mean():.3g} nats",

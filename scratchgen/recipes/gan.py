@@ -12,9 +12,9 @@ import numpy as np
 
 from .. import nn, plotting
 from ..backend import Array, Generator, to_host
+from ..history import History
 from ..models import gan
 from ..optim import Optimizer
-from ..training import History
 from .data import Data
 from .recipe import Figures, Recipe, in_parts, layers_of, only_mnist_sized
 from .settings import Choice, GenerativeSettings, Real, Whole, setting

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import plotting
 from ..backend import Array, Generator, to_host
-from ..training import History
+from ..history import History
 from .data import Data
 from .recipe import Recipe
 

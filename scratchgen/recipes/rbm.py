@@ -13,10 +13,10 @@ import numpy as np
 
 from .. import plotting
 from ..backend import Array, Generator, to_device, to_host
+from ..history import History
 from ..models import rbm
 from ..optim import SGD, Optimizer
 from ..progress import watched
-from ..training import History
 from .data import Data
 from .recipe import (
     Figures,

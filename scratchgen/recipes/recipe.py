@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 import numpy as np
 
 from ..backend import Array, Generator, generator, to_device, to_host
-from ..optim import Optimizer
+from ..history import Epoch, History
+from ..optim import Optimizer, WeightAverage
 from ..progress import watched
 from ..stopping import Patience
 from ..storage import Checkpoint
-from ..training import Epoch, History, train
+from ..training import train
 from .data import Data
 from .settings import Settings
 
@@ -83,6 +84,10 @@ class Recipe(Generic[S]):
             optimizer.lr = settings.lr
         return optimizers
 
+    def average(self, model: Any, settings: S) -> WeightAverage | None:
+        """The average of its weights that samples and scores are of, if one is kept."""
+        return None
+
     def prepare(self, data: Data) -> Any:
         """What the model trains on."""
         return data.train
@@ -127,6 +132,7 @@ class Recipe(Generic[S]):
             batch_size=n if settings.batch_size is None else settings.batch_size,
             rng=state.rng,
             drop_last=self.drop_last,
+            average=state.average,
             history=state.history,
             progress=progress,
         )
@@ -145,7 +151,7 @@ class Recipe(Generic[S]):
             set_rate()
             for epoch in trained:
                 rng = generator(settings.seed, settings.device)
-                epoch.report.update(self.score(state.model, data, rng))
+                epoch.report.update(self.score(state.averaged_model, data, rng))
                 set_rate()
                 if patience is not None:
                     patience.note(epoch.report["validation cost"], state.model)

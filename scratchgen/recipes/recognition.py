@@ -23,11 +23,11 @@ import numpy as np
 
 from ..backend import Array, generator
 from ..files import write_atomically
+from ..history import History
 from ..metrics import against_floor, median_bandwidth, mmd2_unbiased
 from ..models import Classifier
 from ..progress import watched
 from ..storage import Checkpoint, load, to_bytes
-from ..training import History
 from .classifier import FFNNRecipe
 from .data import Data
 

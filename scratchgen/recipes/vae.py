@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .. import plotting
 from ..backend import Array, Generator, to_device, to_host
+from ..history import History
 from ..models import vae
 from ..operations import gaussian_kl
-from ..training import History
 from .data import Data
 from .recipe import Figures, Recipe, in_parts, layers_of, mean_and_error, only_mnist_sized
 from .settings import Choice, GenerativeSettings, Whole, setting

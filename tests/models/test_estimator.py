@@ -24,7 +24,7 @@ def sklearn():
     )
     for part in ("datasets", "model_selection", "pipeline", "preprocessing"):
         importlib.import_module(f"sklearn.{part}")
-    parallel._blas.cache_clear()  # SciPy has brought a BLAS of its own: look for them anew
+    parallel.threads._blas.cache_clear()  # SciPy has brought a BLAS of its own: look for them anew
     return sklearn
 
 

@@ -12,8 +12,8 @@ import scratchgen as sg
 from scratchgen import metrics, nn, optim
 from scratchgen import operations as ops
 from scratchgen.backend import device_of
+from scratchgen.history import Epoch, History
 from scratchgen.models import GAN, gan
-from scratchgen.training import Epoch, History
 from tests import strict
 
 

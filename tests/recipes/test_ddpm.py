@@ -5,10 +5,10 @@ import pytest
 
 import scratchgen as sg
 from scratchgen import cli
+from scratchgen.history import History
 from scratchgen.models import PlainDenoiser, UNet
 from scratchgen.recipes import Data
 from scratchgen.recipes.ddpm import DDPMRecipe
-from scratchgen.training import History
 
 recipe = DDPMRecipe()
 QUICK = {"width": 8, "T": 12, "epochs": 2}
@@ -55,7 +55,7 @@ def test_what_is_trained_on_lies_on_minus_1_to_1_and_samples_on_0_to_1(data):
     np.testing.assert_array_equal(samples, 0.5 * (np.concatenate(expected) + 1))
 
 
-def test_the_score_is_the_error_of_the_averaged_weights_on_held_out_images(data):
+def test_the_score_is_the_error_on_held_out_images(data):
     model = built(data, sg.generator(0))
     score = recipe.score(model, data, sg.generator(1))["test cost"]
     x, rng = 2 * data.test - 1, sg.generator(2)
@@ -65,12 +65,18 @@ def test_the_score_is_the_error_of_the_averaged_weights_on_held_out_images(data)
     assert score == pytest.approx(np.mean(costs), rel=0.02)
 
 
+def test_the_average_that_is_asked_for_is_kept_and_none_for_a_share_of_0(data):
+    model = built(data, sg.generator(0))
+    assert recipe.average(model, recipe.settings({"ema": 0.75})).decay == 0.75
+    assert recipe.average(model, recipe.settings({"ema": 0.0})) is None
+
+
 def test_the_judgement_states_what_the_schedule_leaves_and_the_error_of_every_quarter(data):
     model = built(data, sg.generator(0), noise_schedule="linear", clip="none", T=300)
     said = recipe.judge(model, data, {}, sg.generator(1))
     assert said["signal left at the end, ᾱ"] == "0.0481"
     nats = float(said["prior matching term, D_KL(q(x_T|x₀) ‖ N(0, I))"].split()[0])
-    assert nats == pytest.approx(model.prior_kl(2 * data.test - 1).mean(), rel=0.01)
+    assert nats == pytest.approx(model.noising.prior_kl(2 * data.test - 1).mean(), rel=0.01)
     means = {name: float(text.split()[0]) for name, text in said.items() if "(v̂ − v)²" in name}
     whole, *quarters = means.values()
     assert len(quarters) == 4

@@ -8,8 +8,8 @@ import pytest
 
 import scratchgen as sg
 from scratchgen import cli
+from scratchgen.history import Epoch, History
 from scratchgen.recipes import RECIPES, Data
-from scratchgen.training import Epoch, History
 
 recipe = RECIPES["gan"]
 

@@ -7,8 +7,8 @@ import pytest
 
 import scratchgen as sg
 from scratchgen import plotting
+from scratchgen.history import Epoch, History
 from scratchgen.recipes import RECIPES, Data, pictures
-from scratchgen.training import Epoch, History
 
 HEADING = "model on digits, epoch 2"
 

@@ -9,10 +9,10 @@ import pytest
 
 import scratchgen as sg
 from scratchgen import cli
+from scratchgen.history import History
 from scratchgen.recipes import RECIPES, Data
 from scratchgen.recipes.rbm import LOG_P
 from scratchgen.storage import Checkpoint
-from scratchgen.training import History
 
 recipe = RECIPES["rbm"]
 

@@ -120,8 +120,12 @@ class Steps(Noising):
 
     def exact_scales(self, t: Any, like: Array) -> tuple[Array, Array]:
         """√ᾱ_t and √(1 − ᾱ_t), which are 1 and 0 at t = −1."""
-        alpha_bar = self.at(self._left, t, like)
-        return np.sqrt(alpha_bar), np.sqrt(1 - alpha_bar)
+        left = self.left(t, like)
+        return np.sqrt(left), np.sqrt(1 - left)
+
+    def left(self, t: Any, like: Array) -> Array:
+        """ᾱ_t in double precision, 1 at t = −1, in a shape that multiplies samples ``like``."""
+        return self.at(self._left, t, like)
 
     def at(self, table: Array, t: Any, like: Array) -> Array:
         """table[t] in double precision, in a shape that multiplies samples ``like``."""
@@ -213,3 +217,16 @@ def linear_gamma(low: float, high: float) -> Callable[[Array], Array]:
 
 
 SCHEDULES = {"linear": linear_schedule, "cosine": cosine_schedule}
+MOST_STEPS = 10_000
+"""Each step takes a place in the tables of β, α and ᾱ."""
+
+
+def schedule_of(schedule: Any, T: int) -> Array:
+    """The β of a schedule by name, for ``T`` steps, or those that are given, (T,)."""
+    if not isinstance(schedule, str):
+        return np.asarray(schedule)
+    if schedule not in SCHEDULES:
+        raise ValueError(f"schedule is 'linear' or 'cosine', or an array of β, got {schedule!r}")
+    if not 1 <= operator.index(T) <= MOST_STEPS:
+        raise ValueError(f"T is from 1 to {MOST_STEPS:,} steps, got {T:,}")
+    return SCHEDULES[schedule](operator.index(T))

@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import nn
-from .. import operations as ops
-from ..backend import Array, Generator, device_of, to_device
-from ..datasets import layout
+from ... import nn
+from ... import operations as ops
+from ...backend import Array, Generator, device_of, to_device
+from ...datasets import layout
 
 
 class PlainDenoiser(nn.Network):
@@ -41,11 +41,12 @@ class PlainDenoiser(nn.Network):
             nn.Linear(1, 128, rng=rng), nn.ReLU(), nn.Linear(128, 128, rng=rng)
         )
 
-    def __call__(self, x: Any, time: Any, rng: Generator | None = None) -> Any:  # type: ignore[override]
-        """The noise in images x at times t/T: (n,)."""
+    def __call__(self, x: Any, time: Any, condition: Any = None) -> Any:  # type: ignore[override]
+        """The noise in images x at times t/T: (n,); ``condition``: (n, 128) is added to e(t)."""
         h = ops.relu(self.enc1(x))
         h = ops.relu(self.enc2(h))
-        h = h + self.time_mlp(time[:, None]).reshape(-1, 128, 1, 1)
+        e = _sum_of(self.time_mlp(time[:, None]), condition)
+        h = h + e.reshape(-1, 128, 1, 1)
         h = ops.relu(self.dec1(h))
         return self.dec2(h)
 
@@ -91,14 +92,14 @@ class UNet(nn.Network):
         self.norm2 = nn.GroupNorm(groups, width, rng=rng)
         self.out = nn.Conv2d(width, channels, 3, padding=1, rng=rng)
 
-    def __call__(self, x: Any, time: Any, rng: Generator | None = None) -> Any:  # type: ignore[override]
-        """The noise in images x at times t/T: (n,)."""
+    def __call__(self, x: Any, time: Any, condition: Any = None) -> Any:  # type: ignore[override]
+        """The noise in images x at times t/T: (n,); ``condition``: (n, 4 width), added to e(t)."""
         if x.ndim != 4 or x.shape[2] % 4 or x.shape[3] % 4:
             raise ValueError(
                 "a U-Net of three sizes takes images (n, channels, height, width) with height and "
                 f"width multiples of 4, got {x.shape}{layout.advice(x.shape[1:]) or ': pad them'}"
             )
-        t = self.time(sinusoidal(time, self.width))
+        t = _sum_of(self.time(sinusoidal(time, self.width)), condition)
         whole = self.into(x)
         half = self.down(ops.avg_pool2d(whole, kernel_size=2), t)
         quarter = self.middle1(ops.avg_pool2d(half, kernel_size=2), t)
@@ -123,7 +124,7 @@ class ResidualBlock(nn.Network):
         self.conv2 = nn.Conv2d(c_out, c_out, 3, padding=1, rng=rng)
         self.across = nn.Conv2d(c_in, c_out, 1, rng=rng) if c_in != c_out else None
 
-    def __call__(self, x: Any, t: Any, rng: Generator | None = None) -> Any:  # type: ignore[override]
+    def __call__(self, x: Any, t: Any) -> Any:  # type: ignore[override]
         """The block at images x, with embedded times t: (n, n_times)."""
         h = self.conv1(ops.silu(self.norm1(x)))
         h = h + self.time(t).reshape(*h.shape[:2], 1, 1)
@@ -140,6 +141,11 @@ def sinusoidal(time: Array, n: int) -> Array:
     omega = np.exp(-math.log(1e4) / max(half - 1, 1) * np.arange(half))
     angle = 1000 * time[:, None] * to_device(omega.astype(time.dtype), device_of(time))
     return np.concatenate([np.sin(angle), np.cos(angle)], axis=1)
+
+
+def _sum_of(embedding: Any, condition: Any) -> Any:
+    """The embedding of the time, and, where there is one, that of the condition."""
+    return embedding if condition is None else embedding + condition
 
 
 def _beside(below: Any, across: Any) -> Any:

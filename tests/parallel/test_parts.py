@@ -8,8 +8,8 @@ from threadpoolctl import threadpool_limits
 
 import scratchgen as sg
 from scratchgen import Tensor, gradient, operations
-from scratchgen.accumulation import mean_over_parts
 from scratchgen.parallel import even_parts
+from scratchgen.parallel.parts import mean_over_parts
 
 
 def problem(n, dtype=np.float64):
@@ -103,9 +103,3 @@ def test_a_parameter_that_no_part_depends_on_is_said_and_one_that_some_do_has_it
     (share,) = gradient(total, [now_and_then])
     expected = sum(cost(p).data * (p.stop - p.start) / 12 for p in parts[1:])
     np.testing.assert_allclose(share, expected, rtol=1e-13)
-
-
-def test_without_parameters_the_samples_go_through_as_they_stand():
-    seen = []
-    assert mean_over_parts(lambda part: seen.append(part) or 7.0, even_parts(9, 2), []) == 7
-    assert seen == [slice(0, 9)]

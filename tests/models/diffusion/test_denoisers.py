@@ -6,7 +6,8 @@ import pytest
 import scratchgen as sg
 from scratchgen import nn
 from scratchgen import operations as ops
-from scratchgen.models import PlainDenoiser, UNet, unet
+from scratchgen.models import PlainDenoiser, UNet
+from scratchgen.models.diffusion import denoisers
 
 networks = pytest.mark.parametrize("network", [PlainDenoiser, UNet])
 
@@ -93,8 +94,8 @@ def test_the_embedding_is_sines_and_cosines_of_a_thousand_t():
         for t in time
         for omega in [np.array([1, 1e-2, 1e-4])]
     ]
-    np.testing.assert_allclose(unet.sinusoidal(time, 6), expected, atol=1e-12)
-    near = unet.sinusoidal(np.arange(300) / 300, 32)
+    np.testing.assert_allclose(denoisers.sinusoidal(time, 6), expected, atol=1e-12)
+    near = denoisers.sinusoidal(np.arange(300) / 300, 32)
     distance = np.linalg.norm(near[:, None] - near[None], axis=2) + 10 * np.eye(300)
     assert distance.min() > 0.1  # no two of 300 times are alike
 

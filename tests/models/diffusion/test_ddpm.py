@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from threadpoolctl import threadpool_limits
 
 import scratchgen as sg
 from scratchgen import nn, optim
@@ -17,6 +16,7 @@ from scratchgen import operations as ops
 from scratchgen.backend import device_of
 from scratchgen.gradcheck import check_network
 from scratchgen.models import DDPM, PlainDenoiser, UNet, ddpm
+from scratchgen.models.diffusion import noising
 from tests import strict
 
 
@@ -29,7 +29,7 @@ class Gaussian:
 
     def __init__(self, m=0.7, s=0.5, T=50, schedule="cosine"):
         self.m, self.s, self.T, self.schedule = m, s, T, schedule
-        alpha = 1 - ddpm.SCHEDULES[schedule](T)
+        alpha = 1 - noising.SCHEDULES[schedule](T)
         self.alpha_bar = [math.prod(alpha[: t + 1]) for t in range(T)] + [1.0]  # that of −1 is 1
 
     def mean(self, t):
@@ -96,7 +96,7 @@ variances = pytest.mark.parametrize("variance", ["beta", "posterior"])
 
 @lengths
 def test_the_linear_schedule_goes_in_even_steps_from_1e_4_to_2e_2(T):
-    beta = ddpm.linear_schedule(T)
+    beta = noising.linear_schedule(T)
     assert beta.shape == (T,)
     assert beta[0] == 1e-4
     expected = [1e-4 + (0.02 - 1e-4) * t / max(T - 1, 1) for t in range(T)]
@@ -258,34 +258,39 @@ def in_parts(monkeypatch, size, *layers):
     return DDPM(network.astype(np.float64), (1, 4, 4), 8)
 
 
-def test_a_batch_in_parts_has_the_cost_gradient_and_predictions_of_the_whole(monkeypatch):
-    layers = nn.Tanh(), nn.ConvTranspose2d(3, 1, 3, padding=1, rng=rng(2))
-    model, x = in_parts(monkeypatch, 2, *layers), rng(3).standard_normal((11, 1, 4, 4))
-    cost = next(model.losses(x, rng(4)))
-    again = rng(4)
-    t, noise = again.integers(0, 8, size=11), again.standard_normal(x.shape)
-    whole = model.loss(x, t, noise)
-    np.testing.assert_allclose(cost.data, whole.data, rtol=1e-13)
-    gradients = [sg.gradient(c, model.parameters()) for c in (cost, whole)]
-    for mine, its in zip(*gradients, strict=True):
-        np.testing.assert_allclose(mine, its, rtol=1e-11, atol=1e-14)
-    seen = []
+def test_few_samples_are_convolved_at_a_time_on_the_host_and_predictions_are_the_same(monkeypatch):
+    assert ddpm.lecture(rng())[0].part_size == 9600 // 784
+    model = in_parts(monkeypatch, 2, nn.Tanh(), nn.ConvTranspose2d(3, 1, 3, padding=1, rng=rng(2)))
+    assert model.part_size == 2
+    seen, x, t = [], rng(3).standard_normal((11, 1, 4, 4)), rng(4).integers(0, 8, size=11)
     network = type(model.network)
     monkeypatch.setattr(
         network, "__call__", lambda self, x, time, rng: (seen.append(len(x)), self.chain(x))[1]
     )
-    predictions = model.frozen().predict(x, t)
+    predictions = model.predict(x, t)
     assert max(seen) == 2
     monkeypatch.setattr(ddpm, "PART", 16 * 11)
     for mine, its in zip(predictions, model.predict(x, t), strict=True):
         np.testing.assert_allclose(mine, its, rtol=1e-12)
+    assert DDPM(linear_network(), (3,)).part_size is None
 
 
-def test_the_cost_of_a_frozen_model_is_that_of_its_parameters_in_parts_or_not(monkeypatch):
-    model = in_parts(monkeypatch, 2, nn.ConvTranspose2d(3, 1, 3, padding=1, rng=rng(2)))
-    x = rng(3).standard_normal((11, 1, 4, 4))
-    plain = next(model.frozen().losses(x, rng(4)))
-    np.testing.assert_allclose(plain, next(model.losses(x, rng(4))).data, rtol=1e-13)
+def test_a_batch_in_parts_has_the_cost_and_the_gradient_of_the_whole(monkeypatch):
+    # Each part draws its own times and noise; for these, the whole has the same cost.
+    model = in_parts(monkeypatch, 2, nn.Tanh(), nn.ConvTranspose2d(3, 1, 3, padding=1, rng=rng(2)))
+    x, seed = rng(3).standard_normal((11, 1, 4, 4)), (5, 1)
+    losses = sg.training.Losses(model, (x,), model.part_size, seed, rng(4))
+    t, noise = [], []
+    for k, part in enumerate(losses.parts):
+        source, n = sg.generator([*seed, k]), part.stop - part.start
+        t.append(source.integers(0, 8, size=n))
+        noise.append(source.standard_normal((n, 1, 4, 4)))
+    whole = model.loss(x, np.concatenate(t), np.concatenate(noise))
+    cost = losses.cost(0, model.parameters())
+    np.testing.assert_allclose(cost.data, whole.data, rtol=1e-13)
+    gradients = [sg.gradient(c, model.parameters()) for c in (cost, whole)]
+    for mine, its in zip(*gradients, strict=True):
+        np.testing.assert_allclose(mine, its, rtol=1e-11, atol=1e-14)
 
 
 def test_the_gradient_of_the_losses_agrees_with_differences_for_parameters_and_samples(monkeypatch):
@@ -293,15 +298,6 @@ def test_the_gradient_of_the_losses_agrees_with_differences_for_parameters_and_s
     report = check_network(model, rng(3).standard_normal((3, 1, 4, 4)))
     assert report.ok, report
     assert len(report.entries) == 5
-
-
-def test_dropout_in_parts_does_not_depend_on_the_threads(monkeypatch):
-    costs = []
-    for threads in (1, 2, 3):
-        with threadpool_limits(threads, user_api="blas"):
-            model = in_parts(monkeypatch, 2, nn.Dropout(0.5), nn.Conv2d(3, 1, 1, rng=rng(2)))
-            costs.append(next(model.losses(np.ones((11, 1, 4, 4)), rng(4))).data)
-    assert costs[0] == costs[1] == costs[2]
 
 
 def test_the_network_is_given_t_over_T_and_the_generator_in_training_alone():
@@ -338,10 +334,10 @@ def test_the_posterior_of_one_step_is_that_of_bayes(schedule):
         signal, spread = math.sqrt(truth.alpha_bar[t]), math.sqrt(1 - truth.alpha_bar[t])
         precision = (1 - beta) / beta + 1 / (1 - before)
         mean = math.sqrt(1 - beta) * xt / beta + math.sqrt(before) * x0 / (1 - before)
-        assert predicted.posterior_variance[t] == pytest.approx(1 / precision, rel=1e-9)
+        assert predicted.noising.posterior_variance[t] == pytest.approx(1 / precision, rel=1e-9)
         step = predicted.p_sample(np.array([[xt]]), t)
         np.testing.assert_allclose(step, mean / precision, rtol=1e-8)
-    assert predicted.posterior_variance[0] == 0
+    assert predicted.noising.posterior_variance[0] == 0
 
 
 @schedules
@@ -534,16 +530,16 @@ def test_one_step_of_ddim_is_the_prediction_of_x0_from_noise():
 def test_timesteps_are_so_many_from_the_last_one_down(T, data):
     model = DDPM(linear_network(), (3,), T)
     S = data.draw(st.integers(1, T))
-    times = model.timesteps(S)
+    times = model.noising.timesteps(S)
     assert len(times) == S
     assert times[0] == T - 1
     assert times[-1] >= 0
     gaps = -np.diff([*times, -1])
     assert gaps.max() - gaps.min() <= 1
     assert gaps.min() >= 1
-    assert model.timesteps(T) == list(range(T))[::-1]
+    assert model.noising.timesteps(T) == list(range(T))[::-1]
     listed = data.draw(st.permutations(times))
-    assert model.timesteps(listed) == times
+    assert model.noising.timesteps(listed) == times
 
 
 def test_sampling_visits_every_time_once_and_draws_no_noise_for_the_last():
@@ -580,7 +576,7 @@ def test_the_prior_matching_term_is_the_kl_from_what_noising_ends_at(T, schedule
     left = model.alpha_bar[-1]
     mu = math.sqrt(left) * x0.reshape(4, 6)
     expected = ops.gaussian_kl(mu, np.full((4, 6), math.log1p(-left)))
-    np.testing.assert_allclose(model.prior_kl(x0), expected, rtol=1e-9, atol=1e-13)
+    np.testing.assert_allclose(model.noising.prior_kl(x0), expected, rtol=1e-9, atol=1e-13)
 
 
 @pytest.mark.parametrize(("T", "left", "nats"), [(300, 0.0481, "19.3"), (1000, 4.04e-5, "0.0158")])
@@ -588,7 +584,7 @@ def test_the_notes_schedule_leaves_19_nats_and_a_thousand_steps_next_to_none(T, 
     # Erratum E13: the notes take the term to be zero.
     model = DDPM(linear_network(), (784,), T)
     assert model.alpha_bar[-1] == pytest.approx(left, rel=2e-3)
-    (kl,) = model.prior_kl(np.sign(rng(1).standard_normal((1, 784))))
+    (kl,) = model.noising.prior_kl(np.sign(rng(1).standard_normal((1, 784))))
     assert f"{kl:.3g}" == nats
 
 
@@ -641,90 +637,44 @@ def test_the_networks_here_are_wide_enough(network):
     model.validate(np.ones((2, 1, 8, 8), np.float32))
 
 
-# The average of the weights
+def test_the_frozen_model_has_the_parameters_whatever_average_a_training_keeps():
+    model, x = DDPM(linear_network(), (3,), 10, "cosine"), rng(2).standard_normal((8, 3))
+    average = optim.WeightAverage(model.parameters(), 0.9)
+    optimizers = model.default_optimizers()
+    for _ in sg.train(model, x, optimizers, epochs=3, batch_size=8, rng=rng(1), average=average):
+        pass
+    np.testing.assert_array_equal(model.frozen().network.map.bias, model.network.map.bias.data)
+    averaged = average.of(model)
+    assert not np.allclose(model.sample(4, rng(3)), averaged.sample(4, rng(3)))
+    np.testing.assert_array_equal(averaged.network.map.bias.data, average.sums[1] / average.weight)
 
 
-def flat(model):
-    return np.concatenate([p.data.reshape(-1) for p in model.parameters()])
-
-
-def trained(model, x, steps, seed=1):
-    (adam,), source = model.default_optimizers(), rng(seed)
-    states = [flat(model)]
-    for _ in range(steps):
-        losses = model.losses(x, source)
-        adam.step(sg.gradient(next(losses), adam.parameters))
-        assert next(losses, None) is None
-        states.append(flat(model))
-    return states
-
-
-@pytest.mark.parametrize("ema", [0.5, 0.99])
-def test_the_average_after_k_steps_is_that_of_all_weights_so_far_by_powers_of_m(ema):
-    model = DDPM(linear_network(), (3,), 10, ema=ema)
-    states = trained(model, rng(2).standard_normal((8, 3)), 6)
-    weights = [ema ** (6 - k) for k in range(7)]
-    frozen = model.frozen()
-    average = np.concatenate([frozen.network.map.weight.reshape(-1), frozen.network.map.bias])
-    np.testing.assert_allclose(average, np.average(states, axis=0, weights=weights), rtol=1e-12)
-    assert not np.allclose(states[0], states[-1])
-
-
-def test_before_the_first_step_the_average_is_the_initial_weights():
-    x = rng(2).standard_normal((8, 3))
-    plain, averaged = (DDPM(linear_network(), (3,), 10, ema=ema) for ema in (0, 0.999))
-    expected = plain.sample(4, rng(3))
-    np.testing.assert_allclose(averaged.sample(4, rng(3)), expected, rtol=1e-9)
-    np.testing.assert_array_equal(averaged.loss(x, 3, x).data, plain.loss(x, 3, x).data)
-
-
-def test_samples_and_the_frozen_model_take_the_average_and_training_the_weights():
-    model = DDPM(linear_network(), (3,), 10, ema=0.9)
-    x = rng(2).standard_normal((8, 3))
-    trained(model, x, 5)
-    plain = DDPM(linear_network(), (3,), 10)
-    plain.load_state_dict({k: v for k, v in model.state_dict().items() if k != "average"})
-    assert not np.allclose(model.sample(4, rng(3)), plain.sample(4, rng(3)))
-    np.testing.assert_array_equal(model.loss(x, 3, x).data, plain.loss(x, 3, x).data)
-    weight, bias = np.split(model.average[:-1] / model.average[-1], [12])
-    plain.load_state_dict({"map.weight": weight.reshape(3, 4), "map.bias": bias})
-    np.testing.assert_array_equal(model.sample(4, rng(3)), plain.sample(4, rng(3)))
-    np.testing.assert_array_equal(model.p_sample(x, 3, x), plain.p_sample(x, 3, x))
-    for frozen in (model.frozen(), model.frozen().frozen()):
-        np.testing.assert_array_equal(frozen.sample(4, rng(3)), plain.sample(4, rng(3)))
-        np.testing.assert_array_equal(frozen.loss(x, 3, x), plain.loss(x, 3, x).data)
-
-
-def test_the_average_is_a_buffer_and_without_it_there_is_none():
-    with_average, without = (DDPM(linear_network(), (3,), ema=ema) for ema in (0.9, 0.0))
-    assert [*with_average.state_dict()] == ["map.weight", "map.bias", "average"]
-    assert [*without.state_dict()] == ["map.weight", "map.bias"]
-    assert len(with_average.parameters()) == 2
-    assert with_average.astype(np.float32).average.dtype == np.float32
-
-
-@pytest.mark.parametrize("ema", [0.0, 0.9])
-def test_training_goes_on_from_a_checkpoint_to_the_same_bits(tmp_path, ema):
+def test_training_goes_on_from_a_checkpoint_to_the_same_bits(tmp_path):
     images = 2 * sg.datasets.digits()[0][:64] - 1
 
-    def run(model, optimizers, source, history, epochs):
+    def run(state, epochs):
         for _ in sg.train(
-            model, images, optimizers, epochs=epochs, batch_size=16, rng=source, history=history
-        ):
+            state.model, images, state.optimizers, epochs=epochs, batch_size=16, rng=state.rng,
+            part_size=3, average=state.average, history=state.history,
+        ):  # fmt: skip
             pass
 
     source = rng()
-    model = ddpm.with_unet((1, 8, 8), source, width=8, T=10, ema=ema)
-    optimizers, history = model.default_optimizers(), sg.training.History()
-    run(model, optimizers, source, history, 1)
-    sg.save(tmp_path / "model.safetensors", model, optimizers, source, history)
-    run(model, optimizers, source, history, 2)
+    model = ddpm.with_unet((1, 8, 8), source, width=8, T=10)
+    average = optim.WeightAverage(model.parameters(), 0.9)
+    once = sg.Checkpoint(model, model.default_optimizers(), source, sg.History(), average)
+    run(once, 1)
+    sg.save(tmp_path / "model.safetensors", *once, average=average)
+    run(once, 2)
     again = sg.load(tmp_path / "model.safetensors")
     assert (again.model.shape, again.model.clip, again.model.T) == ((1, 8, 8), (-1, 1), 10)
-    run(again.model, again.optimizers, again.rng, again.history, 2)
+    run(again, 2)
     for name, value in model.state_dict().items():
         np.testing.assert_array_equal(again.model.state_dict()[name], value, err_msg=name)
-    np.testing.assert_array_equal(again.model.sample(2, rng(1)), model.sample(2, rng(1)))
+    for name, value in average.state_dict().items():
+        np.testing.assert_array_equal(again.average.state_dict()[name], value, err_msg=name)
+    samples = [state.averaged_model.sample(2, rng(1)) for state in (once, again)]
+    np.testing.assert_array_equal(*samples)
 
 
 # What is refused
@@ -733,14 +683,14 @@ def test_training_goes_on_from_a_checkpoint_to_the_same_bits(tmp_path, ema):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"schedule": "quadratic"}, "schedule is 'linear' or 'cosine', got 'quadratic'"),
+        ({"schedule": "quadratic"}, "schedule is 'linear' or 'cosine'.*, got 'quadratic'"),
+        ({"schedule": [0.1, 1.5]}, "each between 0 and 1, got"),
         ({"variance": "tilde"}, "variance is 'beta' or 'posterior', got 'tilde'"),
         ({"predicts": "x0"}, "predicts is 'noise' or 'velocity', got 'x0'"),
-        ({"T": 0}, "T is at least 1 step, got 0"),
-        ({"T": 10**9}, "T is at most 10,000 steps, got 1,000,000,000"),
+        ({"T": 0}, "T is from 1 to 10,000 steps, got 0"),
+        ({"T": 10**9}, "T is from 1 to 10,000 steps, got 1,000,000,000"),
         ({"clip": (1, -1)}, r"clip is a range \(low, high\), or None, got \(1, -1\)"),
         ({"clip": (0, 1, 2)}, "clip is a range"),
-        ({"ema": 1.0}, "ema is a share of the average with 0 ≤ ema < 1, got 1.0"),
     ],
     ids=str,
 )
@@ -758,9 +708,17 @@ def test_a_network_that_knows_no_time_is_refused():
         DDPM("unet", (3,))
 
 
-def test_an_average_of_no_parameters_is_refused():
-    with pytest.raises(ValueError, match="the network has none"):
-        Gaussian().ddpm(ema=0.9)
+def test_a_network_that_asks_for_more_than_it_is_given_is_refused():
+    with pytest.raises(TypeError, match=r"takes \(x, time, labels\): .* argument: 'labels'"):
+        DDPM(lambda x, time, labels: x, (3,))
+
+
+def test_a_schedule_may_be_given_as_its_variances():
+    beta = np.linspace(0.1, 0.5, 7)
+    model = DDPM(linear_network(), (3,), schedule=beta)
+    assert model.T == 7
+    np.testing.assert_array_equal(model.beta, beta)
+    np.testing.assert_allclose(model.alpha_bar, np.cumprod(1 - beta), rtol=1e-15)
 
 
 @pytest.mark.parametrize(
@@ -842,7 +800,7 @@ def test_the_lectures_model_is_that_of_the_notes():
     assert [*model.state_dict()] == [name for name, _ in model.named_parameters()]
     assert (model.T, model.schedule, model.variance) == (300, "linear", "beta")
     assert model.predicts == "noise"
-    assert (model.clip, model.ema, model.shape) == (None, 0, (1, 28, 28))
+    assert (model.clip, model.shape) == (None, (1, 28, 28))
     assert type(adam) is optim.Adam
     assert (adam.lr, adam.betas) == (2e-4, (0.9, 0.999))
     (player,) = model.players
@@ -930,7 +888,7 @@ def test_the_lectures_sampling_is_that_of_the_notes(torch):
 def test_training_brings_the_cost_down_and_samples_records_nothing_and_keeps_the_dtype():
     images = 2 * sg.datasets.digits("train")[0] - 1
     source = rng()
-    model = ddpm.with_unet((1, 8, 8), source, width=16, T=50, ema=0.9)
+    model = ddpm.with_unet((1, 8, 8), source, width=16, T=50)
     adam = optim.Adam(model.parameters(), lr=2e-3)
     epochs = [*sg.train(model, images, adam, epochs=4, batch_size=128, rng=source)]
     assert epochs[-1].costs[0] < 0.85 * epochs[0].costs[0]
@@ -946,7 +904,7 @@ def test_training_on_the_device_is_that_of_the_host_and_reads_only_each_epochs_c
     images, states = 2 * sg.datasets.digits()[0][:40] - 1, {}
     for device in ["cpu", "cuda"]:
         source, seen = sg.generator(0, device), []
-        model = ddpm.with_unet((1, 8, 8), source, width=8, T=20, ema=0.9).astype(np.float64)
+        model = ddpm.with_unet((1, 8, 8), source, width=8, T=20).astype(np.float64)
 
         def count(starts, seen=seen):
             for start in starts:
@@ -977,7 +935,7 @@ def test_samples_of_the_device_stay_there(device, settings):
     noise, t = source.standard_normal(x.shape, dtype=np.float32), source.integers(0, 10, size=3)
     arrays = [x, model.q_sample(x, t, noise), model.loss(x, t, noise).data]
     arrays += [model.p_sample(x, t, noise), model.p_sample_ddim(x, t, t - 1, 0.5, noise)]
-    arrays += [model.prior_kl(x)]
+    arrays += [model.noising.prior_kl(x)]
     assert strict.transfers == before
     assert {device_of(a) for a in arrays} == {device}
     assert {a.dtype for a in arrays} == {np.dtype(np.float32)}

@@ -9,8 +9,8 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import scratchgen as sg
-from scratchgen import parallel
 from scratchgen.parallel import Workspace, by_parts, by_rows, workers
+from scratchgen.parallel import threads as parallel
 
 
 def blas_threads():

@@ -1,0 +1,89 @@
+"""The history of a training: what each epoch cost, and what else the model reported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .html import table
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass over the data: the mean cost of each player, and what else the model reports."""
+
+    number: int
+    costs: tuple[float, ...]
+    seconds: float
+    report: dict[str, float] = field(default_factory=dict)
+    players: tuple[str, ...] = ()
+    """What the model calls its players, if it does: ``model.player_names``."""
+
+    def values(self) -> dict[str, float]:
+        """The costs and the reported quantities, by name."""
+        names = self.players or [f"cost {k}" for k in range(len(self.costs))]
+        if len(names) == 1:
+            names = ["cost"]
+        return {**dict(zip(names, self.costs, strict=True)), **self.report}
+
+    def __str__(self) -> str:
+        values = "".join(f"   {name} {_figure(value)}" for name, value in self.values().items())
+        return f"epoch {self.number:3d}{values}   {self.seconds:.2f} s"
+
+    def _repr_html_(self) -> str:
+        return History([self])._repr_html_()
+
+
+class History(list[Epoch]):
+    """The epochs of a run, first to last; shown are the first, some between, and the last."""
+
+    def __repr__(self) -> str:
+        return "\n".join(map(str, self._some())) or "History of no epochs"
+
+    def _repr_html_(self) -> str:
+        names = self[0].values() if self else ()
+        rows = []
+        for epoch in self._some():
+            values = epoch.values()
+            figures = [_figure(values[name]) if name in values else "" for name in names]
+            rows.append((epoch.number, *figures, f"{epoch.seconds:.2f} s"))
+        return table(("epoch", *names, "time"), rows)
+
+    def _some(self) -> History:
+        """A dozen epochs at most, evenly spaced, the first and the last among them."""
+        return History(self[round(k)] for k in np.linspace(0, len(self) - 1, min(len(self), 12)))
+
+    def curves(self) -> dict[str, list[float]]:
+        """Each cost and reported quantity over the epochs."""
+        names = self[0].values() if self else ()
+        return {name: [epoch.values()[name] for epoch in self] for name in names}
+
+    def plot(self, ax: Any = None) -> Any:
+        """The curves over the epochs, on ``ax`` or on new axes, which are returned.
+
+        New axes have the costs, and all that is counted in units; quantities that stay between 0
+        and 1, such as probabilities, have axes of their own below.
+        """
+        from .plotting import learning_curves, learning_panels
+
+        curves, first_epoch = self.curves(), self[0].number if self else 1
+        shares = {
+            name: values
+            for name, values in curves.items()
+            if name in self[0].report
+            and not name.endswith("cost")
+            and min(values) >= 0
+            and max(values) <= 1
+        }
+        if ax is not None or not shares:
+            return learning_curves(curves, ax, first_epoch=first_epoch)
+        units = {name: values for name, values in curves.items() if name not in shares}
+        label = "from 0 to 1" if len(shares) > 1 else next(iter(shares))
+        return learning_panels({"cost": units, label: shares}, first_epoch=first_epoch)
+
+
+def _figure(value: float) -> str:
+    """Four decimals, or four digits where a number is too small or too large for them."""
+    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e7 else f"{value:.3e}"

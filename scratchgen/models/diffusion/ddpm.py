@@ -1,0 +1,309 @@
+r"""Denoising diffusion: images that are made from noise by undoing, step by step, its addition.
+
+The forward process is fixed (the notes say once that a network is trained for it, erratum E12): in
+T steps it shrinks an image a little and adds a little noise,
+
+    q(x_t | x_{t−1}) = N(√α_t x_{t−1}, β_t I),   α_t = 1 − β_t,   t = 0 … T−1.
+
+Time is counted from 0, as in the notes' code: x_t has been through t + 1 steps, and what comes
+before t = 0 is the image, for which x₀ is kept as its name. Steps compose, with ᾱ_t = α_0 ⋯ α_t, to
+
+    q(x_t | x₀) = N(√ᾱ_t x₀, (1 − ᾱ_t) I),   x_t = √ᾱ_t x₀ + √(1 − ᾱ_t) ε,   ε ~ N(0, I).
+
+By Bayes' rule the step back is Gaussian too, if x₀ is known:
+
+    q(x_{t−1} | x_t, x₀) = N(μ̃_t, β̃_t I),   β̃_t = (1 − ᾱ_{t−1})/(1 − ᾱ_t) β_t,
+    μ̃_t = [√ᾱ_{t−1} β_t x₀ + √α_t (1 − ᾱ_{t−1}) x_t]/(1 − ᾱ_t).
+
+A network ε̂(x_t, t/T) predicts the noise, and with it x̂₀ = (x_t − √(1 − ᾱ_t) ε̂)/√ᾱ_t, which stands
+in for x₀. The generative model is the chain back from p(x_{T−1}) = N(0, I),
+
+    p(x_{t−1} | x_t) = N(μ_t, σ_t² I),   μ_t = (x_t − β_t/√(1 − ᾱ_t) ε̂)/√α_t.
+
+Of the evidence lower bound three terms remain. D_KL(q(x_{T−1}|x₀) ‖ p(x_{T−1})), the prior
+matching, is fixed by the schedule. The others are weighted squared errors of ε̂; the cost that is
+trained on drops the weights: the mean squared error of ε̂ at a random t.
+
+Sources: the notes, "Variational Diffusion Models" to "Sampling (Reverse Diffusion)"; Ho, Jain and
+Abbeel, arXiv:2006.11239; Song, Meng and Ermon (DDIM), arXiv:2010.02502.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import operator
+from collections.abc import Generator as Yields
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from ... import nn, optim
+from ... import operations as ops
+from ...autodiff import Tensor
+from ...backend import Array, Generator, check_generator, device_of
+from ...parallel import by_parts, even_parts
+from . import audit
+from .audit import DiffusionWarning as DiffusionWarning
+from .denoisers import PlainDenoiser, UNet
+from .noising import Steps, schedule_of
+
+PART = 9600
+"""Numbers of the samples that go through convolutions together: as many as a cache holds."""
+
+
+class DDPM(nn.Network):
+    """p(x₀) = ∫ p(x_{T−1}) ∏ p(x_{t−1}|x_t), over all x_t: noise, denoised in T steps.
+
+    ``network(x, t/T)`` maps samples (n, …) and times (n,) to the noise in them; if it has an
+    argument ``rng``, it is called with one in training. It acts on each sample alone. ``shape`` is
+    that of a sample. Samples are scaled to variance about 1: images to [−1, 1].
+
+    - ``schedule``: the variances β, ``"linear"`` or ``"cosine"`` over ``T`` steps, or an array of
+      them, (T,);
+    - ``predicts``: whether the network's output is the noise ε itself, or the ``"velocity"``
+      v = √ᾱ_t ε − √(1 − ᾱ_t) x₀, which tells as much, ε̂ = √(1 − ᾱ_t) x_t + √ᾱ_t v̂, and where x_t is
+      nearly all noise is nearly the image (Salimans and Ho 2022, section 4);
+    - ``variance``: σ_t² = β_t (``"beta"``), right for data that are N(0, I), or σ_t² = β̃_t
+      (``"posterior"``), right for data of one point; the truth lies between (Ho et al. 2020, 3.2);
+    - ``clip``: the range that x̂₀ is clipped to, as ``(-1, 1)``, in each step back; or ``None``.
+    """
+
+    def __init__(
+        self,
+        network: Any,
+        shape: Sequence[int],
+        T: int = 300,
+        schedule: Literal["linear", "cosine"] | Sequence[float] | Array = "linear",
+        variance: Literal["beta", "posterior"] = "beta",
+        predicts: Literal["noise", "velocity"] = "noise",
+        clip: Sequence[float] | None = None,
+    ) -> None:
+        if variance not in ("beta", "posterior"):
+            raise ValueError(f"variance is 'beta' or 'posterior', got {variance!r}")
+        if predicts not in ("noise", "velocity"):
+            raise ValueError(f"predicts is 'noise' or 'velocity', got {predicts!r}")
+        if clip is not None and (len(clip) != 2 or not clip[0] < clip[1]):
+            raise ValueError(f"clip is a range (low, high), or None, got {clip}")
+        self._takes_rng = _takes_rng(network)
+        self.network, self.shape = network, tuple(map(operator.index, shape))
+        self.noising = Steps(schedule_of(schedule, T))
+        self.T, self.schedule = self.noising.T, schedule
+        self.variance, self.predicts = variance, predicts
+        self.clip = None if clip is None else (float(clip[0]), float(clip[1]))
+
+    @property
+    def beta(self) -> Array:
+        """β_t, the variance that step t adds: (T,)."""
+        return self.noising.beta
+
+    @property
+    def alpha(self) -> Array:
+        """α_t = 1 − β_t: (T,)."""
+        return self.noising.alpha
+
+    @property
+    def alpha_bar(self) -> Array:
+        """ᾱ_t = α_0 ⋯ α_t, the share of the data's variance that is left in x_t: (T,)."""
+        return self.noising.alpha_bar
+
+    @property
+    def sigma(self) -> Array:
+        """σ_t, the standard deviation of p(x_{t−1}|x_t), (T,): the last step, t = 0, adds none."""
+        variance = self.beta if self.variance == "beta" else self.noising.posterior_variance
+        return np.sqrt(np.concatenate([[0.0], variance[1:]]))
+
+    def q_sample(self, x0: Array, t: Any, noise: Array) -> Array:
+        """x_t = √ᾱ_t x₀ + √(1 − ᾱ_t) ε, which is distributed as q(x_t|x₀) where ε ~ N(0, I).
+
+        Here and below t is an integer, or one for each sample, (n,), from 0 to T − 1.
+        """
+        return self.noising.q_sample(x0, self.noising.times(t, x0), noise)
+
+    def loss(self, x0: Array, t: Any, noise: Array, rng: Generator | None = None) -> Any:
+        """C = mean (ε̂(x_t, t/T) − ε)²: over samples and over the entries of each, as in the notes.
+
+        Of a network that predicts v, the mean of (v̂ − v)² = (ε̂ − ε)²/ᾱ_t. Source: Ho et al. 2020,
+        eq. 14. ``rng`` is for a network with dropout.
+        """
+        return self.errors(x0, t, noise, rng).mean()
+
+    def errors(self, x0: Array, t: Any, noise: Array, rng: Generator | None = None) -> Any:
+        """The squared error of what the network predicts, averaged over each sample: (n,)."""
+        t = self.noising.times(t, x0)
+        out = self.output(self.noising.q_sample(x0, t, noise), t, rng)
+        target = noise if self.predicts == "noise" else self.noising.velocity(x0, noise, t)
+        return ops.squared_error(out, target) * (2 / math.prod(x0.shape[1:]))
+
+    def output(self, xt: Any, t: Any, rng: Generator | None = None) -> Any:
+        """What the network says of x_t at t/T."""
+        like = xt.data if isinstance(xt, Tensor) else xt
+        time = np.zeros(len(like), like.dtype, like=like)
+        time += self.noising.at(np.arange(self.T) / self.T, t, time).astype(like.dtype)
+        return self.network(xt, time, rng=rng) if self._takes_rng else self.network(xt, time)
+
+    def predict(self, xt: Array, t: Any) -> tuple[Array, Array]:
+        """x̂₀ = (x_t − √(1 − ᾱ_t) ε̂)/√ᾱ_t, clipped if that was chosen, and the ε̂ that it leaves."""
+        t, frozen, noising = self.noising.times(t, xt), self.frozen(), self.noising
+
+        def output(part: slice) -> Array:
+            out: Array = frozen.output(xt[part], t if np.ndim(t) == 0 else t[part])
+            return out
+
+        parts = even_parts(len(xt), self.part_size or len(xt))
+        out = by_parts(output, parts, self.parameters())
+        if self.predicts == "velocity":
+            x0, eps = noising.of_velocity(xt, out, t)
+        else:
+            x0, eps = noising.data(xt, out, t), out
+        if self.clip is not None:
+            x0 = np.clip(x0, *self.clip)
+            eps = noising.noise(xt, x0, t)
+        return x0, eps
+
+    def p_sample(self, xt: Array, t: Any, noise: Array | None = None) -> Array:
+        """x_{t−1} = (x_t − β_t/√(1 − ᾱ_t) ε̂)/√α_t + σ_t z; without ``noise`` z, the mean.
+
+        Source: Ho et al. 2020, algorithm 2. At t = 0 the noise is left out.
+        """
+        t = self.noising.times(t, xt)
+        _, eps = self.predict(xt, t)
+        share = self._at(self.beta / np.sqrt(1 - self.alpha_bar), t, xt)
+        mean = (xt - share * eps) / self._at(np.sqrt(self.alpha), t, xt)
+        return mean if noise is None else mean + self._at(self.sigma, t, xt) * noise
+
+    def p_sample_ddim(
+        self, xt: Array, t: Any, t_previous: Any, eta: float = 0, noise: Array | None = None
+    ) -> Array:
+        """x_s = √ᾱ_s x̂₀ + √(1 − ᾱ_s − σ²) ε̂ + σ z, from time t to any earlier s = ``t_previous``.
+
+        σ² = η² (1 − ᾱ_s)/(1 − ᾱ_t) (1 − ᾱ_t/ᾱ_s); s = −1 is the image, where ᾱ_s = 1 and σ = 0.
+        With η = 0 the step is deterministic. With η = 1 and s = t − 1 its mean is that of
+        :meth:`p_sample`, and its variance β̃_t. Without ``noise`` z, the mean.
+        Source: Song et al. 2021, eqs. 12 and 16.
+        """
+        if not 0 <= eta <= 1:
+            raise ValueError(f"eta is from 0 (deterministic) to 1 (as in DDPM), got {eta}")
+        t, s = self.noising.times(t, xt), self.noising.times(t_previous, xt, first=-1)
+        if device_of(xt) == "cpu" and not np.all(np.less(s, t)):
+            raise ValueError(f"t_previous is before t, got {t_previous} and {t}")
+        x0, eps = self.predict(xt, t)
+        now, then = self.noising.left(t, xt), self.noising.left(s, xt)
+        variance = eta**2 * (1 - then) / (1 - now) * (1 - now / then)
+        signal, spread = np.sqrt(then), np.sqrt(1 - then - variance)
+        mean = signal.astype(xt.dtype) * x0 + spread.astype(xt.dtype) * eps
+        return mean if noise is None else mean + np.sqrt(variance).astype(xt.dtype) * noise
+
+    def denoise(
+        self,
+        x: Array,
+        rng: Generator,
+        steps: int | Sequence[int] | None = None,
+        eta: float | None = None,
+    ) -> Iterator[tuple[int, Array]]:
+        """Yield (t, x_t) on the way from noise x ~ N(0, I), which comes first, to images, t = −1.
+
+        Ancestral sampling by :meth:`p_sample` through all times, unless ``steps`` or ``eta`` (0 if
+        not given) is: then :meth:`p_sample_ddim` through that many times, evenly spaced down from
+        T − 1, or through those listed, in any order.
+        """
+        check_generator(rng)
+        ddim, model = not (steps is None and eta is None), self.frozen()
+        times = self.noising.timesteps(self.T if steps is None else steps)
+        yield times[0], x
+        for t, s in zip(times, [*times[1:], -1], strict=True):
+            # None is drawn for the last step, which has none, nor where η = 0.
+            drawn = s >= 0 and (eta or not ddim)
+            z = rng.standard_normal(x.shape, dtype=x.dtype) if drawn else None
+            x = model.p_sample_ddim(x, t, s, eta or 0, z) if ddim else model.p_sample(x, t, z)
+            yield s, x
+
+    def sample(
+        self,
+        n: int,
+        rng: Generator,
+        steps: int | Sequence[int] | None = None,
+        eta: float | None = None,
+    ) -> Array:
+        """n samples, (n, *shape): the end of :meth:`denoise`, by ancestral sampling or DDIM."""
+        check_generator(rng)
+        dtype: Any = self.dtype
+        noise = rng.standard_normal((n, *self.shape), dtype=dtype)
+        for _, x in self.denoise(noise, rng, steps, eta):
+            samples = x
+        return samples
+
+    @property
+    def players(self) -> list[list[Tensor]]:
+        """One player, the network."""
+        return [self.parameters()]
+
+    def default_optimizers(self) -> list[optim.Optimizer]:
+        """Adam, with a learning rate of 2 · 10⁻⁴."""
+        return [optim.Adam(self.parameters(), lr=2e-4)]
+
+    def losses(self, x: Array, rng: Generator) -> Yields[Tensor, None, None]:
+        """The cost at times drawn evenly, with noise from N(0, I)."""
+        t = rng.integers(0, self.T, size=len(x))
+        noise = rng.standard_normal(x.shape, dtype=x.dtype)
+        yield self.loss(x, t, noise, rng)
+
+    @property
+    def part_size(self) -> int | None:
+        """How many samples go through the network at a time: on the host few, if it convolves."""
+        weights = [p for p in self.parameters() if p.ndim == 4 and device_of(p.data) == "cpu"]
+        return max(PART // math.prod(self.shape), 1) if weights else None
+
+    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """Those of the network, by its own names."""
+        if isinstance(self.network, nn.Network):
+            yield from self.network.named_parameters()
+
+    def validate(self, x: Any) -> None:
+        """Raise ``ValueError`` for data, or a network, that does not fit; warn of the rest.
+
+        A :class:`DiffusionWarning` says what will keep the model from learning: see
+        :mod:`scratchgen.models.diffusion.audit`.
+        """
+        audit.check(self, x)
+
+    def _sample_shape(self) -> tuple[int, ...]:
+        return self.shape
+
+    def _one_pass(self, x: Array) -> None:
+        self.output(x, self.T - 1)
+
+    def _at(self, table: Array, t: Any, like: Array) -> Array:
+        """table[t] in the precision of ``like``."""
+        return self.noising.at(table, t, like).astype(like.dtype)
+
+
+def lecture(rng: Generator) -> tuple[DDPM, list[optim.Optimizer]]:
+    """The notes' model of MNIST on [−1, 1], T = 300, linear β; Adam at 2 · 10⁻⁴, batches of 128."""
+    model = DDPM(PlainDenoiser(rng=rng), (1, 28, 28))
+    return model, model.default_optimizers()
+
+
+def with_unet(shape: Sequence[int], rng: Generator, width: int = 32, T: int = 300) -> DDPM:
+    """Images on [−1, 1] by a small U-Net that predicts v: cosine schedule, σ² = β̃, x̂₀ clipped."""
+    network = UNet(shape[0], width, rng=rng)
+    return DDPM(network, shape, T, "cosine", "posterior", "velocity", (-1, 1))
+
+
+def _takes_rng(network: Any) -> bool:
+    """Whether a network is called with (x, t/T, rng=…); ``TypeError`` if it takes no (x, t/T)."""
+    if not callable(network):
+        raise TypeError(f"the network is called with (x, t/T), got {type(network).__name__}")
+    signature = inspect.signature(network)
+    names = list(signature.parameters)
+    takes_rng = "rng" in names
+    try:
+        signature.bind("x", "t/T", **({"rng": None} if takes_rng else {}))
+    except TypeError as error:
+        knows_time = len(names) - takes_rng > 1
+        raise TypeError(
+            f"the network is called with (x, t/T), {type(network).__name__} takes "
+            f"({', '.join(names)}): {error if knows_time else 'it knows no time'}"
+        ) from None
+    return takes_rng

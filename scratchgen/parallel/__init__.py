@@ -1,0 +1,29 @@
+"""One operation, one batch, on several threads: ``threads``, and ``parts`` of a batch."""
+
+from .threads import (
+    Map,
+    Workspace,
+    by_parts,
+    by_rows,
+    describe_blas,
+    even_parts,
+    keep_freed_memory,
+    one_blas_thread,
+    threads_for,
+    threads_of,
+    workers,
+)
+
+__all__ = [
+    "Map",
+    "Workspace",
+    "by_parts",
+    "by_rows",
+    "describe_blas",
+    "even_parts",
+    "keep_freed_memory",
+    "one_blas_thread",
+    "threads_for",
+    "threads_of",
+    "workers",
+]
