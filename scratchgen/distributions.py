@@ -197,7 +197,7 @@ class Gaussian:
 
     def scaled(self, x: Any) -> Any:
         """s(x) = x/σ²: what a field multiplies."""
-        return x * _exp(-self.log_var)
+        return x / _exp(self.log_var)
 
     def log_sum(self, field: Any = 0.0) -> Any:
         """log ∫ exp(xᵀf/σ² − E(x)) dx = ½ Σᵢ [log 2πσᵢ² + fᵢ (2μᵢ + fᵢ)/σᵢ²]; else log Z."""

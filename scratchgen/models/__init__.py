@@ -1,27 +1,18 @@
-"""Models, from classifiers to generative ones: each file reads like its section of the notes."""
+"""Models, from linear to generative ones: each file reads like its section of the notes.
 
-from . import (
-    classifier,
-    ddpm,
-    energy,
-    estimator,
-    feed_forward,
-    gan,
-    linear,
-    rbm,
-    rbm_features,
-    regressor,
-    unet,
-    vae,
-)
-from .classifier import Classifier, FeedForwardClassifier
+Estimators with ``fit(X, y)`` are in ``scratchgen.estimators``; their old names here still work.
+"""
+
+import pkgutil
+from typing import Any
+
+from . import ddpm, energy, feed_forward, gan, linear, rbm, unet, vae
 from .ddpm import DDPM
 from .diffusion.score import ScoreModel
 from .energy import EnergyModel
+from .feed_forward import Classifier, Regressor
 from .gan import GAN
 from .rbm import RBM
-from .rbm_features import RBMFeatures
-from .regressor import FeedForwardRegressor, Regressor
 from .unet import PlainDenoiser, UNet
 from .vae import VAE
 
@@ -32,23 +23,35 @@ __all__ = [
     "VAE",
     "Classifier",
     "EnergyModel",
-    "FeedForwardClassifier",
-    "FeedForwardRegressor",
     "PlainDenoiser",
-    "RBMFeatures",
     "Regressor",
     "ScoreModel",
     "UNet",
-    "classifier",
     "ddpm",
     "energy",
-    "estimator",
     "feed_forward",
     "gan",
     "linear",
     "rbm",
-    "rbm_features",
-    "regressor",
     "unet",
     "vae",
 ]
+
+_MOVED = {
+    "classifier": "models.feed_forward",
+    "regressor": "models.feed_forward",
+    "estimator": "estimators.feed_forward",
+    "rbm_features": "estimators.rbm",
+    "scikit_learn": "estimators.scikit_learn",
+    "FeedForwardClassifier": "estimators.FeedForwardClassifier",
+    "FeedForwardRegressor": "estimators.FeedForwardRegressor",
+    "RBMFeatures": "estimators.RBMFeatures",
+}
+"""The places of modules and classes that were here once, by the names that they had."""
+
+
+def __getattr__(name: str) -> Any:
+    """What had this name. Estimators are on a floor above: they are imported once asked for."""
+    if name not in _MOVED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return pkgutil.resolve_name(f"scratchgen.{_MOVED[name]}")

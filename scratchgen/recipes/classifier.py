@@ -16,11 +16,16 @@ import numpy as np
 
 from .. import nn, plotting
 from ..backend import Array, Generator, to_device, to_host
-from ..models.classifier import Classifier, confusion_matrix
-from ..models.estimator import OPTIMIZERS, build_optimizer
-from ..models.feed_forward import ACTIVATIONS, convolutional, dense
+from ..models.feed_forward import (
+    ACTIVATIONS,
+    Classifier,
+    confusion_matrix,
+    convolutional,
+    dense,
+)
 from ..nn import Network
 from ..optim import Optimizer
+from ..optim.by_name import OPTIMIZERS, build_optimizer
 from ..stopping import Patience
 from ..training import History
 from .data import Data

@@ -8,8 +8,8 @@ from typing import Any, Literal
 from .. import optim
 from ..backend import Array, generator, to_device, to_host
 from ..distributions import FAMILIES, Bernoulli
+from ..models.rbm import FOR_ANY_SCALE, RBM
 from ..training import History, train
-from .rbm import FOR_ANY_SCALE, RBM
 from .scikit_learn import ScikitLearnEstimator
 
 
