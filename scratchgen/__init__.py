@@ -1,7 +1,7 @@
 """Backpropagation and deep generative models from scratch, on NumPy and CuPy.
 
-Read it from the ground up: ``backend``, ``autodiff``, ``operations``, ``nn``, ``optim``,
-``training``, ``models``. Each file is a chapter.
+Read it from the ground up: ``backend``, ``autodiff``, ``operations``, ``nn``, ``distributions``,
+``optim``, ``training``, ``models``. Each file is a chapter.
 
 "The notes" are M. Hjorth-Jensen's lectures *Advanced machine learning and data analysis for the
 physical sciences* (University of Oslo, weeks of 30 April 2024 and 8 May 2025) and his talk

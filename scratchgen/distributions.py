@@ -10,9 +10,9 @@ Two of them are here. z are log odds, and σ(z) = 1/(1 + e⁻ᶻ):
     Bernoulli:  xᵢ ∈ {0, 1},   E = −zᵀx,                 log Z = Σᵢ log(1 + exp zᵢ),   mean σ(z),
     Gaussian:   xᵢ real,       E = Σᵢ (xᵢ − μᵢ)²/2σᵢ²,   log Z = ½ Σᵢ log 2πσᵢ²,       mean μ.
 
-What acts on x from outside is a *field* f, which makes the energy E(x) − s(x)ᵀf, with s = x for the
-first and s = x/σ² for the second. A field only moves the distribution, from z to z + f, and from μ
-to μ + f. So the visible units of an RBM feel the hidden ones. The sum in a field is
+A *field* f acts on x from outside: the energy becomes E(x) − s(x)ᵀf, with s = x for the first and
+s = x/σ² for the second. A field only moves the distribution, from z to z + f, and from μ to μ + f.
+The hidden units of an RBM are such a field for the visible ones. The sum in a field is
 
     log Σₓ exp(s(x)ᵀf − E(x)) = Σᵢ log(1 + exp(zᵢ + fᵢ)),  or  log Z + Σᵢ fᵢ (μᵢ + ½ fᵢ)/σᵢ².
 
@@ -86,7 +86,7 @@ class Bernoulli:
         return x
 
     def log_sum(self, field: Any = 0.0) -> Any:
-        """log Σₓ exp(xᵀf − E(x)) = Σᵢ log(1 + exp(zᵢ + fᵢ)); without a field, log Z."""
+        """log Σₓ exp(xᵀf − E(x)) = Σᵢ log(1 + exp(zᵢ + fᵢ)); for f = 0, log Z."""
         return ops.softplus(self.logits + field).sum(axis=-1)
 
     # What data are to it
@@ -200,7 +200,7 @@ class Gaussian:
         return x / _exp(self.log_var)
 
     def log_sum(self, field: Any = 0.0) -> Any:
-        """log ∫ exp(xᵀf/σ² − E(x)) dx = ½ Σᵢ [log 2πσᵢ² + fᵢ (2μᵢ + fᵢ)/σᵢ²]; else log Z."""
+        """log ∫ exp(xᵀf/σ² − E(x)) dx = ½ Σᵢ [log 2πσᵢ² + fᵢ (2μᵢ + fᵢ)/σᵢ²]; for f = 0, log Z."""
         moved = self.scaled(field * (2 * self.mu + field))
         return 0.5 * (moved + self.log_var + math.log(2 * math.pi)).sum(axis=-1)
 
