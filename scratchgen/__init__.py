@@ -1,7 +1,7 @@
 """Backpropagation and deep generative models from scratch, on NumPy and CuPy.
 
-Read it from the ground up: ``backend``, ``autodiff``, ``operations``, ``nn``, ``optim``,
-``training``, ``models``. Each file is a chapter.
+Read it from the ground up: ``backend``, ``autodiff``, ``operations``, ``nn``, ``distributions``,
+``optim``, ``training``, ``models``. Each file is a chapter.
 
 "The notes" are M. Hjorth-Jensen's lectures *Advanced machine learning and data analysis for the
 physical sciences* (University of Oslo, weeks of 30 April 2024 and 8 May 2025) and his talk
@@ -12,7 +12,18 @@ CC BY-NC 4.0. "Erratum E…" is a row of the page ``tutorials/errata.md``.
 from . import interruption as interruption  # first, while Ctrl-C still waits for the rest
 
 # isort: split
-from . import datasets, gradcheck, metrics, models, nn, operations, optim, plotting
+from . import (
+    datasets,
+    distributions,
+    estimators,
+    gradcheck,
+    metrics,
+    models,
+    nn,
+    operations,
+    optim,
+    plotting,
+)
 from .autodiff import Tensor, backward_sweep, differentiable, grad, gradient, value_and_grad
 from .backend import generator, to_device, to_host
 from .gradcheck import assert_gradient, check_gradient, check_network, check_operation
@@ -40,6 +51,8 @@ __all__ = [
     "check_operation",
     "datasets",
     "differentiable",
+    "distributions",
+    "estimators",
     "fit",
     "generator",
     "grad",

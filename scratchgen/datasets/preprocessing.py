@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..backend import Array, Generator, check_generator, to_host
-from ..sampling.gibbs import bernoulli
+from ..distributions import bernoulli
 
 
 @dataclass(frozen=True)

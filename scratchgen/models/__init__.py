@@ -1,28 +1,20 @@
-"""Models, from classifiers to generative ones: each file reads like its section of the notes."""
+"""Models, from linear to generative ones: each file reads like its section of the notes.
 
-from . import (
-    classifier,
-    diffusion,
-    energy,
-    estimator,
-    feed_forward,
-    gan,
-    linear,
-    rbm,
-    rbm_features,
-    regressor,
-    vae,
-)
-from .classifier import Classifier, FeedForwardClassifier
+Estimators with ``fit(X, y)`` are in ``scratchgen.estimators``; their old names here still work.
+"""
+
+import pkgutil
+from typing import Any
+
+from . import diffusion, energy, feed_forward, gan, linear, rbm, vae
 from .diffusion import ddpm
 from .diffusion.ddpm import DDPM
 from .diffusion.denoisers import PlainDenoiser, UNet
 from .diffusion.score import ScoreModel
 from .energy import EnergyModel
+from .feed_forward import Classifier, Regressor
 from .gan import GAN
 from .rbm import RBM
-from .rbm_features import RBMFeatures
-from .regressor import FeedForwardRegressor, Regressor
 from .vae import VAE
 
 __all__ = [
@@ -32,23 +24,36 @@ __all__ = [
     "VAE",
     "Classifier",
     "EnergyModel",
-    "FeedForwardClassifier",
-    "FeedForwardRegressor",
     "PlainDenoiser",
-    "RBMFeatures",
     "Regressor",
     "ScoreModel",
     "UNet",
-    "classifier",
     "ddpm",
     "diffusion",
     "energy",
-    "estimator",
     "feed_forward",
     "gan",
     "linear",
     "rbm",
-    "rbm_features",
-    "regressor",
     "vae",
 ]
+
+_MOVED = {
+    "classifier": "models.feed_forward",
+    "regressor": "models.feed_forward",
+    "estimator": "estimators.feed_forward",
+    "rbm_features": "estimators.rbm",
+    "unet": "models.diffusion.denoisers",
+    "scikit_learn": "estimators.scikit_learn",
+    "FeedForwardClassifier": "estimators.FeedForwardClassifier",
+    "FeedForwardRegressor": "estimators.FeedForwardRegressor",
+    "RBMFeatures": "estimators.RBMFeatures",
+}
+"""The places of modules and classes that were here once, by the names that they had."""
+
+
+def __getattr__(name: str) -> Any:
+    """What had this name. Estimators are on a floor above: they are imported once asked for."""
+    if name not in _MOVED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return pkgutil.resolve_name(f"scratchgen.{_MOVED[name]}")

@@ -32,22 +32,6 @@ def check_samples(x: Any, name: str, from_bytes: str) -> None:
         raise ValueError(f"{name} takes floating numbers, got {x.dtype}: {cure}")
 
 
-def check_means(x: Any, who: str, otherwise: str) -> None:
-    """Raise ``ValueError`` unless all x lie in [0, 1], where they count as means of 0 and 1."""
-    low, high = _extremes(x)
-    if low >= 0 and high <= 1:
-        return
-    if _all(abs(x) == 1):
-        cure = "(s + 1) / 2 makes spins ±1 to 0 and 1"
-    elif low >= -1 and high <= 1:
-        cure = "(x + 1) / 2 brings [−1, 1] there"
-    elif low >= 0 and high <= 255 and _all(x == np.round(x)):
-        cure = f"x / {255 if high > 100 else high:g} brings whole numbers from 0 to {high:g} there"
-    else:
-        cure = f"scale it so, or, for centred data of variance about 1, {otherwise}"
-    raise ValueError(f"{who} data in [0, 1], got {low:g} to {high:g}: {cure}")
-
-
 def check_unconfined(out: Any, network: str, expected: str, model: str) -> None:
     """Raise ``ValueError`` where a network cannot give any real number, as it must.
 
@@ -88,24 +72,11 @@ def _is_ours(frame: FrameType) -> bool:
     return name.partition(".")[0] == __name__.partition(".")[0]
 
 
-def constant_entries(x: Any) -> int:
-    """How many of the entries of a sample are the same in all samples, of two or more."""
-    return int(to_host((x.max(axis=0) == x.min(axis=0)).sum())) if len(x) > 1 else 0
-
-
 def caution_of_bytes(x: Any) -> None:
     """Warn of whole numbers from 0 to 255, with some beyond 100."""
-    low, high = _extremes(x)
-    if low >= 0 and 100 < high <= 255 and _all(x == np.round(x)):
+    low, high = float(to_host(x.min())), float(to_host(x.max()))
+    if low >= 0 and 100 < high <= 255 and to_host((x == np.round(x)).all()):
         caution(
             "the samples are whole numbers from 0 to 255, as bytes are: a network learns slowly, "
             "or not at all, from inputs so large; x / 255 brings them to [0, 1]"
         )
-
-
-def _extremes(x: Any) -> tuple[float, float]:
-    return float(to_host(x.min())), float(to_host(x.max()))
-
-
-def _all(which: Any) -> bool:
-    return bool(to_host(which.all()))

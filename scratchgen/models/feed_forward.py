@@ -1,18 +1,34 @@
-r"""Feed-forward networks that learn from examples: what they are built of, and what they minimise.
+r"""Feed-forward networks that learn from examples: classifiers, regressors, convolutional networks.
 
 A network with parameters θ turns x into the parameters of a distribution p(y|x). Maximum likelihood
 over n examples, with a prior on the weights, is to minimise
 
     C(θ) = (1/n) Σᵢ −log p(yᵢ|xᵢ) + l1 Σ |W| + ½ l2 Σ W².
 
+The *classifier* says which of K classes y is. The network gives one number zₖ, a logit, for each,
+
+    p(y = k|x) = exp(zₖ) / Σⱼ exp(zⱼ),      −log p(y|x) = log Σⱼ exp(zⱼ) − z_y,
+
+the cross-entropy, with δₖ = p(k|x) − 1[k = y] at the outputs. Of two classes one logit is enough,
+since only z₁ − z₀ = z counts: p(1|x) = 1 / (1 + e⁻ᶻ), −log p(y|x) = log(1 + eᶻ) − y z, the binary
+cross-entropy. How many numbers the network gives says which it is. From zero weights either begins
+at log K.
+
+The *regressor* gives m real numbers. The network gives the mean of p(y|x) = N(y; μ(x), I), so that,
+less a constant, −log p(y|x) = ½ Σⱼ (μⱼ(x) − yⱼ)², the cost of the notes, with δ = μ − y at the
+outputs. It is a universal approximator: one hidden layer that is wide enough comes as near to any
+continuous function on a bounded set as one likes.
+
 The sums of the penalties run over the weights, which are the parameters of two axes or more (those
 of linear maps and convolutions), not over biases nor the scales of a normalisation: these do not
 make a function steep. The first penalty is a Laplace prior, the second a normal one; ½ l2 Σ W² adds
 l2 W to the gradient, which is what ``weight_decay=l2`` would, on these parameters alone.
 
-What −log p is, ``classifier.py`` and ``regressor.py`` say. Established here are the rest of the
-model, its penalties, and two builders of networks, each of which takes the shape of one sample and
-the number of outputs. Source: the notes, "Feed-forward neural networks" to "Back propagation".
+Two builders make networks, ``dense`` and ``convolutional``: each takes the shape of one sample and
+the number of outputs.
+
+Sources: the notes, "First network example, simple perceptron with one input" to "Back propagation";
+Cybenko 1989; Hornik 1991; Goodfellow, Bengio, Courville 2016, 6.2.2.
 """
 
 from __future__ import annotations
@@ -25,9 +41,11 @@ from typing import Any, Final
 import numpy as np
 
 from .. import nn, optim
+from .. import operations as ops
 from ..autodiff import Rule, Tensor, differentiable
-from ..backend import Array, Generator
+from ..backend import Array, Generator, to_host
 from ..datasets import layout
+from ..nn import ranges
 from ..optim.optimizer import checked
 from ..parallel import by_rows
 from . import audit
@@ -153,6 +171,106 @@ class FeedForward(nn.Network):
         self.check_targets(outputs.data, y)
 
 
+class Classifier(FeedForward):
+    """p(y|x) of classes 0 … K − 1, from a network that gives K logits, or one if K = 2.
+
+    C(θ) = (1/n) Σᵢ −log p(yᵢ|xᵢ) + l1 Σ |W| + ½ l2 Σ W², for y: (n,) integers.
+    """
+
+    def nll(self, outputs: Any, y: Array) -> Any:
+        """−log p(y|x), (n,) nats: binary cross-entropy of one logit, else cross-entropy."""
+        if outputs.shape[1] > 1:
+            return ops.cross_entropy(outputs, y)
+        return ops.bernoulli_nll(outputs, y[:, None].astype(outputs.dtype))
+
+    def predict_proba(self, x: Array) -> Array:
+        """p(y = k|x), (n, K)."""
+        return self.probabilities(self.outputs(x))
+
+    def probabilities(self, outputs: Array) -> Array:
+        """p(y = k|x), (n, K), where the network gives ``outputs`` for x."""
+        if outputs.shape[1] > 1:
+            return ops.softmax(outputs)
+        return np.concatenate([ops.sigmoid(-outputs), ops.sigmoid(outputs)], axis=1)
+
+    def predict(self, x: Array) -> Array:
+        """The most probable class, (n,) integers."""
+        return _most_probable(self.outputs(x))
+
+    def accuracy(self, x: Array, y: Array) -> Array:
+        """The share of samples whose most probable class is y."""
+        return (self.predict(x) == y).mean()
+
+    def reports(self, outputs: Array, y: Array) -> dict[str, Array]:
+        """The accuracy in the batch, as the network was when it met it."""
+        return {"accuracy": (_most_probable(outputs) == y).mean()}
+
+    def expect(self, outputs: Tensor) -> None:
+        """Raise ``ValueError`` for probabilities, or what else is not a logit.
+
+        Softmax knows the differences of its inputs alone: where these go down without bound, as
+        −‖x − c‖² does, they say all that there is to say, but for log p itself, said twice.
+        """
+        least = float(ranges.bounds(outputs)[0].min())
+        twice = ranges.last_operation(outputs) == "log_softmax"
+        if outputs.shape[1] > 1 and least == -math.inf and not twice:
+            return
+        applied = "softmax" if outputs.shape[1] > 1 else "σ"
+        audit.check_unconfined(
+            outputs, "network", "logits", f"since the classifier applies {applied} itself"
+        )
+
+    def check_targets(self, outputs: Array, y: Array) -> None:
+        """Raise ``ValueError`` unless y is (n,) integers from 0 to K − 1."""
+        n_classes = max(outputs.shape[1], 2)
+        if y.ndim != 1 or y.dtype.kind not in "iu":
+            raise ValueError(
+                f"y is one integer for each sample, from 0 to {n_classes - 1}, got {y.dtype} of "
+                f"shape {y.shape}: estimators.FeedForwardClassifier takes labels of any kind"
+            )
+        low, high = int(to_host(y.min())), int(to_host(y.max()))
+        if low < 0 or high >= n_classes:
+            raise ValueError(
+                f"the labels run from {low} to {high}, but a network of {outputs.shape[1]} outputs "
+                f"knows the classes 0 to {n_classes - 1}"
+            )
+
+
+class Regressor(FeedForward):
+    """p(y|x) = N(y; μ(x), I), from a network that gives μ: (n, m).
+
+    C(θ) = (1/n) Σᵢ ½ |μ(xᵢ) − yᵢ|² + l1 Σ |W| + ½ l2 Σ W², for y: (n, m), or (n,) if m = 1.
+    """
+
+    def nll(self, outputs: Any, y: Array) -> Any:
+        """½ Σⱼ (μⱼ − yⱼ)², (n,): −log p(y|x) less ½ m log 2π."""
+        return ops.squared_error(outputs, y.reshape(len(y), -1))
+
+    def predict(self, x: Array) -> Array:
+        """μ(x), (n, m)."""
+        return self.outputs(x)
+
+    def r_squared(self, x: Array, y: Array) -> Array:
+        """R² = 1 − Σ (μ − y)² / Σ (y − ȳ)² of each target, averaged over the targets.
+
+        1 at best, 0 for the mean ȳ. For a target that does not vary, 1 if it is met and else 0.
+        """
+        y = y.reshape(len(y), -1)
+        error = ((self.predict(x) - y) ** 2).sum(axis=0)
+        spread = ((y - y.mean(axis=0)) ** 2).sum(axis=0)
+        varies = y.max(axis=0) > y.min(axis=0)  # the spread of equal numbers may be rounding
+        return (1 - np.where(varies, error / np.where(varies, spread, 1), error > 0)).mean()
+
+    def check_targets(self, outputs: Array, y: Array) -> None:
+        """Raise ``ValueError`` unless y is as many real numbers as the network gives."""
+        m = outputs.shape[1]
+        if y.dtype.kind != "f" or y.shape[1:] not in ([(m,), ()] if m == 1 else [(m,)]):
+            raise ValueError(
+                f"y is {m} real numbers for each sample, as the network gives, got {y.dtype} of "
+                f"shape {y.shape}"
+            )
+
+
 def dense(
     shape: Sequence[int],
     n_out: int,
@@ -207,6 +325,24 @@ def convolutional(
         n_in, height, width = n, height // 2, width // 2
     layers += [nn.Flatten(), nn.Linear(n_in * height * width, hidden, rng=rng), nn.ReLU()]
     return nn.Sequential(*layers, nn.Dropout(dropout), nn.Linear(hidden, n_out, rng=rng))
+
+
+def lecture(rng: Generator) -> tuple[Classifier, list[optim.Optimizer]]:
+    """The network of the notes at the size of MNIST: 784–100–10, σ(z) = 1/(1 + e⁻ᶻ), with Adam."""
+    model = Classifier(dense((784,), 10, rng, hidden=(100,), activation="sigmoid"))
+    return model, model.default_optimizers()
+
+
+def confusion_matrix(y: Array, predicted: Array, n_classes: int) -> Array:
+    """Row k counts as what the samples of class k were taken: (K, K), its sum is n."""
+    counts = np.bincount(n_classes * y + predicted, minlength=n_classes**2)
+    return counts.reshape(n_classes, n_classes)
+
+
+def _most_probable(outputs: Array) -> Array:
+    if outputs.shape[1] > 1:
+        return outputs.argmax(axis=1)
+    return (outputs[:, 0] > 0).astype(np.int64)
 
 
 def _rows_and_columns(shape: Sequence[int]) -> tuple[int, int]:

@@ -34,8 +34,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array, Generator, to_host
-from .classifier import Classifier
-from .feed_forward import dense
+from .feed_forward import Classifier, dense
 
 
 class RankWarning(UserWarning):

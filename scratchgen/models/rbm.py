@@ -36,8 +36,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Generator as Yields
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -45,143 +44,20 @@ from .. import nn, optim
 from .. import operations as ops
 from ..autodiff import Rule, Tensor, differentiable
 from ..backend import Array, Generator, check_generator, to_host
+from ..distributions import Bernoulli, Distribution, family
 from ..operations.activations import logistic
-from ..sampling import (
-    annealed_importance_sampling,
-    bernoulli,
-    block_gibbs,
-    far_apart,
-    log_mean_and_error,
-)
+from ..sampling import annealed_importance_sampling, block_gibbs, far_apart, log_mean_and_error
 from . import audit
 
-GAUSSIAN_RATE = 0.002
-"""The learning rate of Gaussian units: their states have no bounds, so that steps are smaller."""
-STANDARDISED: dict[str, Any] = {"sigma": 0.5, "standardise": True}
-"""Settings of Gaussian units for data of any scale."""
+RATES: Final = {"bernoulli": 0.1, "gaussian": 0.002}
+"""Learning rates: the states of Gaussian units have no bounds, so that their steps are smaller."""
+FOR_ANY_SCALE: Final[dict[str, dict[str, Any]]] = {
+    "bernoulli": {},
+    "gaussian": {"sigma": 0.5, "standardise": True},
+}
+"""Settings with which units take data of any scale, if they can."""
 STATES = 2**25
 """As many states of a layer are summed over, and no more: some minutes for layers of 25 units."""
-
-
-class Units(Protocol):
-    """The visible units: their energy beside −vᵀWh, and their distribution in a field z."""
-
-    def seen(self, x: Any) -> Any:
-        """The samples x as values of v."""
-
-    def shown(self, v: Any) -> Any:
-        """States v, or their means, as samples: what ``seen`` is undone by."""
-
-    def scaled(self, v: Any) -> Any:
-        """What W multiplies: v, in units of its variance given h."""
-
-    def energy(self, v: Any, a: Any) -> Any:
-        """What a state costs by itself, (n,)."""
-
-    def mean(self, z: Any) -> Any:
-        """E[v|h], with z = a + W h."""
-
-    def draw(self, z: Array, rng: Generator | None, noise: Array | None) -> Array:
-        """v ~ p(v|h), with z = a + W h."""
-
-    def log_sum(self, a: Any, field: Any) -> Any:
-        """The logarithm of the sum, or the integral, of exp(vᵀ field − energy) over v, (n,)."""
-
-    def data(self, x: Array, rng: Generator) -> Array:
-        """States v for what the data tell."""
-
-    def base(self, data: Array) -> Array:
-        """The biases that units without connections have for such data."""
-
-
-class Bernoulli:
-    """v ∈ {0, 1}, with the energy −aᵀv."""
-
-    def seen(self, x: Any) -> Any:
-        """The grey values, which count as means."""
-        return x
-
-    shown = scaled = seen
-
-    def energy(self, v: Any, a: Any) -> Any:
-        """−aᵀv."""
-        return -(v @ a)
-
-    def mean(self, z: Any) -> Any:
-        """P(v = 1|h) = σ(z)."""
-        return ops.sigmoid(z)
-
-    def draw(self, z: Array, rng: Generator | None, noise: Array | None) -> Array:
-        """1 where u < σ(z), with u uniform on [0, 1)."""
-        return bernoulli(logistic(z), rng, noise)
-
-    def log_sum(self, a: Any, field: Any) -> Any:
-        """Σᵢ softplus(aᵢ + fieldᵢ)."""
-        return ops.softplus(a + field).sum(axis=-1)
-
-    def data(self, x: Array, rng: Generator) -> Array:
-        """States drawn with the grey values as means, anew at each visit."""
-        return bernoulli(x, rng)
-
-    def base(self, data: Array) -> Array:
-        """The log odds of the rates of ones, each with one 1 and one 0 more than were seen."""
-        ones = data.sum(axis=0) + 1
-        return np.log(ones / (len(data) + 2 - ones))
-
-
-@dataclass(frozen=True)
-class Gaussian:
-    """v real, of variance σ² given h, with the energy ‖v − a‖²/2σ²; samples are x = c + s v."""
-
-    sigma: float = 1.0
-    centre: Any = 0.0
-    spread: Any = 1.0
-
-    def seen(self, x: Any) -> Any:
-        """v = (x − c)/s."""
-        return (x - self.centre) / self.spread
-
-    def shown(self, v: Any) -> Any:
-        """x = c + s v."""
-        return self.centre + self.spread * v
-
-    def scaled(self, v: Any) -> Any:
-        """v/σ²."""
-        return v if self.sigma == 1 else v / self.sigma**2
-
-    def energy(self, v: Any, a: Any) -> Any:
-        """‖v − a‖²/2σ²."""
-        return (0.5 / self.sigma**2) * ((v - a) ** 2).sum(axis=1)
-
-    def mean(self, z: Any) -> Any:
-        """E[v|h] = z."""
-        return z
-
-    def draw(self, z: Array, rng: Generator | None, noise: Array | None) -> Array:
-        """v = z + σ ε with ε ~ N(0, I)."""
-        if noise is None:
-            if rng is None:
-                raise ValueError("states are drawn from normal numbers: give them as noise, or rng")
-            check_generator(rng)
-            noise = rng.standard_normal(z.shape, dtype=z.dtype)
-        return z + self.sigma * noise
-
-    def log_sum(self, a: Any, field: Any) -> Any:
-        """½ D log 2πσ² + Σᵢ fieldᵢ (aᵢ + ½ fieldᵢ)/σ²."""
-        quadratic = self.scaled(field * (a + 0.5 * field)).sum(axis=-1)
-        return 0.5 * a.shape[-1] * math.log(2 * math.pi * self.sigma**2) + quadratic
-
-    def data(self, x: Array, rng: Generator) -> Array:
-        """The data as they are seen."""
-        seen: Array = self.seen(x)
-        return seen
-
-    def base(self, data: Array) -> Array:
-        """Their mean."""
-        return data.mean(axis=0)
-
-
-UNITS = ("bernoulli", "gaussian")
 
 
 @differentiable
@@ -258,8 +134,7 @@ class RBM(nn.Network):
         sigma: float = 1.0,
         standardise: bool = False,
     ) -> None:
-        if visible not in UNITS:
-            raise ValueError(f"visible is 'bernoulli' or 'gaussian', got {visible!r}")
+        self.family = family(visible, "visible")
         if min(n_visible, n_hidden, k, n_chains) < 1:
             raise ValueError(
                 "n_visible, n_hidden, k and n_chains are at least 1, got "
@@ -267,7 +142,7 @@ class RBM(nn.Network):
             )
         if not (0 <= scale < math.inf and 0 < sigma < math.inf):
             raise ValueError(f"scale ≥ 0 and sigma > 0, both finite, got {scale} and {sigma}")
-        if visible == "bernoulli" and (sigma != 1 or standardise):
+        if self.family.discrete and (sigma != 1 or standardise):
             raise ValueError(
                 "sigma and standardise are for Gaussian units: take visible='gaussian'"
             )
@@ -290,26 +165,35 @@ class RBM(nn.Network):
             self.chains = self.noise(n_chains, rng)
 
     @property
-    def units(self) -> Units:
-        """What the visible units are."""
-        if self.visible == "bernoulli":
-            return Bernoulli()
-        if self.standardise:
-            return Gaussian(self.sigma, self.centre, self.spread)
-        return Gaussian(self.sigma)
+    def units(self) -> Distribution:
+        """The visible units without connections, p(v) ∝ exp(−E(v, 0))."""
+        scale = {} if self.family.discrete else {"log_var": 2 * math.log(self.sigma)}
+        return self.family(self.a, **scale)
+
+    def seen(self, x: Any) -> Any:
+        """Samples x as values of v: (x − c)/s, where the machine is to ``standardise``."""
+        return (x - self.centre) / self.spread if self.standardise else x
+
+    def shown(self, v: Any) -> Any:
+        """Values of v, or their means, as samples: what undoes ``seen``."""
+        return self.centre + self.spread * v if self.standardise else v
+
+    def states(self, x: Any, rng: Generator) -> Array:
+        """States v for samples x: grey values are means of units 0 and 1, drawn at each visit."""
+        return self.family.states(self.seen(self._rows(x)), rng)
 
     # The energy, and the conditionals
 
     def energy(self, v: Any, h: Any) -> Any:
         """E(v, h) = −aᵀv − bᵀh − vᵀWh, or ‖v − a‖²/2σ² − bᵀh − vᵀWh/σ²: (n,)."""
         v, units = self._rows(v), self.units
-        return units.energy(v, self.a) - h @ self.b - ((units.scaled(v) @ self.W) * h).sum(axis=1)
+        return units.energy(v) - h @ self.b - ((units.scaled(v) @ self.W) * h).sum(axis=1)
 
     def free_energy(self, v: Any) -> Any:
         """F(v) = −log Σₕ exp(−E(v, h)) = E(v, 0) − Σⱼ softplus(bⱼ + Σᵢ vᵢ Wᵢⱼ/σ²): (n,)."""
         v, units = self._rows(v), self.units
         z = units.scaled(v) @ self.W + self.b
-        return units.energy(v, self.a) - ops.softplus(z).sum(axis=1)
+        return units.energy(v) - ops.softplus(z).sum(axis=1)
 
     def prob_hidden(self, v: Any) -> Any:
         """P(h = 1|v) = σ(b + Wᵀv), of Gaussian units σ(b + Wᵀv/σ²): (n, n_hidden)."""
@@ -317,20 +201,20 @@ class RBM(nn.Network):
 
     def prob_visible(self, h: Any) -> Any:
         """P(v = 1|h) = σ(a + W h), (n, n_visible); of Gaussian units the mean a + W h."""
-        return self.units.mean(ops.affine(h, self.W, self.a))
+        return self.units.at(ops.affine(h, self.W, self.a)).mean
 
     def sample_hidden(
         self, v: Any, rng: Generator | None = None, noise: Array | None = None
     ) -> Array:
         """h ~ p(h|v), (n, n_hidden), from ``rng`` or from uniform ``noise`` of that shape."""
         machine = self.frozen()
-        return bernoulli(logistic(machine._field_of_hidden(machine._rows(v))), rng, noise)
+        return machine._hidden(machine._rows(v)).draw(rng, noise)
 
     def sample_visible(
         self, h: Any, rng: Generator | None = None, noise: Array | None = None
     ) -> Array:
         """v ~ p(v|h), (n, n_visible), from ``rng`` or from ``noise``, uniform or normal."""
-        return self.units.draw(self.frozen()._field_of_visible(h), rng, noise)
+        return self.frozen()._visible(h).draw(rng, noise)
 
     def gibbs(self, v: Any, steps: int, rng: Generator) -> Array:
         """The state v after ``steps`` steps of block Gibbs sampling from v on, (n, n_visible)."""
@@ -339,11 +223,7 @@ class RBM(nn.Network):
 
     def noise(self, n: int, rng: Generator) -> Array:
         """Where chains begin that know nothing: fair coins, or N(0, I); (n, n_visible)."""
-        check_generator(rng)
-        shape, dtype = (n, self.n_visible), self.W.dtype
-        if self.visible == "gaussian":
-            return rng.standard_normal(shape, dtype=dtype)
-        return (rng.random(shape, dtype=dtype) < 0.5).astype(dtype)
+        return self.family.standard((n, self.n_visible), self.W.dtype, rng)
 
     def sample(self, n: int, rng: Generator, steps: int = 1000) -> Array:
         """P(v = 1|h), or E[v|h], at the end of n chains of ``steps`` steps: (n, n_visible).
@@ -355,7 +235,7 @@ class RBM(nn.Network):
             raise ValueError(f"samples take chains of at least 1 step, got {steps}")
         machine = self.frozen()
         v = machine._chain(machine.noise(n, rng), steps - 1, rng)
-        means: Array = self.units.shown(machine.prob_visible(machine.sample_hidden(v, rng)))
+        means: Array = self.shown(machine.prob_visible(machine.sample_hidden(v, rng)))
         return means
 
     def draw(self, n: int, rng: Generator, steps: int = 1000) -> Array:
@@ -363,7 +243,7 @@ class RBM(nn.Network):
 
         They are draws of p(v) once the chains have forgotten the noise that they began at.
         """
-        states: Array = self.units.shown(self.gibbs(self.noise(n, rng), steps, rng))
+        states: Array = self.shown(self.gibbs(self.noise(n, rng), steps, rng))
         return states
 
     # Training
@@ -379,14 +259,13 @@ class RBM(nn.Network):
         Source: Hinton 2010, section 8.
         """
         rows = self._rows(data)
-        if self.visible == "bernoulli":
-            audit.check_means(rows, "Bernoulli units take", "take visible='gaussian'")
+        self._check_units(rows)
         if self.standardise:
             spread = rows.std(axis=0)
             self.centre[...] = rows.mean(axis=0)
             self.spread[...] = np.maximum(spread, 0.1 * spread.max())
             self.spread[self.spread == 0] = 1
-        self.a.data[...] = self.units.base(self.units.seen(rows.astype(self.a.dtype)))
+        self.a.data[...] = self.family.fitted(self.seen(rows.astype(self.a.dtype)))
         self.a.changed()
 
     @property
@@ -396,8 +275,7 @@ class RBM(nn.Network):
 
     def default_optimizers(self) -> list[optim.Optimizer]:
         """Stochastic gradient descent, with a rate of 0.1, or of 0.002 for Gaussian units."""
-        lr = 0.1 if self.visible == "bernoulli" else GAUSSIAN_RATE
-        return [optim.SGD(self.parameters(), lr)]
+        return [optim.SGD(self.parameters(), RATES[self.visible])]
 
     def losses(self, x: Any, rng: Generator) -> Yields[Tensor, None, dict[str, Array]]:
         """The cost F(v) − F(vₖ), averaged over the batch, with vₖ at the end of the chain.
@@ -406,28 +284,26 @@ class RBM(nn.Network):
         is the squared error per visible unit of v ↦ E[v|h = P(h = 1|v)], of a 16th of the batch:
         it tells that something is learned, and is not what is minimised.
         """
-        machine, units = self.frozen(), self.units
-        v = units.data(machine._rows(x), rng)
+        machine = self.frozen()
+        v = machine.states(x, rng)
         z = machine._field_of_hidden(v)
         v_k, z_k = v, z
         if self.persistent:
             v_k = self.chains
             z_k = machine._field_of_hidden(v_k)
         for _ in range(self.k):
-            h = bernoulli(logistic(z_k), rng)
-            v_k = units.draw(machine._field_of_visible(h), rng, None)
+            h = Bernoulli(z_k).draw(rng)
+            v_k = machine._visible(h).draw(rng)
             z_k = machine._field_of_hidden(v_k)
         if self.persistent:
             self.chains = v_k
         few = max(1, len(v) // 16)
-        error = v[:few] - units.mean(machine._field_of_visible(logistic(z[:few])))
+        error = v[:few] - machine._visible(logistic(z[:few])).mean
         error *= error
+        units = machine.units.at(0 * machine.a)  # what E(v, 0) has beside −aᵀv, or −aᵀv/σ²
         s, s_k = units.scaled(v), units.scaled(v_k)
         cost = free_energy_gap(self.W, self.a, self.b, s, s_k, z=z, z_k=z_k)
-        if self.visible == "gaussian":
-            zero = np.zeros_like(machine.a)
-            energies = units.energy(v, zero), units.energy(v_k, zero)
-            cost = cost + (energies[0].mean() - energies[1].mean())
+        cost = cost + (units.energy(v).mean() - units.energy(v_k).mean())
         yield cost
         return {"reconstruction (not the objective)": error.mean()}
 
@@ -439,10 +315,9 @@ class RBM(nn.Network):
         """
         audit.check_samples(x, "an RBM", "x / 255")
         rows = self._rows(x)
-        if self.visible == "bernoulli":
-            audit.check_means(rows, "Bernoulli units take", "take visible='gaussian'")
-        elif len(rows) > 1:
-            variance = float(to_host(self.units.seen(rows).var(axis=0, dtype=np.float64).mean()))
+        self._check_units(rows)
+        if len(rows) > 1 and not self.family.discrete:
+            variance = float(to_host(self.seen(rows).var(axis=0, dtype=np.float64).mean()))
             if not 0.5 <= variance / self.sigma**2 <= 100:
                 audit.caution(
                     f"the data have a variance of {variance:.3g}, averaged over the visible units, "
@@ -453,6 +328,11 @@ class RBM(nn.Network):
 
     # Likelihoods
 
+    @property
+    def n_summed(self) -> int:
+        """The units whose states log Z is a sum over: of the smaller layer that has states."""
+        return min(self.n_hidden, self.n_visible) if self.family.discrete else self.n_hidden
+
     def log_partition(self) -> float:
         """log Z, exactly: all states of the smaller layer are summed over, in float64.
 
@@ -460,22 +340,17 @@ class RBM(nn.Network):
         ``ValueError`` for more than 2²⁵ states.
         """
         machine = self._in_double()
-        by_hidden = self.visible == "gaussian" or self.n_hidden <= self.n_visible
-        n = self.n_hidden if by_hidden else self.n_visible
+        n = self.n_summed
         if 2**n > STATES:
             raise ValueError(
                 f"log Z is a sum over the 2^{n} = {2**n:,} states of the {n} "
-                f"{'hidden' if by_hidden else 'visible'} units, and at most {STATES:,} are summed "
-                "over: estimate it by log_partition_ais"
+                f"{'hidden' if n == self.n_hidden else 'visible'} units, and at most {STATES:,} "
+                "are summed over: estimate it by log_partition_ais"
             )
-        if by_hidden:
-            log_z = _log_sum_over_states(
-                machine.b, machine.W.T, lambda field: self.units.log_sum(machine.a, field)
-            )
+        if n == self.n_hidden:
+            log_z = _log_sum_over_states(machine.b, machine.W.T, machine.units.log_sum)
         else:
-            log_z = _log_sum_over_states(
-                machine.a, machine.W, lambda field: Bernoulli().log_sum(machine.b, field)
-            )
+            log_z = _log_sum_over_states(machine.a, machine.W, Bernoulli(machine.b).log_sum)
         return float(to_host(log_z))
 
     def log_partition_ais(
@@ -509,9 +384,9 @@ class RBM(nn.Network):
         machine = self.frozen()
         betas = np.linspace(0, 1, n_temperatures).tolist()
         if data is not None:
-            rows = self.units.seen(machine._rows(data).astype(self.a.dtype))
+            rows = machine.seen(machine._rows(data).astype(self.a.dtype))
             return log_mean_and_error(
-                machine._annealed(self.units.base(rows), n_chains, betas, rng, progress)[0]
+                machine._annealed(self.family.fitted(rows), n_chains, betas, rng, progress)[0]
             )
         log_w, ends = machine._annealed(machine.a, n_chains, betas, rng, progress)
         log_z, error = log_mean_and_error(log_w)
@@ -529,7 +404,7 @@ class RBM(nn.Network):
         """
         machine = self._in_double()
         v = machine._rows(v)
-        if self.visible == "bernoulli" and not bool(to_host(((v == 0) | (v == 1)).all())):
+        if self.family.discrete and not bool(to_host(((v == 0) | (v == 1)).all())):
             raise ValueError(
                 "a probability is one of states, each 0 or 1, and these are others: draw them, "
                 "rng.random(x.shape) < x, or cut at one half, x > 0.5"
@@ -574,7 +449,7 @@ class RBM(nn.Network):
     def transform(self, X: Any) -> Array:
         """P(h = 1|v), (n, n_hidden): features of the samples X, the same at every call."""
         machine = self.frozen()
-        return machine.prob_hidden(machine.units.seen(machine._rows(X)))
+        return machine.prob_hidden(machine.seen(machine._rows(X)))
 
     def score_samples(self, X: Any) -> Array:
         """``pseudo_log_likelihood`` of each sample, (n,): the same at every call.
@@ -597,6 +472,10 @@ class RBM(nn.Network):
             )
         return rows
 
+    def _check_units(self, rows: Array) -> None:
+        who = f"{self.family.__name__} units take"
+        self.family.check(rows, who, "take visible='gaussian'")
+
     def _field_of_hidden(self, v: Array) -> Array:
         """Z = b + Wᵀv, or b + Wᵀv/σ², of a frozen machine, the log odds of the hidden units."""
         z: Array = self.units.scaled(v) @ self.W
@@ -609,13 +488,21 @@ class RBM(nn.Network):
         z += self.a
         return z
 
+    def _hidden(self, v: Array) -> Bernoulli:
+        """p(h|v) of a frozen machine."""
+        return Bernoulli(self._field_of_hidden(v))
+
+    def _visible(self, h: Array) -> Distribution:
+        """p(v|h) of a frozen machine."""
+        return self.units.at(self._field_of_visible(h))
+
     def _chain(self, v: Array, steps: int, rng: Generator) -> Array:
         check_generator(rng)
         return block_gibbs(
             v,
             steps,
-            lambda v: bernoulli(logistic(self._field_of_hidden(v)), rng),
-            lambda h: self.units.draw(self._field_of_visible(h), rng, None),
+            lambda v: self._hidden(v).draw(rng),
+            lambda h: self._visible(h).draw(rng),
         )
 
     def _annealed(
@@ -628,23 +515,24 @@ class RBM(nn.Network):
     ) -> tuple[Array, Array]:
         """Estimates of log Z by n chains of a frozen machine, from a0 on, and where they end."""
         units, a = self.units, self.a
+        start = units.at(a0)
 
         def log_ratio(state: tuple[Array, Array], beta: float, following: float) -> Array:
             v, z = state
             softened = ops.softplus(following * z) - ops.softplus(beta * z)
-            energies = units.energy(v, a) - units.energy(v, a0)
-            return softened.sum(axis=1) - (following - beta) * energies
+            return softened.sum(axis=1) - (following - beta) * (units.energy(v) - start.energy(v))
 
         def transition(state: tuple[Array, Array], beta: float) -> tuple[Array, Array]:
-            h = bernoulli(logistic(beta * state[1]), rng)
-            v = units.draw((1 - beta) * a0 + beta * ops.affine(h, self.W, a), rng, None)
+            h = Bernoulli(beta * state[1]).draw(rng)
+            v = units.at((1 - beta) * a0 + beta * ops.affine(h, self.W, a)).draw(rng)
             return v, self._field_of_hidden(v)
 
-        v = units.draw(np.zeros_like(a, shape=(n, self.n_visible)) + a0, rng, None)
-        start = v, self._field_of_hidden(v)
-        log_w, (v, _) = annealed_importance_sampling(start, betas, log_ratio, transition, progress)
-        base = units.log_sum(a0.astype(np.float64), np.zeros_like(a, dtype=np.float64))
-        return log_w + (base + self.n_hidden * math.log(2)), v
+        v = units.at(np.zeros_like(a, shape=(n, self.n_visible)) + a0).draw(rng)
+        log_w, (v, _) = annealed_importance_sampling(
+            (v, self._field_of_hidden(v)), betas, log_ratio, transition, progress
+        )
+        log_z0 = units.at(a0.astype(np.float64)).log_sum() + self.n_hidden * math.log(2)
+        return log_w + log_z0, v
 
     def _log_odds(self, v_i: Array, a_i: Array, W_i: Array, z: Array) -> Array:
         """log P(vᵢ = 1|others)/P(vᵢ = 0|others) = F(vᵢ = 0) − F(vᵢ = 1), (n,)."""
@@ -653,7 +541,7 @@ class RBM(nn.Network):
         return a_i + (with_it - without).sum(axis=1)
 
     def _of_bernoulli_units(self) -> RBM:
-        if self.visible != "bernoulli":
+        if not self.family.discrete:
             raise ValueError(
                 "the pseudo-likelihood is that of Bernoulli units, these are Gaussian: where log Z "
                 "can be summed or estimated, take log_likelihood, and else free_energy"

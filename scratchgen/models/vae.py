@@ -27,9 +27,9 @@ import numpy as np
 from .. import nn, optim
 from .. import operations as ops
 from ..autodiff import Tensor
-from ..backend import Array, Generator, check_generator
+from ..backend import Array, Generator
+from ..distributions import Gaussian, family, of_rows
 from ..parallel import by_rows
-from ..sampling import bernoulli
 from . import audit
 
 
@@ -56,8 +56,7 @@ class VAE(nn.Network):
         likelihood: Literal["bernoulli", "gaussian"] = "bernoulli",
         n_samples: int = 1,
     ) -> None:
-        if likelihood not in ("bernoulli", "gaussian"):
-            raise ValueError(f"likelihood is 'bernoulli' or 'gaussian', got {likelihood!r}")
+        self.family = family(likelihood, "likelihood")
         if n_latent < 1 or n_samples < 1:
             raise ValueError(f"n_latent and n_samples are at least 1, got {n_latent}, {n_samples}")
         self.encoder, self.decoder = encoder, decoder
@@ -66,30 +65,22 @@ class VAE(nn.Network):
 
     def encode(self, x: Any, rng: Generator | None = None) -> tuple[Any, Any]:
         """μ(x) and log σ²(x) of q(h|x), each (n, n_latent)."""
-        out = self.encoder(x if self._convolves else _rows(x), rng)
-        return _halves(_rows(out), self.n_latent, "encoder", "latents")
+        out = _rows(self.encoder(x if self._convolves else _rows(x), rng))
+        q = of_rows(Gaussian, out, self.n_latent, "encoder", "latents")
+        return q.mu, q.log_var
 
     def reparameterize(self, mu: Any, log_var: Any, eps: Array) -> Any:
         """h = μ + σ ∘ ε, which is distributed as q(h|x) where ε ~ N(0, I)."""
-        return mu + ops.exp(0.5 * log_var) * eps
+        return Gaussian(mu, log_var).draw(noise=eps)
 
     def decode(self, h: Any) -> Any:
         """E[x|h], in the shape that the decoder gives: (n, D), or images."""
-        out = self.decoder(h)
-        return ops.sigmoid(out) if self.likelihood == "bernoulli" else _halved(out)[0]
+        return self.family.of(self.decoder(h)).mean
 
     def nll(self, x: Any, h: Any, rng: Generator | None = None) -> Any:
         """−log p(x|h), (n,) nats."""
         x, out = _rows(x), _rows(self.decoder(h, rng))
-        if self.likelihood == "bernoulli":
-            if out.shape != x.shape:
-                raise ValueError(
-                    f"the decoder gives {out.shape[1:]} numbers for each sample, expected "
-                    f"{x.shape[1]}: the logits of its entries"
-                )
-            return ops.bernoulli_nll(out, x)
-        mu, log_var = _halves(out, x.shape[1], "decoder", "entries of x")
-        return ops.gaussian_nll(mu, log_var, x)
+        return of_rows(self.family, out, x.shape[1], "decoder", "entries of x").nll(x)
 
     def elbo(self, x: Any, eps: Array | None = None, rng: Generator | None = None) -> Any:
         """ELBO(x) = (1/L) Σₗ log p(x|h⁽ˡ⁾) − D_KL(q(h|x) ‖ p(h)), h⁽ˡ⁾ = μ + σ ∘ ε⁽ˡ⁾: (n,) nats.
@@ -114,7 +105,7 @@ class VAE(nn.Network):
         if eps is None:
             if rng is None:
                 raise ValueError("the bound is an estimate from noise: give eps, or rng to draw it")
-            eps = _noise((self.n_samples, *mu.shape), mu, rng)
+            eps = Gaussian.standard((self.n_samples, *mu.shape), mu.dtype, rng)
         samples = eps if eps.ndim == 3 else eps[None]
         nll = self.nll(x, self.reparameterize(mu, log_var, samples[0]), network_rng)
         for noise in samples[1:]:
@@ -141,18 +132,15 @@ class VAE(nn.Network):
 
         They vary less than x does: for what has the distribution p(x), take :meth:`draw`.
         """
-        return by_rows(self.frozen().decode, _noise((n, self.n_latent), self.decoder, rng))
+        return by_rows(self.frozen().decode, self._latents(n, rng))
 
     def draw(self, n: int, rng: Generator) -> Array:
         """x ~ p(x|h) for n latents h ~ p(h), in the shape of :meth:`decode`: draws of x ~ p(x).
 
         Of a Bernoulli likelihood each entry is 0 or 1, also where grey values were trained on.
         """
-        out = by_rows(self.frozen().decoder, _noise((n, self.n_latent), self.decoder, rng))
-        if self.likelihood == "bernoulli":
-            return bernoulli(ops.sigmoid(out), rng)
-        mu, log_var = _halved(out)
-        return mu + np.exp(0.5 * log_var) * _noise(mu.shape, mu, rng)
+        out = by_rows(self.frozen().decoder, self._latents(n, rng))
+        return self.family.of(out).draw(rng)
 
     def log_likelihood(self, x: Any, n_samples: int, rng: Generator) -> Array:
         """log (1/L) Σₗ p(x|h⁽ˡ⁾) p(h⁽ˡ⁾) / q(h⁽ˡ⁾|x) with h⁽ˡ⁾ ~ q(h|x): (n,) nats.
@@ -167,12 +155,16 @@ class VAE(nn.Network):
         mu, log_var = frozen.encode(x)
         log_weights = []
         for _ in range(n_samples):
-            eps = _noise(mu.shape, mu, rng)
+            eps = Gaussian.standard(mu.shape, mu.dtype, rng)
             h = frozen.reparameterize(mu, log_var, eps)
             # log p(h) − log q(h|x), in which both log 2π cancel
             prior_over_posterior = 0.5 * (eps * eps + log_var - h * h).sum(axis=1)
             log_weights.append(prior_over_posterior - frozen.nll(x, h))
         return ops.logsumexp(np.stack(log_weights), axis=0) - math.log(n_samples)
+
+    def _latents(self, n: int, rng: Generator) -> Array:
+        """Latents h ~ p(h), (n, n_latent)."""
+        return Gaussian.standard((n, self.n_latent), self.decoder.dtype, rng)
 
     def _sample_shape(self) -> tuple[int, ...] | None:
         return self.encoder._sample_shape()
@@ -187,8 +179,8 @@ class VAE(nn.Network):
         bounded, since some entry of x does not vary at all, and where it cannot be narrow.
         """
         audit.check_samples(x, "a VAE", "x / 255")
-        if self.likelihood == "bernoulli":
-            audit.check_means(x, "a Bernoulli likelihood takes", "take a Gaussian likelihood")
+        who = f"a {self.family.__name__} likelihood takes"
+        self.family.check(x, who, "take a Gaussian likelihood")
         try:
             mu, log_var = self.encode(Tensor(x[:1]))
             h = Tensor(mu.data)
@@ -202,25 +194,12 @@ class VAE(nn.Network):
         as_it_is = "since the VAE takes them as they are"
         audit.check_unconfined(mu, "encoder", "means of the latents", as_it_is)
         audit.check_not_wide(log_var, "encoder", "log variances of the latents", as_it_is)
-        out = self.decoder(h)
-        if self.likelihood == "bernoulli":
-            audit.check_unconfined(out, "decoder", "logits", "since the VAE applies σ itself")
-            return
-        low = nn.ranges.wide(_halved(out)[1])
-        if low is not None:
-            audit.caution(
-                f"the log variances that the decoder gives are at least {low:g}, so that no x is "
-                f"known to better than ± {math.exp(0.5 * low):.2g}: without the last layer they "
-                "may be any real numbers"
-            )
+        p = self.family.of(self.decoder(h))
+        for name, parameter in p.unbounded.items():
+            audit.check_unconfined(parameter, "decoder", name, "since the VAE applies σ itself")
         audit.caution_of_bytes(x)
-        constant = audit.constant_entries(x)
-        if constant:
-            audit.caution(
-                f"{constant} of the {math.prod(x.shape[1:])} entries of x are the same in all "
-                "samples: their Gaussian density grows without bound as its variance falls, and "
-                "the cost tells nothing more; leave them out, or add noise of the size of a level"
-            )
+        for doubt in p.doubts(x, "decoder"):
+            audit.caution(doubt)
 
 
 def dense(
@@ -231,7 +210,7 @@ def dense(
     likelihood: Literal["bernoulli", "gaussian"] = "bernoulli",
 ) -> VAE:
     """The autoencoder D–H–(μ, log σ²)–H–D, with ReLU between its layers."""
-    n_out = n_visible if likelihood == "bernoulli" else 2 * n_visible
+    n_out = family(likelihood, "likelihood").per_entry * n_visible
     encoder = nn.Sequential(
         nn.Linear(n_visible, n_hidden, rng=rng),
         nn.ReLU(),
@@ -253,25 +232,3 @@ def lecture(rng: Generator) -> tuple[VAE, list[optim.Optimizer]]:
 
 def _rows(x: Any) -> Any:
     return x if x.ndim == 2 else x.reshape(x.shape[0], math.prod(x.shape[1:]))
-
-
-def _halved(out: Any) -> tuple[Any, Any]:
-    """The first half along axis 1, and the second."""
-    half = out.shape[1] // 2
-    return out[:, :half], out[:, half:]
-
-
-def _halves(out: Any, size: int, network: str, what: str) -> tuple[Any, Any]:
-    """Means beside log variances, taken apart."""
-    if out.shape[1:] != (2 * size,):
-        raise ValueError(
-            f"the {network} gives {out.shape[1:]} numbers for each sample, expected {2 * size}: "
-            f"the means of {size} {what} beside their log variances"
-        )
-    return _halved(out)
-
-
-def _noise(shape: tuple[int, ...], like: Any, rng: Generator) -> Array:
-    """ε ~ N(0, I), in the dtype of ``like``."""
-    check_generator(rng)
-    return rng.standard_normal(shape, dtype=like.dtype)

@@ -68,6 +68,7 @@ def bernoulli_nll(logits: Array, target: Array) -> Rule:
     if hasattr(x, "astype") and z.dtype.kind == "f":
         x = x.astype(z.dtype, copy=False)
     cost = fused(lambda z: np.log1p(np.exp(-np.absolute(z))) + (np.maximum(z, 0) - z * x))(z)
+    z = np.broadcast_to(z, cost.shape)
     return _per_sample(cost), (
         lambda delta: _along(delta, z) * (logistic(z) - x),
         lambda delta: _along(-delta, z) * z,

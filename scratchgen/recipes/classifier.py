@@ -17,11 +17,16 @@ import numpy as np
 from .. import nn, plotting
 from ..backend import Array, Generator, to_device, to_host
 from ..history import History
-from ..models.classifier import Classifier, confusion_matrix
-from ..models.estimator import OPTIMIZERS, build_optimizer
-from ..models.feed_forward import ACTIVATIONS, convolutional, dense
+from ..models.feed_forward import (
+    ACTIVATIONS,
+    Classifier,
+    confusion_matrix,
+    convolutional,
+    dense,
+)
 from ..nn import Network
 from ..optim import Optimizer
+from ..optim.by_name import OPTIMIZERS, build_optimizer
 from ..stopping import Patience
 from .data import Data
 from .recipe import Figures, Recipe, in_parts, layers_of, mean_and_error, only_mnist_sized

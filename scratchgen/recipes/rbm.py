@@ -13,6 +13,7 @@ import numpy as np
 
 from .. import plotting
 from ..backend import Array, Generator, to_device, to_host
+from ..distributions import FAMILIES, Bernoulli
 from ..history import History
 from ..models import rbm
 from ..optim import SGD, Optimizer
@@ -70,10 +71,10 @@ class RBMSettings(GenerativeSettings):
     @classmethod
     def following(cls, given: Mapping[str, Any]) -> dict[str, Any]:
         """Gaussian units take smaller steps, which momentum m makes 1/(1 − m) times as long."""
-        momentum = given.get("momentum", 0.0)
-        if given.get("visible") != "gaussian" or not 0 <= momentum < 1:
+        momentum, visible = given.get("momentum", 0.0), str(given.get("visible", "bernoulli"))
+        if FAMILIES.get(visible, Bernoulli).discrete or not 0 <= momentum < 1:
             return {}
-        return {"lr": rbm.GAUSSIAN_RATE * (1 - momentum)}
+        return {"lr": rbm.RATES[visible] * (1 - momentum)}
 
     @classmethod
     def from_first_format(cls, values: dict[str, Any]) -> dict[str, Any]:
@@ -139,7 +140,7 @@ class RBMRecipe(Recipe[RBMSettings]):
             k=settings.k,
             persistent=settings.persistent,
             n_chains=settings.chains,
-            **rbm.STANDARDISED if settings.visible == "gaussian" else {},
+            **rbm.FOR_ANY_SCALE[settings.visible],
         )
         if settings.start == "data" or model.standardise:
             model.start_at(to_device(data.train, rng))
@@ -165,10 +166,9 @@ class RBMRecipe(Recipe[RBMSettings]):
         heart. Source: Hinton 2010, section 6.
         """
         scores = {"F train − held out": _gap(model, data, rng)}
-        layers = sorted((model.n_hidden, model.n_visible))
-        if model.visible == "gaussian":
-            layers = [model.n_hidden, model.n_visible]
-        if layers[0] <= 20 and 2 ** layers[0] * layers[1] <= SUMMED_EACH_EPOCH:
+        n = model.n_summed
+        others = model.n_hidden + model.n_visible - n
+        if n <= 20 and 2**n * others <= SUMMED_EACH_EPOCH:
             scores[LOG_P] = float(
                 _log_likelihood(model, data.test, model.log_partition(), rng).mean()
             )
@@ -177,7 +177,7 @@ class RBMRecipe(Recipe[RBMSettings]):
     def figures(self, model: rbm.RBM, data: Data, settings: RBMSettings, rng: Generator) -> Figures:
         """log p(v), with log Z exact or by annealed importance sampling; what tells less of it."""
         few, frozen = data.train[: len(data.test)], model.frozen()
-        bernoulli = model.visible == "bernoulli"
+        discrete = model.family.discrete
 
         def likelihood() -> dict[str, str]:
             log_z, said = _log_partition(model, data, rng)
@@ -190,7 +190,7 @@ class RBMRecipe(Recipe[RBMSettings]):
             floor = _log_likelihood(independent, data.test, independent.log_partition(), rng)
             return {
                 "states": "drawn with the grey values as means"
-                if bernoulli
+                if discrete
                 else "(x − mean)/standard deviation of each pixel",
                 "log Z": said,
                 "−log p(v), given log Z": mean_and_error(-held_out),
@@ -220,7 +220,7 @@ class RBMRecipe(Recipe[RBMSettings]):
 
         yield "−log p(v)", likelihood
         yield "mean F(v), trained on − held out", gap
-        if bernoulli:
+        if discrete:
             yield "−log pseudo-likelihood", pseudo_likelihood
         yield "error of reconstruction", reconstruction
 
@@ -256,9 +256,9 @@ class RBMRecipe(Recipe[RBMSettings]):
         few = to_device(data.test[:10].reshape(len(data.test[:10]), -1), rng)
 
         def images(v: Array) -> Array:
-            return to_host(model.units.shown(v)).reshape(-1, *shape)
+            return to_host(model.shown(v)).reshape(-1, *shape)
 
-        means = images(frozen.prob_visible(frozen.prob_hidden(model.units.seen(few))))
+        means = images(frozen.prob_visible(frozen.prob_hidden(model.seen(few))))
         seen_again = plotting.reconstructions(
             data.test[:10],
             means,
@@ -278,7 +278,7 @@ class RBMRecipe(Recipe[RBMSettings]):
 
 def _states(model: rbm.RBM, x: Array, rng: Generator) -> Array:
     """States v for samples x, as in training."""
-    return model.units.data(x.reshape(len(x), -1).astype(model.dtype), rng)
+    return model.states(x.astype(model.dtype), rng)
 
 
 def _gap(model: rbm.RBM, data: Data, rng: Generator) -> float:
@@ -288,7 +288,7 @@ def _gap(model: rbm.RBM, data: Data, rng: Generator) -> float:
 
     def F(x: Array) -> Array:
         rows = x.reshape(len(x), -1).astype(model.dtype)
-        energies: Array = frozen.free_energy(frozen.units.seen(rows))
+        energies: Array = frozen.free_energy(frozen.seen(rows))
         return energies
 
     trained_on, held_out = (in_parts(F, x, rng).mean() for x in (few, data.test))
@@ -301,12 +301,9 @@ def _log_likelihood(model: rbm.RBM, x: Array, log_z: float, rng: Generator) -> A
 
 def _log_partition(model: rbm.RBM, data: Data, rng: Generator) -> tuple[float, str]:
     """log Z, and how it was found."""
-    enumerated = (
-        model.n_hidden if model.visible == "gaussian" else min(model.n_hidden, model.n_visible)
-    )
-    if 2**enumerated <= SUMMED:
+    if 2**model.n_summed <= SUMMED:
         log_z = model.log_partition()
-        return log_z, f"{log_z:.3f}, exact: a sum over 2^{enumerated} states"
+        return log_z, f"{log_z:.3f}, exact: a sum over 2^{model.n_summed} states"
     train = to_device(data.train, rng)
     log_z, error = model.log_partition_ais(
         CHAINS, TEMPERATURES, rng, train, lambda steps: watched(steps, "annealing")

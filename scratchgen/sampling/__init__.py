@@ -1,7 +1,8 @@
 """Sampling from what is known up to a factor: chains, and the factor itself by annealing."""
 
+from ..distributions import bernoulli
 from .annealing import annealed_importance_sampling, far_apart, log_mean_and_error
-from .gibbs import bernoulli, block_gibbs
+from .gibbs import block_gibbs
 from .langevin import langevin, mala, tempered_langevin
 
 __all__ = [

@@ -12,20 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..backend import Array, Generator, check_generator
-
-
-def bernoulli(p: Array, rng: Generator | None = None, u: Array | None = None) -> Array:
-    """1 with probability p, else 0, in the dtype of p: 1 where u < p, with u ~ U[0, 1).
-
-    The uniform numbers are ``u``, of the shape of p, or are drawn from ``rng``.
-    """
-    if u is None:
-        if rng is None:
-            raise ValueError("states are drawn from uniform numbers: give them as u, or rng")
-        check_generator(rng)
-        u = rng.random(p.shape, dtype=p.dtype)
-    return (u < p).astype(p.dtype)
+from ..backend import Array
 
 
 def block_gibbs(

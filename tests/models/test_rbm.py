@@ -656,7 +656,7 @@ def test_the_lectures_model_is_that_of_the_notes():
 
 def test_grey_values_are_means_of_states_drawn_at_each_visit():
     model, x = machine(2, 2), np.tile([[0.2, 1.0]], (20_000, 1))
-    drawn = [model.units.data(x, rng(seed)) for seed in (1, 2)]
+    drawn = [model.states(x, rng(seed)) for seed in (1, 2)]
     assert not np.array_equal(*drawn)
     for v in drawn:
         assert set(np.unique(v)) == {0, 1}
@@ -815,10 +815,10 @@ def test_data_are_seen_with_mean_0_and_variance_1_and_shown_as_they_were():
     x = rng(1).random((50, 3)) * [1, 10, 0.5] + [0, 5, -1]
     model = standardising(x).astype(np.float64)
     model.start_at(x)
-    v = model.units.seen(x)
+    v = model.seen(x)
     np.testing.assert_allclose(v.mean(axis=0), 0, atol=1e-13)
     np.testing.assert_allclose(v.var(axis=0)[1], 1, rtol=1e-13)
-    np.testing.assert_allclose(model.units.shown(v), x, rtol=1e-12)
+    np.testing.assert_allclose(model.shown(v), x, rtol=1e-12)
 
 
 def test_what_hardly_varies_is_held_to_a_tenth_of_the_largest_spread():
@@ -848,7 +848,7 @@ def test_gaussian_units_learn_more_of_digits_than_independent_units_know(setting
     for each in (model, independent):
         each.start_at(x)
     sg.fit(model, x, epochs=40, batch_size=20, rng=rng(1))
-    v = model.units.seen(held_out)
+    v = model.seen(held_out)
     assert model.log_likelihood(v).mean() > independent.log_likelihood(v).mean() + 5
 
 

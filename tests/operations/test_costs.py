@@ -30,7 +30,7 @@ def composed_gaussian_nll(mu, log_var, target):
 
 COMPOSITIONS = {
     "squared_error": (samples((), ()), lambda y, t: summed(0.5 * (y - t) ** 2)),
-    "bernoulli_nll": (samples(((-6.0, 6.0),), ((0.0, 1.0),), whole=(0,)), composed_bernoulli_nll),
+    "bernoulli_nll": (samples(((-6.0, 6.0),), ((0.0, 1.0),)), composed_bernoulli_nll),
     "gaussian_nll": (samples((), (), ()), composed_gaussian_nll),
     "gaussian_kl": (
         samples((), ()),

@@ -7,7 +7,7 @@ import pytest
 
 import scratchgen as sg
 from scratchgen import cli, optim
-from scratchgen.models.estimator import OPTIMIZERS
+from scratchgen.optim.by_name import OPTIMIZERS
 from scratchgen.recipes import RECIPES, Data
 
 QUICK = {

@@ -115,7 +115,7 @@ def test_gaussian_units_are_judged_too(data):
     centred = Data(2 * data.train - 1, None, 2 * data.test - 1, None)
     state, settings = trained(centred, hidden=6, visible="gaussian")
     said = recipe.judge(state.model, centred, settings, sg.generator(0))
-    seen = state.model.units.seen(centred.test.reshape(-1, 64))
+    seen = state.model.seen(centred.test.reshape(-1, 64))
     expected = -state.model.log_likelihood(seen).mean()
     assert float(said["−log p(v), given log Z"].split()[0]) == pytest.approx(expected, abs=0.006)
     assert not any("pseudo" in name for name in said)

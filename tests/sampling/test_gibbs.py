@@ -4,34 +4,7 @@ import numpy as np
 import pytest
 
 import scratchgen as sg
-from scratchgen.sampling import bernoulli, block_gibbs
-
-
-def test_bernoulli_is_one_where_the_uniform_number_is_below_p():
-    p, u = np.array([[0.2, 0.5, 1.0, 0.0]]), np.array([[0.2, 0.4999, 0.9999, 0.0]])
-    np.testing.assert_array_equal(bernoulli(p, u=u), [[0, 1, 1, 0]])
-
-
-def test_bernoulli_has_mean_p_and_the_dtype_of_p():
-    p = np.repeat(np.array([[0.0, 0.1, 0.5, 0.9, 1.0]], np.float32), 40_000, axis=0)
-    x = bernoulli(p, sg.generator(0))
-    assert x.dtype == np.float32
-    assert set(np.unique(x)) == {0, 1}
-    error = np.sqrt(p[0] * (1 - p[0]) / len(p))
-    assert (np.abs(x.mean(axis=0) - p[0]) <= 5 * error).all()
-
-
-def test_bernoulli_draws_from_rng_what_it_takes_from_u():
-    p = sg.generator(0).random((3, 4), dtype=np.float32)
-    u = sg.generator(7).random((3, 4), dtype=np.float32)
-    np.testing.assert_array_equal(bernoulli(p, sg.generator(7)), bernoulli(p, u=u))
-
-
-def test_states_need_randomness():
-    with pytest.raises(ValueError, match="give them as u, or rng"):
-        bernoulli(np.ones(3))
-    with pytest.raises(TypeError, match="rng is a generator"):
-        bernoulli(np.ones(3), np.random)
+from scratchgen.sampling import block_gibbs
 
 
 def joint(seed=0, states=(4, 3)):

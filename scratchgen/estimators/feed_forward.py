@@ -1,4 +1,4 @@
-"""What classifiers and regressors share as scikit-learn's users know them: ``fit``, ``score``.
+"""Classifiers and regressors as scikit-learn's users know them: ``fit``, ``predict``, ``score``.
 
 Training goes through ``train`` as anywhere else; the body of its loop sets the learning rate,
 scores what is held out, and stops.
@@ -6,64 +6,28 @@ scores what is held out, and stops.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 import numpy as np
 
-from .. import nn, optim
-from ..autodiff import Tensor
+from .. import nn
 from ..backend import Array, Generator, generator, to_device, to_host
-from ..datasets.split import split
+from ..datasets.split import intervals, split
 from ..history import History
+from ..models.feed_forward import Classifier, FeedForward, Regressor, dense
 from ..optim import Optimizer
+from ..optim.by_name import build_optimizer
 from ..optim.schedules import Schedule
 from ..stopping import Patience
 from ..training import train
-from .feed_forward import FeedForward, dense
-from .scikit_learn import ScikitLearnEstimator, plain_array
+from .scikit_learn import ScikitLearnEstimator, column_as_vector, plain_array
 
 E = TypeVar("E", bound="Estimator")
 
-
-def momentum(parameters: Sequence[Tensor], lr: float = 0.01) -> optim.SGD:
-    """Stochastic gradient descent with momentum 0.9."""
-    return optim.SGD(parameters, lr, momentum=0.9)
-
-
-OPTIMIZERS: Final[dict[str, Callable[..., Optimizer]]] = {
-    "sgd": optim.SGD,
-    "momentum": momentum,
-    "adagrad": optim.AdaGrad,
-    "rmsprop": optim.RMSprop,
-    "adam": optim.Adam,
-    "adamw": optim.AdamW,
-    "lbfgs": optim.WolfeLBFGS,
-}
-"""The optimizers, by name."""
-
-
-def build_optimizer(
-    optimizer: str | Callable[..., Optimizer], parameters: Sequence[Tensor], lr: float | None
-) -> Optimizer:
-    """The optimizer of that name, or what the function ``optimizer(parameters)`` returns.
-
-    Its learning rate is ``lr``, or where that is ``None`` its own default, of which SGD has none.
-    """
-    if isinstance(optimizer, str) and optimizer not in OPTIMIZERS:
-        raise ValueError(
-            f"optimizer is one of {', '.join(OPTIMIZERS)}, or a function of the parameters, got "
-            f"{optimizer!r}"
-        )
-    if optimizer == "sgd" and lr is None:
-        raise ValueError("sgd has no learning rate of its own: give lr, such as 0.1")
-    build = OPTIMIZERS[optimizer] if isinstance(optimizer, str) else optimizer
-    if isinstance(optimizer, str):
-        return build(parameters) if lr is None else build(parameters, lr=lr)
-    built = build(parameters)
-    if lr is not None:
-        built.lr = lr
-    return built
+SORTED: Final = "biufUSmM"
+"""The kinds of NumPy's dtypes whose values can be labels: numbers, strings, dates."""
 
 
 class Estimator(ScikitLearnEstimator):
@@ -75,9 +39,9 @@ class Estimator(ScikitLearnEstimator):
       activation function, or one name for each; or ``network``, a function of the shape of a
       sample, the number of outputs and ``rng`` that builds another, such as
       ``models.feed_forward.convolutional``.
-    - ``optimizer``: a name of ``OPTIMIZERS``, or a function of the parameters; ``lr``: its learning
-      rate, by default its own; ``schedule``: what that is multiplied by after t epochs, a function
-      of t (``optim.schedules``).
+    - ``optimizer``: a name of ``optim.by_name.OPTIMIZERS``, or a function of the parameters;
+      ``lr``: its learning rate, by default its own; ``schedule``: what that is multiplied by after
+      t epochs, a function of t (``optim.schedules``).
     - ``l1``, ``l2``: the cost has l1 Σ |W| + ½ l2 Σ W² beside the mean of −log p(y|x).
     - ``epochs``, ``batch_size``: by default batches of 64, or all samples at once for L-BFGS.
     - ``early_stopping``: hold out ``validation_fraction`` of the samples, spread evenly over the
@@ -257,3 +221,138 @@ class Estimator(ScikitLearnEstimator):
             regressor_tags=RegressorTags() if self.kind == "regressor" else None,
             input_tags=InputTags(two_d_array=True, three_d_array=True),
         )
+
+
+class FeedForwardClassifier(Estimator):
+    """A :class:`Classifier` as scikit-learn's users know one: labels of any kind, X as rows.
+
+    >>> X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    >>> xor = FeedForwardClassifier((8,), "tanh", lr=0.05, epochs=200)
+    >>> xor.fit(X, ["even", "odd", "odd", "even"]).predict(X).tolist()
+    ['even', 'odd', 'odd', 'even']
+    """
+
+    kind = "classifier"
+    monitored = "accuracy"
+    classes_: Array
+    """The labels that were met, sorted: column k of ``predict_proba`` is that of the k-th."""
+
+    def _learn_targets(self, y: Any) -> tuple[Array, int]:
+        self.classes_, numbers = np.unique(self._given_targets(y), return_inverse=True)
+        if len(self.classes_) == 1:
+            raise ValueError(
+                f"y holds one class, {self.classes_.tolist()[0]!r}, expected at least 2: there is "
+                "nothing to tell apart"
+            )
+        return numbers, len(self.classes_) if len(self.classes_) > 2 else 1
+
+    def _targets(self, y: Any) -> Array:
+        known = {label: number for number, label in enumerate(self.classes_.tolist())}
+        labels = self._given_targets(y).tolist()
+        unknown = [label for label in dict.fromkeys(labels) if label not in known]
+        if unknown:
+            raise ValueError(f"labels {unknown} were not met in fit: {list(known)}")
+        return np.array([known[label] for label in labels], dtype=np.int64)
+
+    def _given_targets(self, y: Any) -> Array:
+        """Labels that can be sorted, (n,)."""
+        if isinstance(y, (list, tuple)) and len({isinstance(label, str) for label in y}) > 1:
+            y = np.array(y, dtype=object)  # NumPy would make strings of all
+        labels = column_as_vector(type(self).__name__, super()._given_targets(y))
+        if labels.ndim != 1:
+            raise ValueError(f"y is one label for each sample, of shape (n,), got {labels.shape}")
+        if labels.dtype.kind not in SORTED:
+            labels = _of_one_kind(labels)
+        if labels.dtype.kind == "f" and not (
+            np.isfinite(labels).all() and (labels == np.floor(labels)).all()
+        ):
+            raise ValueError(
+                "Unknown label type: y holds fractions, NaN or infinity, expected labels of "
+                "classes: for real targets take FeedForwardRegressor"
+            )
+        return labels
+
+    def _strata(self, y: Array) -> Array:
+        return y
+
+    def _model(self, network: Any) -> Classifier:
+        return Classifier(network, self.l1, self.l2)
+
+    def _score_of(self, x: Array, y: Array) -> float:
+        return float(to_host(self.model_.accuracy(x, y)))
+
+    def predict(self, X: Any) -> Array:
+        """The most probable label of each sample."""
+        x = to_device(self._samples_as_fitted(X), self.device)
+        return self.classes_[to_host(self.model_.predict(x))]
+
+    def predict_proba(self, X: Any) -> Array:
+        """p(label|x), (n, K), with the labels in the order of ``classes_``."""
+        x = to_device(self._samples_as_fitted(X), self.device)
+        return to_host(self.model_.predict_proba(x))
+
+
+class FeedForwardRegressor(Estimator):
+    """A :class:`Regressor` as scikit-learn's users know one: y (n,) or (n, m), X as rows.
+
+    >>> X = np.linspace(-1, 1, 50)[:, None]
+    >>> parabola = FeedForwardRegressor((10,), "tanh", optimizer="lbfgs", epochs=200)
+    >>> parabola.fit(X, X[:, 0] ** 2).score(X, X[:, 0] ** 2) > 0.999
+    True
+    """
+
+    kind = "regressor"
+    monitored = "R²"
+
+    def _learn_targets(self, y: Any) -> tuple[Array, int]:
+        targets = self._targets(y)
+        self._target_shape = targets.shape[1:]
+        single = getattr(y, "dtype", None) == np.float32
+        self._target_dtype = np.float32 if single else np.float64
+        return targets, 1 if targets.ndim == 1 else targets.shape[1]
+
+    def _targets(self, y: Any) -> Array:
+        targets = self._given_targets(y)
+        if targets.dtype.kind == "O":
+            try:
+                targets = targets.astype(np.float64)
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"y holds objects that are no real numbers: {error}") from None
+        if targets.dtype.kind not in "biuf" or targets.ndim not in (1, 2):
+            raise ValueError(
+                f"y is real numbers of shape (n,) or (n, m), got {targets.dtype} of shape "
+                f"{targets.shape}"
+            )
+        return targets.astype(np.float32, copy=False)
+
+    def _strata(self, y: Array) -> Array:
+        return intervals(y if y.ndim == 1 else y[:, 0], self.validation_fraction)
+
+    def _model(self, network: Any) -> Regressor:
+        return Regressor(network, self.l1, self.l2)
+
+    def _score_of(self, x: Array, y: Array) -> float:
+        return float(to_host(self.model_.r_squared(x, y)))
+
+    def predict(self, X: Any) -> Array:
+        """The mean of y for each sample, in the shape of the targets of ``fit``.
+
+        It is float32 if these were, else float64; the network computes in float32.
+        """
+        x = to_device(self._samples_as_fitted(X), self.device)
+        mean = to_host(self.model_.predict(x)).reshape(-1, *self._target_shape)
+        return mean.astype(self._target_dtype, copy=False)
+
+
+def _of_one_kind(labels: Array) -> Array:
+    """Objects as strings, or as numbers, or as what else of ``SORTED`` they are."""
+    if len({isinstance(label, str) for label in labels}) == 1:
+        with contextlib.suppress(ValueError):  # of objects of several lengths
+            array = np.array(labels.tolist())
+            if array.dtype.kind in SORTED and array.ndim == 1:
+                return array
+    kinds = sorted({type(label).__name__ for label in labels.tolist()})
+    raise ValueError(
+        f"Unknown label type: y holds {', '.join(kinds)}, expected strings, or numbers, or dates: "
+        "[str(label) for label in y] makes strings of all"
+    )

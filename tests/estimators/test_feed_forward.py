@@ -11,9 +11,9 @@ import pytest
 
 import scratchgen as sg
 from scratchgen import optim, parallel
-from scratchgen.models import FeedForwardClassifier, FeedForwardRegressor
-from scratchgen.models.estimator import OPTIMIZERS
-from scratchgen.models.feed_forward import convolutional
+from scratchgen.estimators import FeedForwardClassifier, FeedForwardRegressor
+from scratchgen.models.feed_forward import confusion_matrix, convolutional
+from scratchgen.optim.by_name import OPTIMIZERS
 from scratchgen.optim.schedules import Cosine, Exponential
 
 
@@ -90,6 +90,53 @@ def test_digits_are_recognised_by_convolutions_from_images_and_from_rows():
     np.testing.assert_allclose(
         rows.predict_proba(test.reshape(-1, 64)), images.predict_proba(test), atol=1e-5
     )
+
+
+def polynomial(n=100):
+    """y = x₀² + 3 x₀ x₁ + x₁² + 5 on n points of the unit square: the notes' case."""
+    x = rng(3).random((n, 2))
+    return x, x[:, 0] ** 2 + 3 * x[:, 0] * x[:, 1] + x[:, 1] ** 2 + 5
+
+
+@pytest.mark.slow
+def test_784_100_10_reads_mnist_to_97_5_percent(published, monkeypatch):
+    monkeypatch.setenv("SCRATCHGEN_DATA", str(next(iter(published.values())).parent))
+    rows, labels = sg.datasets.mnist("train")
+    network = FeedForwardClassifier((100,), schedule=optim.schedules.Cosine(15), epochs=15)
+    network.fit(rows.reshape(len(rows), -1), labels)
+    test, expected = sg.datasets.mnist("test")
+    assert network.score(test.reshape(len(test), -1), expected) >= 0.975
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"optimizer": "lbfgs", "epochs": 300},
+        {"optimizer": "adam", "lr": 1e-2, "epochs": 800, "batch_size": 20},
+    ],
+)
+def test_the_notes_polynomial_is_fitted(settings):
+    x, y = polynomial()
+    fitted = FeedForwardRegressor((20,), "tanh", **settings).fit(x, y)
+    assert fitted.score(x, y) > 0.99
+    fresh = rng(9).random((200, 2))
+    truth = fresh[:, 0] ** 2 + 3 * fresh[:, 0] * fresh[:, 1] + fresh[:, 1] ** 2 + 5
+    assert fitted.score(fresh, truth) > 0.98
+
+
+def test_predictions_have_the_shape_of_the_targets():
+    x, y = polynomial()
+    settings = {"hidden": (5,), "epochs": 2}
+    assert FeedForwardRegressor(**settings).fit(x, y).predict(x).shape == (100,)
+    assert FeedForwardRegressor(**settings).fit(x, y[:, None]).predict(x).shape == (100, 1)
+    two = np.column_stack([y, -y])
+    assert FeedForwardRegressor(**settings).fit(x, two).predict(x).shape == (100, 2)
+
+
+@pytest.mark.parametrize("y", [["a"] * 6, np.zeros((6, 1, 1))])
+def test_the_estimator_refuses_what_are_no_numbers(y):
+    with pytest.raises(ValueError, match=r"real numbers of shape \(n,\) or \(n, m\)"):
+        FeedForwardRegressor().fit(np.zeros((6, 2)), y)
 
 
 @pytest.mark.rounding
@@ -180,13 +227,14 @@ def test_scikit_learn_knows_which_is_which(sklearn):
 
 @pytest.mark.rounding
 def test_scores_are_those_of_scikit_learn(sklearn):
-    from sklearn.metrics import accuracy_score, confusion_matrix, r2_score
+    from sklearn.metrics import accuracy_score, r2_score
+    from sklearn.metrics import confusion_matrix as counted
 
     X, y = blobs()
     net = FeedForwardClassifier((4,), epochs=2).fit(X, y)
     assert net.score(X, y) == pytest.approx(accuracy_score(y, net.predict(X)))
-    counts = sg.models.classifier.confusion_matrix(y, net.predict(X), 3)
-    np.testing.assert_array_equal(counts, confusion_matrix(y, net.predict(X)))
+    counts = confusion_matrix(y, net.predict(X), 3)
+    np.testing.assert_array_equal(counts, counted(y, net.predict(X)))
     line = FeedForwardRegressor((4,), epochs=2).fit(X, X[:, 0])
     both = FeedForwardRegressor((4,), epochs=2).fit(X, X * [1, 5, 9])
     for net, y in ((line, X[:, 0]), (both, X * [1, 5, 9])):
@@ -395,3 +443,28 @@ def test_classes_of_one_sample_each_leave_nothing_to_hold_out():
     net = FeedForwardClassifier(early_stopping=True, validation_fraction=0.5)
     with pytest.raises(ValueError, match="a class of two or more"):
         net.fit(np.eye(4), [1, 2, 3, 4])
+
+
+# The names that estimators and their modules had among the models
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("FeedForwardClassifier", sg.estimators.FeedForwardClassifier),
+        ("FeedForwardRegressor", sg.estimators.FeedForwardRegressor),
+        ("RBMFeatures", sg.estimators.RBMFeatures),
+        ("classifier", sg.models.feed_forward),
+        ("regressor", sg.models.feed_forward),
+        ("estimator", sg.estimators.feed_forward),
+        ("rbm_features", sg.estimators.rbm),
+        ("scikit_learn", sg.estimators.scikit_learn),
+    ],
+)
+def test_an_old_name_among_the_models_is_what_it_was(old, new):
+    assert getattr(sg.models, old) is new
+
+
+def test_a_name_that_was_never_there_is_missing():
+    with pytest.raises(AttributeError, match="has no attribute 'Perceptron'"):
+        _ = sg.models.Perceptron

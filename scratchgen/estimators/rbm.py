@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 from .. import optim
 from ..backend import Array, generator, to_device, to_host
+from ..distributions import FAMILIES, Bernoulli
 from ..history import History
+from ..models.rbm import FOR_ANY_SCALE, RBM
 from ..training import train
-from .rbm import RBM, STANDARDISED
 from .scikit_learn import ScikitLearnEstimator
 
 
@@ -58,7 +59,7 @@ class RBMFeatures(ScikitLearnEstimator):
             k=self.k,
             persistent=self.persistent,
             n_chains=self.n_chains,
-            **STANDARDISED if self.visible == "gaussian" else {},
+            **FOR_ANY_SCALE.get(self.visible, {}),
         )
         model.start_at(to_device(x, rng))
         lr = model.default_optimizers()[0].lr if self.lr is None else self.lr
@@ -102,7 +103,7 @@ class RBMFeatures(ScikitLearnEstimator):
         return lambda X, y=None: float(self._score_samples(X).mean())
 
     def _check_scores(self) -> None:
-        if self.visible == "gaussian":
+        if not FAMILIES.get(self.visible, Bernoulli).discrete:
             raise AttributeError(
                 "RBMFeatures of Gaussian units have no score, since the pseudo-likelihood is that "
                 "of Bernoulli units: score what is built upon the features"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import scratchgen as sg
-from scratchgen.models import RBMFeatures
+from scratchgen.estimators import RBMFeatures
 
 sklearn = pytest.importorskip("sklearn", reason="pip install '.[test]'")
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import scratchgen as sg
-from scratchgen.models import FeedForwardClassifier, FeedForwardRegressor, RBMFeatures
+from scratchgen.estimators import FeedForwardClassifier, FeedForwardRegressor, RBMFeatures
 
 INVARIANCE = dict.fromkeys(
     ("check_methods_sample_order_invariance", "check_methods_subset_invariance"),

@@ -1,0 +1,304 @@
+r"""The distributions that models are built of: their entries are independent, given the parameters.
+
+A distribution gives every x, a row of D entries, an energy E(x), and with it a probability, or a
+density, whose normalisation Z is the sum, or the integral, of exp(−E) over all x:
+
+    p(x) = exp(−E(x)) / Z,        −log p(x) = E(x) + log Z.
+
+Two of them are here. z are log odds, and σ(z) = 1/(1 + e⁻ᶻ):
+
+    Bernoulli:  xᵢ ∈ {0, 1},   E = −zᵀx,                 log Z = Σᵢ log(1 + exp zᵢ),   mean σ(z),
+    Gaussian:   xᵢ real,       E = Σᵢ (xᵢ − μᵢ)²/2σᵢ²,   log Z = ½ Σᵢ log 2πσᵢ²,       mean μ.
+
+A *field* f acts on x from outside: the energy becomes E(x) − s(x)ᵀf, with s = x for the first and
+s = x/σ² for the second. A field only moves the distribution, from z to z + f, and from μ to μ + f.
+The hidden units of an RBM are such a field for the visible ones. The sum in a field is
+
+    log Σₓ exp(s(x)ᵀf − E(x)) = Σᵢ log(1 + exp(zᵢ + fᵢ)),  or  log Z + Σᵢ fᵢ (μᵢ + ½ fᵢ)/σᵢ².
+
+Two distributions of one kind are compared by D_KL(q ‖ p) = E_q[log q(x) − log p(x)] ≥ 0, which is
+zero for equal ones alone, and has a closed form for both kinds.
+
+Parameters are arrays or tensors, of shape (D,), the same for all samples, or (n, D). Networks that
+give them are asked for log odds and for log variances, which may be any real numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Final, TypeAlias
+
+import numpy as np
+
+from . import operations as ops
+from .backend import Array, Generator, check_generator, to_host
+from .nn import ranges
+
+
+@dataclass(frozen=True, eq=False)
+class Bernoulli:
+    """P(xᵢ = 1) = σ(zᵢ), with the log odds z, ``logits``; data between 0 and 1 count as means."""
+
+    logits: Any
+
+    discrete: ClassVar[bool] = True
+    """Whether x has states, with probabilities to be summed, and not a density."""
+    per_entry: ClassVar[int] = 1
+    """How many numbers a network gives for each entry."""
+    parameters: ClassVar[str] = "the logits of its entries"
+
+    @classmethod
+    def of(cls, outputs: Any) -> Bernoulli:
+        """The distribution whose logits a network gives, of any shape."""
+        return cls(outputs)
+
+    def at(self, logits: Any) -> Bernoulli:
+        """The distribution of other log odds."""
+        return Bernoulli(logits)
+
+    @property
+    def mean(self) -> Any:
+        """P(x = 1) = σ(z)."""
+        return ops.sigmoid(self.logits)
+
+    def nll(self, x: Any) -> Any:
+        """−log p(x) = Σᵢ [log(1 + exp zᵢ) − zᵢ xᵢ], (n,) nats."""
+        return ops.bernoulli_nll(self.logits, x)
+
+    def draw(self, rng: Generator | None = None, noise: Array | None = None) -> Array:
+        """x ~ p: 1 where u < σ(z), with u ~ U[0, 1) from ``rng``, or given as ``noise``."""
+        return bernoulli(self.mean, rng, noise)
+
+    def kl(self, other: Bernoulli) -> Any:
+        """D_KL(self ‖ other) = Σᵢ [log(1 + exp zᵢ′) − log(1 + exp zᵢ) − σ(zᵢ) (zᵢ′ − zᵢ)], (n,)."""
+        z, other_z = self.logits, other.logits
+        of_sums = ops.softplus(other_z) - ops.softplus(z)
+        return (of_sums - self.mean * (other_z - z)).sum(axis=-1)
+
+    def energy(self, x: Any) -> Any:
+        """E(x) = −zᵀx, (n,)."""
+        return -(x @ self.logits if self.logits.ndim == 1 else (x * self.logits).sum(axis=-1))
+
+    def scaled(self, x: Any) -> Any:
+        """s(x) = x: what a field multiplies."""
+        return x
+
+    def log_sum(self, field: Any = 0.0) -> Any:
+        """log Σₓ exp(xᵀf − E(x)) = Σᵢ log(1 + exp(zᵢ + fᵢ)); for f = 0, log Z."""
+        return ops.softplus(self.logits + field).sum(axis=-1)
+
+    # What data are to it
+
+    @staticmethod
+    def check(x: Array, who: str, otherwise: str) -> None:
+        """Raise ``ValueError`` unless all x lie in [0, 1]; ``otherwise`` says what takes others."""
+        low, high = float(to_host(x.min())), float(to_host(x.max()))
+        if low >= 0 and high <= 1:
+            return
+        if to_host((abs(x) == 1).all()):
+            cure = "(s + 1) / 2 makes spins ±1 to 0 and 1"
+        elif low >= -1 and high <= 1:
+            cure = "(x + 1) / 2 brings [−1, 1] there"
+        elif low >= 0 and high <= 255 and to_host((x == np.round(x)).all()):
+            cure = (
+                f"x / {255 if high > 100 else high:g} brings whole numbers from 0 to {high:g} there"
+            )
+        else:
+            cure = f"scale it so, or, for centred data of variance about 1, {otherwise}"
+        raise ValueError(f"{who} data in [0, 1], got {low:g} to {high:g}: {cure}")
+
+    @staticmethod
+    def states(x: Array, rng: Generator) -> Array:
+        """States drawn with the data as means, anew at each call."""
+        return bernoulli(x, rng)
+
+    @staticmethod
+    def fitted(x: Array) -> Array:
+        """The log odds z of the rates of ones, each with one 1 and one 0 more than were seen."""
+        ones = x.sum(axis=0) + 1
+        return np.log(ones / (len(x) + 2 - ones))
+
+    @staticmethod
+    def standard(shape: tuple[int, ...], dtype: Any, rng: Generator) -> Array:
+        """Draws at z = 0: fair coins."""
+        check_generator(rng)
+        return (rng.random(shape, dtype=dtype) < 0.5).astype(dtype)
+
+    # What a network is to it
+
+    @property
+    def unbounded(self) -> dict[str, Any]:
+        """The parameters that a network must be able to give any real number for, by name."""
+        return {"logits": self.logits}
+
+    def doubts(self, x: Array, network: str) -> Iterator[str]:
+        """Sentences about what can be trained and is hardly meant: none."""
+        yield from ()
+
+
+@dataclass(frozen=True, eq=False)
+class Gaussian:
+    """N(x; μ, σ²) of each entry, with the means ``mu`` and ``log_var`` = log σ².
+
+    ``log_var`` may be one number, a ``float``, that holds for all entries.
+    """
+
+    mu: Any
+    log_var: Any = 0.0
+
+    discrete: ClassVar[bool] = False
+    per_entry: ClassVar[int] = 2
+    parameters: ClassVar[str] = "the means of {size} {what} beside their log variances"
+
+    @classmethod
+    def of(cls, outputs: Any) -> Gaussian:
+        """The distribution whose means a network gives, and then, along axis 1, log variances."""
+        half = outputs.shape[1] // 2
+        return cls(outputs[:, :half], outputs[:, half:])
+
+    def at(self, mu: Any) -> Gaussian:
+        """The distribution of other means and the same variances."""
+        return replace(self, mu=mu)
+
+    @property
+    def mean(self) -> Any:
+        """E[x] = μ."""
+        return self.mu
+
+    def nll(self, x: Any) -> Any:
+        """−log p(x) = ½ Σᵢ [log 2πσᵢ² + (xᵢ − μᵢ)²/σᵢ²], (n,) nats."""
+        return ops.gaussian_nll(self.mu, self._log_var_of_each, x)
+
+    def draw(self, rng: Generator | None = None, noise: Any = None) -> Any:
+        """x = μ + σ ε ~ p, with ε ~ N(0, I) from ``rng``, or given as ``noise``.
+
+        Written so, x is a function of μ and σ, through which the gradient flows.
+        """
+        if noise is None:
+            if rng is None:
+                raise ValueError("states are drawn from normal numbers: give them as noise, or rng")
+            noise = self.standard(self.mu.shape, self.mu.dtype, rng)
+        return self.mu + _exp(0.5 * self.log_var) * noise
+
+    def kl(self, other: Gaussian) -> Any:
+        """D_KL(self ‖ other) = ½ Σᵢ [rᵢ² + exp dᵢ − 1 − dᵢ], (n,) nats.
+
+        r = (μ − μ′)/σ′ and d = log σ²/σ′²: where μ′ is taken for zero and σ′ for the unit, the
+        other distribution is N(0, 1), and this one N(r, exp d).
+        """
+        r = (self.mu - other.mu) * _exp(-0.5 * other.log_var)
+        return ops.gaussian_kl(r, self._log_var_of_each - other.log_var)
+
+    def energy(self, x: Any) -> Any:
+        """E(x) = Σᵢ (xᵢ − μᵢ)²/2σᵢ², (n,)."""
+        return 0.5 * self.scaled((x - self.mu) ** 2).sum(axis=-1)
+
+    def scaled(self, x: Any) -> Any:
+        """s(x) = x/σ²: what a field multiplies."""
+        return x / _exp(self.log_var)
+
+    def log_sum(self, field: Any = 0.0) -> Any:
+        """log ∫ exp(xᵀf/σ² − E(x)) dx = ½ Σᵢ [log 2πσᵢ² + fᵢ (2μᵢ + fᵢ)/σᵢ²]; for f = 0, log Z."""
+        moved = self.scaled(field * (2 * self.mu + field))
+        return 0.5 * (moved + self.log_var + math.log(2 * math.pi)).sum(axis=-1)
+
+    @property
+    def _log_var_of_each(self) -> Any:
+        """``log_var`` as an array or a tensor."""
+        return (
+            self.log_var + 0 * self.mu if isinstance(self.log_var, (int, float)) else self.log_var
+        )
+
+    # What data are to it
+
+    @staticmethod
+    def check(x: Array, who: str, otherwise: str) -> None:
+        """Any real numbers will do."""
+
+    @staticmethod
+    def states(x: Array, rng: Generator) -> Array:
+        """The data as they are."""
+        return x
+
+    @staticmethod
+    def fitted(x: Array) -> Array:
+        """Their mean, for μ."""
+        return x.mean(axis=0)
+
+    @staticmethod
+    def standard(shape: tuple[int, ...], dtype: Any, rng: Generator) -> Array:
+        """ε ~ N(0, I)."""
+        check_generator(rng)
+        return rng.standard_normal(shape, dtype=dtype)
+
+    # What a network is to it
+
+    @property
+    def unbounded(self) -> dict[str, Any]:
+        """None: means may lie in the range of the data."""
+        return {}
+
+    def doubts(self, x: Array, network: str) -> Iterator[str]:
+        """Sentences about what can be trained and is hardly meant, where log σ² is learned."""
+        low = ranges.wide(self.log_var)
+        if low is not None:
+            yield (
+                f"the log variances that the {network} gives are at least {low:g}, so that no x is "
+                f"known to better than ± {math.exp(0.5 * low):.2g}: without the last layer they "
+                "may be any real numbers"
+            )
+        constant = int(to_host((x.max(axis=0) == x.min(axis=0)).sum())) if len(x) > 1 else 0
+        if constant:
+            yield (
+                f"{constant} of the {math.prod(x.shape[1:])} entries of x are the same in all "
+                "samples: their Gaussian density grows without bound as its variance falls, and "
+                "the cost tells nothing more; leave them out, or add noise of the size of a level"
+            )
+
+
+Distribution: TypeAlias = Bernoulli | Gaussian
+Family: TypeAlias = type[Bernoulli] | type[Gaussian]
+
+FAMILIES: Final[dict[str, Family]] = {"bernoulli": Bernoulli, "gaussian": Gaussian}
+"""The kinds of distributions, by the names that settings have for them."""
+
+
+def family(name: str, setting: str) -> Family:
+    """The distributions of that name; ``ValueError`` with the names that ``setting`` may have."""
+    if name not in FAMILIES:
+        raise ValueError(f"{setting} is {' or '.join(map(repr, FAMILIES))}, got {name!r}")
+    return FAMILIES[name]
+
+
+def of_rows(kind: Family, outputs: Any, size: int, network: str, what: str) -> Any:
+    """The distribution of ``size`` entries that a network gives for each sample, as rows.
+
+    Raises ``ValueError`` where it gives more numbers or fewer; ``what`` the entries are is named.
+    """
+    expected = kind.per_entry * size
+    if outputs.shape[1:] != (expected,):
+        raise ValueError(
+            f"the {network} gives {outputs.shape[1:]} numbers for each sample, expected "
+            f"{expected}: {kind.parameters.format(size=size, what=what)}"
+        )
+    return kind.of(outputs)
+
+
+def bernoulli(p: Any, rng: Generator | None = None, u: Array | None = None) -> Array:
+    """1 with probability p, else 0, in the dtype of p: 1 where u < p, with u ~ U[0, 1).
+
+    The uniform numbers are ``u``, of the shape of p, or are drawn from ``rng``.
+    """
+    if u is None:
+        if rng is None:
+            raise ValueError("states are drawn from uniform numbers: give them as u, or rng")
+        check_generator(rng)
+        u = rng.random(p.shape, dtype=p.dtype)
+    return (u < p).astype(p.dtype)
+
+
+def _exp(x: Any) -> Any:
+    """e^x; of a Python number one that leaves the dtype of arrays as it is."""
+    return math.exp(x) if isinstance(x, (int, float)) else ops.exp(x)
