@@ -170,7 +170,8 @@ def _state_and_patience(
         state = Checkpoint(model, optimizers, rng, History(), average)
         return state, recipe.patience(settings, state.history, model)
     state, best = saved
-    state = replace(state, rng=state.rng or generator(settings.seed, settings.device))
+    rng = state.rng or generator(settings.seed, settings.device)
+    state = Checkpoint(state.model, state.optimizers, rng, state.history, state.average)
     done = len(state.history)
     if done > settings.epochs:
         raise ValueError(f"{run.folder} has {done} epochs, more than --epochs {settings.epochs}")

@@ -14,10 +14,10 @@ import inspect
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -45,21 +45,33 @@ class CheckpointError(ValueError):
     """A file that is no checkpoint of this library, or not the one that was written."""
 
 
-@dataclass(frozen=True)
-class Checkpoint:
+class _Saved(NamedTuple):
+    model: Any
+    optimizers: list[Optimizer]
+    rng: Generator | None
+    history: History
+
+
+class Checkpoint(_Saved):
     """What :func:`load` gives back: ``model, optimizers, rng, history = load(path)``.
 
     ``average`` is that of the model's weights, where training keeps one.
     """
 
-    model: Any
-    optimizers: list[Optimizer]
-    rng: Generator | None
-    history: History
-    average: WeightAverage | None = None
+    average: WeightAverage | None
 
-    def __iter__(self) -> Iterator[Any]:
-        return iter((self.model, self.optimizers, self.rng, self.history))
+    def __new__(
+        cls,
+        model: Any,
+        optimizers: list[Optimizer],
+        rng: Generator | None,
+        history: History,
+        average: WeightAverage | None = None,
+    ) -> Checkpoint:
+        """The four that it is unpacked to, and the average beside them."""
+        checkpoint = super().__new__(cls, model, optimizers, rng, history)
+        checkpoint.average = average
+        return checkpoint
 
     @property
     def averaged_model(self) -> Any:
