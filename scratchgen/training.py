@@ -23,6 +23,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from . import refusals
 from .autodiff import Tensor, ancestry, gradient
 from .backend import (
     Array,
@@ -31,7 +32,6 @@ from .backend import (
     copy_of,
     device_of,
     generator,
-    to_device,
     to_host,
 )
 from .history import Epoch, History
@@ -97,8 +97,8 @@ def train(
     if operator.index(epochs) < 0 or operator.index(batch_size) < 1:
         raise ValueError(f"epochs ≥ 0 and batch_size ≥ 1, got {epochs} and {batch_size}")
     check_generator(rng)
-    _check_players(model, optimizers, average)
-    arrays = _ready(data, model.players[0][0].dtype, rng)
+    refusals.check_players(model, optimizers, average)
+    arrays = refusals.ready(data, model.players[0][0].dtype, rng)
     n = len(arrays[0])
     if drop_last and n < batch_size:
         raise ValueError(
@@ -107,9 +107,9 @@ def train(
         )
     for optimizer in optimizers:
         if optimizer.searches:
-            _check_search(model, optimizer, n, batch_size)
+            refusals.check_search(model, optimizer, n, batch_size)
     part_size = getattr(model, "part_size", None) if part_size is None else part_size
-    _check_parts(model, part_size, min(n, batch_size))
+    refusals.check_parts(model, part_size, min(n, batch_size))
     if hasattr(model, "validate"):
         model.validate(_as_given(arrays))
     training = Training(model, arrays, optimizers, batch_size, part_size, rng, drop_last, average)
@@ -195,14 +195,13 @@ class Losses:
         seed: tuple[int, ...],
         rng: Generator,
     ) -> None:
-        n = len(batch[0])
+        n, self.of_part = len(batch[0]), {}
         self.parts = even_parts(n, n if part_size is None else part_size)
-        self.of_part: dict[int, Yields[Tensor, None, Mapping[str, Any] | None]] = {}
         for k, part in enumerate(self.parts):
             x = _as_given(tuple([array[part] for array in batch]))
-            several = len(self.parts) > 1
-            of_part = generator([*seed, k], device_of(rng)) if several else rng
-            self.of_part[part.start] = model.losses(x, of_part)
+            if len(self.parts) > 1:
+                rng = generator([*seed, k], device_of(rng))
+            self.of_part[part.start] = model.losses(x, rng)
 
     def cost(self, player: int, parameters: Sequence[Tensor]) -> Tensor:
         """The next cost, which is that of a player, and knows its gradient for ``parameters``."""
@@ -219,13 +218,11 @@ class Losses:
 
     def report(self) -> dict[str, Any]:
         """What the model's losses return once every player has moved: means over the samples."""
-        n = self.parts[-1].stop
         report: dict[str, Any] = {}
         for part in self.parts:
-            share = (part.stop - part.start) / n
+            share = (part.stop - part.start) / self.parts[-1].stop
             for name, value in _returned(self.of_part[part.start]).items():
-                weighted = share * value if share < 1 else value
-                report[name] = report[name] + weighted if name in report else weighted
+                report[name] = report.get(name, 0) + share * value
         return report
 
 
@@ -270,93 +267,6 @@ class Tally:
         """The mean over all samples of what was a mean over each batch."""
         means = to_host(np.stack(values)).astype(np.float64)
         return float(np.average(means, weights=self.sizes))
-
-
-def _check_players(
-    model: Model, optimizers: Sequence[Optimizer], average: WeightAverage | None
-) -> None:
-    """Raise ``ValueError`` unless every player has parameters and an optimizer."""
-    name = type(model).__name__
-    if len(optimizers) != len(model.players):
-        raise ValueError(
-            f"{name} has {len(model.players)} players and needs an optimizer for each, got "
-            f"{len(optimizers)}"
-        )
-    if not all(model.players):
-        raise ValueError(f"a player of {name} has no parameters: nothing can move")
-    if average is not None:
-        moved = {p for player in model.players for p in player}
-        if not moved.issuperset(average.parameters):
-            raise ValueError(
-                f"the average is of parameters that this {name} does not have: make it of "
-                "model.parameters()"
-            )
-
-
-def _check_parts(model: Model, part_size: int | None, n: int) -> None:
-    """Raise ``ValueError`` where samples cannot go through the model in parts of this size."""
-    if part_size is None:
-        return
-    if operator.index(part_size) < 1:
-        raise ValueError(f"part_size is a number of samples from 1, got {part_size}")
-    kept = _kept(model)
-    if kept and part_size < n:
-        raise ValueError(
-            f"a batch is the sum of its parts where samples are independent, but a "
-            f"{type(model).__name__} keeps {', '.join(kept)} from step to step: leave part_size out"
-        )
-
-
-def _kept(model: Model) -> list[str]:
-    """The buffers that a step of training changes."""
-    constant = getattr(model, "constants", ())
-    buffers = getattr(model, "named_buffers", lambda: ())()
-    return [name for name, _ in buffers if name not in constant]
-
-
-def _ready(data: Any, dtype: Any, rng: Generator) -> tuple[Array, ...]:
-    """The arrays of ``data``, checked, as the parameters want them, on the device of ``rng``."""
-    if isinstance(data, list) and any(getattr(x, "shape", ()) for x in data):
-        raise ValueError(
-            f"data is a list of {len(data)} arrays: samples with their labels are a tuple, (x, y), "
-            "and samples alone one array, np.stack(list)"
-        )
-    arrays = tuple(to_device(x, rng) for x in (data if isinstance(data, tuple) else (data,)))
-    shapes = [x.shape for x in arrays]
-    if len({shape[:1] for shape in shapes}) != 1 or not all(shapes[0][:1]) or shapes[0] == ():
-        raise ValueError(
-            "data is an array of at least one sample, or a tuple of arrays of as many samples "
-            f"each, got shapes {shapes}"
-        )
-    ready = []
-    for x in arrays:
-        if x.dtype.kind not in "fbiu":
-            raise TypeError(f"data holds numbers, got {x.dtype}")
-        if x.dtype.kind in "fb":
-            with np.errstate(over="ignore"):
-                x = x.astype(dtype, copy=False)
-            bad = int(to_host((~np.isfinite(x)).sum()))
-            if bad:
-                raise ValueError(
-                    f"{bad} of the {x.size} numbers in the data are NaN or infinite as {x.dtype}: "
-                    "remove, replace or scale them"
-                )
-        ready.append(x)
-    return tuple(ready)
-
-
-def _check_search(model: Model, optimizer: Optimizer, n: int, batch_size: int) -> None:
-    """Raise ``ValueError`` where there is no one cost to search along."""
-    name = f"{type(optimizer).__name__} searches along one cost, evaluating it again and again"
-    if batch_size < n:
-        raise ValueError(f"{name}: take a batch_size of all {n} samples, got {batch_size}")
-    kept = _kept(model)
-    if len(model.players) > 1 or kept:
-        why = f"keeps {', '.join(kept)} from step to step" if kept else "has several players"
-        raise ValueError(
-            f"{name}, but that of a {type(model).__name__} which {why} changes meanwhile: take "
-            "another optimizer, such as Adam"
-        )
 
 
 def _evaluation(

@@ -1,0 +1,99 @@
+"""What training refuses before its first step, and the data as it takes them."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .backend import Array, Generator, to_device, to_host
+from .optim import Optimizer, WeightAverage
+
+
+def check_players(
+    model: Any, optimizers: Sequence[Optimizer], average: WeightAverage | None
+) -> None:
+    """Raise ``ValueError`` unless every player has parameters and an optimizer."""
+    name = type(model).__name__
+    if len(optimizers) != len(model.players):
+        raise ValueError(
+            f"{name} has {len(model.players)} players and needs an optimizer for each, got "
+            f"{len(optimizers)}"
+        )
+    if not all(model.players):
+        raise ValueError(f"a player of {name} has no parameters: nothing can move")
+    if average is not None:
+        moved = {p for player in model.players for p in player}
+        if not moved.issuperset(average.parameters):
+            raise ValueError(
+                f"the average is of parameters that this {name} does not have: make it of "
+                "model.parameters()"
+            )
+
+
+def check_parts(model: Any, part_size: int | None, n: int) -> None:
+    """Raise ``ValueError`` where samples cannot go through the model in parts of this size."""
+    if part_size is None:
+        return
+    if operator.index(part_size) < 1:
+        raise ValueError(f"part_size is a number of samples from 1, got {part_size}")
+    kept = _kept(model)
+    if kept and part_size < n:
+        raise ValueError(
+            f"a batch is the sum of its parts where samples are independent, but a "
+            f"{type(model).__name__} keeps {', '.join(kept)} from step to step: leave part_size out"
+        )
+
+
+def check_search(model: Any, optimizer: Optimizer, n: int, batch_size: int) -> None:
+    """Raise ``ValueError`` where there is no one cost to search along."""
+    name = f"{type(optimizer).__name__} searches along one cost, evaluating it again and again"
+    if batch_size < n:
+        raise ValueError(f"{name}: take a batch_size of all {n} samples, got {batch_size}")
+    kept = _kept(model)
+    if len(model.players) > 1 or kept:
+        why = f"keeps {', '.join(kept)} from step to step" if kept else "has several players"
+        raise ValueError(
+            f"{name}, but that of a {type(model).__name__} which {why} changes meanwhile: take "
+            "another optimizer, such as Adam"
+        )
+
+
+def _kept(model: Any) -> list[str]:
+    """The buffers that a step of training changes."""
+    constant = getattr(model, "constants", ())
+    buffers = getattr(model, "named_buffers", lambda: ())()
+    return [name for name, _ in buffers if name not in constant]
+
+
+def ready(data: Any, dtype: Any, rng: Generator) -> tuple[Array, ...]:
+    """The arrays of ``data``, checked, as the parameters want them, on the device of ``rng``."""
+    if isinstance(data, list) and any(getattr(x, "shape", ()) for x in data):
+        raise ValueError(
+            f"data is a list of {len(data)} arrays: samples with their labels are a tuple, (x, y), "
+            "and samples alone one array, np.stack(list)"
+        )
+    arrays = tuple(to_device(x, rng) for x in (data if isinstance(data, tuple) else (data,)))
+    shapes = [x.shape for x in arrays]
+    if len({shape[:1] for shape in shapes}) != 1 or not all(shapes[0][:1]) or shapes[0] == ():
+        raise ValueError(
+            "data is an array of at least one sample, or a tuple of arrays of as many samples "
+            f"each, got shapes {shapes}"
+        )
+    ready = []
+    for x in arrays:
+        if x.dtype.kind not in "fbiu":
+            raise TypeError(f"data holds numbers, got {x.dtype}")
+        if x.dtype.kind in "fb":
+            with np.errstate(over="ignore"):
+                x = x.astype(dtype, copy=False)
+            bad = int(to_host((~np.isfinite(x)).sum()))
+            if bad:
+                raise ValueError(
+                    f"{bad} of the {x.size} numbers in the data are NaN or infinite as {x.dtype}: "
+                    "remove, replace or scale them"
+                )
+        ready.append(x)
+    return tuple(ready)
