@@ -180,12 +180,7 @@ class ClassifierRecipe(Recipe[S]):
         yield "the hardest class", mistakes
 
     def draw(
-        self,
-        model: Classifier,
-        data: Data,
-        settings: S,
-        history: History,
-        rng: Generator,
+        self, model: Classifier, data: Data, settings: S, history: History, rng: Generator
     ) -> Iterator[tuple[str, Axes]]:
         """Costs and accuracy over the epochs, who is taken for whom, the surest mistakes."""
         for name, unit in (("curves", self.unit), ("accuracy", "share of samples")):

@@ -169,12 +169,7 @@ class GANRecipe(Recipe[GANSettings]):
             yield name, functools.partial(outputs, name, x)
 
     def draw(
-        self,
-        model: gan.GAN,
-        data: Data,
-        settings: GANSettings,
-        history: History,
-        rng: Generator,
+        self, model: gan.GAN, data: Data, settings: GANSettings, history: History, rng: Generator
     ) -> Iterator[tuple[str, Axes]]:
         """The notes' two pictures of the game: the costs of both, and what D answers."""
         if history:

@@ -225,12 +225,7 @@ class RBMRecipe(Recipe[RBMSettings]):
         yield "error of reconstruction", reconstruction
 
     def draw(
-        self,
-        model: rbm.RBM,
-        data: Data,
-        settings: RBMSettings,
-        history: History,
-        rng: Generator,
+        self, model: rbm.RBM, data: Data, settings: RBMSettings, history: History, rng: Generator
     ) -> Iterator[tuple[str, Axes]]:
         """What is in nats and what is not, filters, reconstructions, chains over steps."""
         if history:

@@ -132,8 +132,8 @@ class Recipe(Generic[S]):
         )
 
         def is_over() -> bool:
-            over = patience is not None and patience.is_over
-            return over or self.has_ended(state.history, settings)
+            worse = patience is not None and patience.is_over
+            return worse or self.has_ended(state.history, settings)
 
         def set_rate() -> None:
             for optimizer in state.optimizers:
@@ -149,9 +149,8 @@ class Recipe(Generic[S]):
                 set_rate()
                 if patience is not None:
                     patience.note(epoch.report["validation cost"], state.model)
-                over = is_over()
                 yield epoch
-                if over:
+                if is_over():
                     break
 
         return scored()
@@ -180,12 +179,7 @@ class Recipe(Generic[S]):
         }
 
     def draw(
-        self,
-        model: Any,
-        data: Data,
-        settings: S,
-        history: History,
-        rng: Generator,
+        self, model: Any, data: Data, settings: S, history: History, rng: Generator
     ) -> Iterator[tuple[str, Axes]]:
         """The pictures that fit the model, by name; the title of one says what it shows."""
         raise NotImplementedError
