@@ -24,7 +24,15 @@ from ..optim import Optimizer
 from ..stopping import Patience
 from ..training import History
 from .data import Data
-from .recipe import Figures, Recipe, in_parts, layers_of, mean_and_error, only_mnist_sized
+from .recipe import (
+    Figures,
+    Recipe,
+    curves_of,
+    in_parts,
+    layers_of,
+    mean_and_error,
+    only_mnist_sized,
+)
 from .settings import Choice, Real, Settings, Whole, Wholes, setting
 
 if TYPE_CHECKING:
@@ -183,15 +191,13 @@ class ClassifierRecipe(Recipe[S]):
         self, model: Classifier, data: Data, settings: S, history: History, rng: Generator
     ) -> Iterator[tuple[str, Axes]]:
         """Costs and accuracy over the epochs, who is taken for whom, the surest mistakes."""
-        for name, unit in (("curves", self.unit), ("accuracy", "share of samples")):
-            curves = {
-                curve: values
-                for curve, values in history.curves().items()
-                if ("accuracy" in curve) == (name == "accuracy")
-            }
-            if curves:
-                first = history[0].number
-                yield name, plotting.learning_curves(curves, ylabel=unit, first_epoch=first)
+        accuracies = {name for name in history.curves() if "accuracy" in name}
+        for file, unit, names in (
+            ("curves", self.unit, history.curves().keys() - accuracies),
+            ("accuracy", "share of samples", accuracies),
+        ):
+            if names:
+                yield file, curves_of(history, names, unit)
         _, p, y = _predicted(model, data, rng)
         predicted = p.argmax(axis=1)
         counts = confusion_matrix(y, predicted, p.shape[1])

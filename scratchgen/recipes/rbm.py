@@ -21,6 +21,7 @@ from .data import Data
 from .recipe import (
     Figures,
     Recipe,
+    curves_of,
     drawn_in_parts,
     in_parts,
     mean_and_error,
@@ -165,13 +166,11 @@ class RBMRecipe(Recipe[RBMSettings]):
         heart. Source: Hinton 2010, section 6.
         """
         scores = {"F train − held out": _gap(model, data, rng)}
-        layers = sorted((model.n_hidden, model.n_visible))
-        if model.visible == "gaussian":
-            layers = [model.n_hidden, model.n_visible]
-        if layers[0] <= 20 and 2 ** layers[0] * layers[1] <= SUMMED_EACH_EPOCH:
-            scores[LOG_P] = float(
-                _log_likelihood(model, data.test, model.log_partition(), rng).mean()
-            )
+        units = _enumerated(model)
+        others = model.n_hidden + model.n_visible - units
+        if units <= 20 and 2**units * others <= SUMMED_EACH_EPOCH:
+            log_p = _log_likelihood(model, data.test, model.log_partition(), rng)
+            scores[LOG_P] = float(log_p.mean())
         return scores
 
     def figures(self, model: rbm.RBM, data: Data, settings: RBMSettings, rng: Generator) -> Figures:
@@ -188,15 +187,13 @@ class RBMRecipe(Recipe[RBMSettings]):
             independent.W.data[...] = 0
             independent.start_at(to_device(data.train, rng))
             floor = _log_likelihood(independent, data.test, independent.log_partition(), rng)
+            trained_on = _log_likelihood(model, few, log_z, rng)
+            standardised = "(x − mean)/standard deviation of each pixel"
             return {
-                "states": "drawn with the grey values as means"
-                if bernoulli
-                else "(x − mean)/standard deviation of each pixel",
+                "states": "drawn with the grey values as means" if bernoulli else standardised,
                 "log Z": said,
                 "−log p(v), given log Z": mean_and_error(-held_out),
-                f"  of {len(few)} samples trained on": mean_and_error(
-                    -_log_likelihood(model, few, log_z, rng)
-                ),
+                f"  of {len(few)} samples trained on": mean_and_error(-trained_on),
                 "  of independent units": mean_and_error(-floor),
             }
 
@@ -204,9 +201,7 @@ class RBMRecipe(Recipe[RBMSettings]):
             return {"mean F(v), trained on − held out": f"{_gap(model, data, rng):.2f} nats"}
 
         def pseudo_likelihood() -> dict[str, str]:
-            def log_p(x: Array) -> Array:
-                return model.pseudo_log_likelihood(_states(model, x, rng))
-
+            log_p = lambda x: model.pseudo_log_likelihood(_states(model, x, rng))
             pseudo = in_parts(log_p, data.test[:500], rng)
             return {f"−log pseudo-likelihood of {len(pseudo)}": mean_and_error(-pseudo)}
 
@@ -229,15 +224,15 @@ class RBMRecipe(Recipe[RBMSettings]):
     ) -> Iterator[tuple[str, Axes]]:
         """What is in nats and what is not, filters, reconstructions, chains over steps."""
         if history:
-            curves, first = history.curves(), history[0].number
-            apart = {"reconstruction (not the objective)": "reconstruction", LOG_P: "likelihood"}
-            nats = {name: curve for name, curve in curves.items() if name not in apart}
-            yield "curves", plotting.learning_curves(nats, first_epoch=first, ylabel=self.unit)
-            for name in curves.keys() & apart:
-                unit = "squared error" if "reconstruction" in name else f"{LOG_P}, nats"
-                one = {name: curves[name]}
-                ax = plotting.learning_curves(one, first_epoch=first, ylabel=unit)
-                yield apart[name], plotting.titled(ax, name)
+            apart = {
+                "reconstruction (not the objective)": ("reconstruction", "squared error"),
+                LOG_P: ("likelihood", f"{LOG_P}, nats"),
+            }
+            names = history.curves().keys()
+            yield "curves", curves_of(history, names - apart.keys(), self.unit)
+            for name in names & apart.keys():
+                file, unit = apart[name]
+                yield file, plotting.titled(curves_of(history, {name}, unit), name)
         frozen, shape, span = model.frozen(), data.shape, data.value_range
         if not plotting.is_image(shape):
             return
@@ -248,17 +243,14 @@ class RBMRecipe(Recipe[RBMSettings]):
         which = f"the {len(order)} that weigh most of {len(W)}" if len(W) > len(order) else len(W)
         yield "filters", plotting.titled(filters, f"weights of the hidden units, {which}")
 
-        few = to_device(data.test[:10].reshape(len(data.test[:10]), -1), rng)
+        first = data.test[:10]
+        few = to_device(first.reshape(len(first), -1), rng)
 
         def images(v: Array) -> Array:
             return to_host(model.units.shown(v)).reshape(-1, *shape)
 
         means = images(frozen.prob_visible(frozen.prob_hidden(model.units.seen(few))))
-        seen_again = plotting.reconstructions(
-            data.test[:10],
-            means,
-            value_range=span,
-        )
+        seen_again = plotting.reconstructions(first, means, value_range=span)
         yield "reconstructions", plotting.titled(seen_again, "means E[v|h] at h = E[h|v]")
         v = np.concatenate([_states(model, few[:5], rng), model.noise(5, rng)])
         columns = [*["image"] * (len(v) - 5), *["noise"] * 5]
@@ -283,8 +275,7 @@ def _gap(model: rbm.RBM, data: Data, rng: Generator) -> float:
 
     def F(x: Array) -> Array:
         rows = x.reshape(len(x), -1).astype(model.dtype)
-        energies: Array = frozen.free_energy(frozen.units.seen(rows))
-        return energies
+        return frozen.free_energy(frozen.units.seen(rows))
 
     trained_on, held_out = (in_parts(F, x, rng).mean() for x in (few, data.test))
     return float(trained_on - held_out)
@@ -294,14 +285,17 @@ def _log_likelihood(model: rbm.RBM, x: Array, log_z: float, rng: Generator) -> A
     return in_parts(lambda part: model.log_likelihood(_states(model, part, rng), log_z), x, rng)
 
 
+def _enumerated(model: rbm.RBM) -> int:
+    """Of how many units log Z sums over all states: of the smaller layer, if it has any number."""
+    return model.n_hidden if model.visible == "gaussian" else min(model.n_hidden, model.n_visible)
+
+
 def _log_partition(model: rbm.RBM, data: Data, rng: Generator) -> tuple[float, str]:
     """log Z, and how it was found."""
-    enumerated = (
-        model.n_hidden if model.visible == "gaussian" else min(model.n_hidden, model.n_visible)
-    )
-    if 2**enumerated <= SUMMED:
+    units = _enumerated(model)
+    if 2**units <= SUMMED:
         log_z = model.log_partition()
-        return log_z, f"{log_z:.3f}, exact: a sum over 2^{enumerated} states"
+        return log_z, f"{log_z:.3f}, exact: a sum over 2^{units} states"
     train = to_device(data.train, rng)
     log_z, error = model.log_partition_ais(
         CHAINS, TEMPERATURES, rng, train, lambda steps: watched(steps, "annealing")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 
+from .. import plotting
 from ..backend import Array, Generator, generator, to_device, to_host
 from ..optim import Optimizer
 from ..progress import watched
@@ -198,6 +199,12 @@ def had(figures: Figures) -> dict[str, str]:
         except (ValueError, ArithmeticError, RuntimeError, MemoryError) as error:
             lines[name] = f"– ({str(error) or 'out of memory'})"
     return lines
+
+
+def curves_of(history: History, names: Collection[str], unit: str) -> Axes:
+    """The curves of these names over the epochs, in the order of the history."""
+    curves = {name: y for name, y in history.curves().items() if name in names}
+    return plotting.learning_curves(curves, first_epoch=history[0].number, ylabel=unit)
 
 
 def layers_of(network: Any) -> tuple[Any, ...]:
