@@ -16,7 +16,7 @@ import shlex
 import shutil
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -397,8 +397,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"scratchgen {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    training = commands.add_parser("train", help="train a model and leave a run folder")
-    training.set_defaults(command=_train)
+    def command(name: str, does: Callable[[argparse.Namespace], Any], **said: Any) -> Any:
+        added = commands.add_parser(name, **said)
+        added.set_defaults(command=does)
+        return added
+
+    training = command("train", _train, help="train a model and leave a run folder")
     names = training.add_subparsers(dest="model", required=True, metavar="MODEL")
     for name, recipe in RECIPES.items():
         model = names.add_parser(
@@ -417,23 +421,17 @@ def _parser() -> argparse.ArgumentParser:
             "to the same bits as if it had never stopped",
         )
 
-    def for_run(name: str, command: Any, options: type[Record], help: str) -> Any:
-        of_run = commands.add_parser(name, help=help, argument_default=argparse.SUPPRESS)
-        of_run.set_defaults(command=command)
-        of_run.add_argument("run", metavar="RUN", help="a folder that train left")
-        options.add_options(of_run, {"": options()})
-        return of_run
+    def of_run(name: str, does: Callable[..., None], options: Record, said: str) -> Any:
+        added = command(name, does, help=said, argument_default=argparse.SUPPRESS)
+        added.add_argument("run", metavar="RUN", help="a folder that train left")
+        options.add_options(added, {"": options})
+        return added
 
-    sampling = for_run("sample", _sample, Sampling, "samples of a trained model")
-    sampling.add_argument(
-        "--out",
-        default=None,
-        metavar="FILE",
-        help="FILE.png or FILE.npy (default RUN/samples-seed-SEED.png)",
-    )
-    for_run("evaluate", _evaluate, Evaluation, "say how good a trained model is")
-    check = commands.add_parser("check", help="check every rule's equations, or your own")
-    check.set_defaults(command=_check)
+    sampling = of_run("sample", _sample, Sampling(), "samples of a trained model")
+    file = "FILE.png or FILE.npy (default RUN/samples-seed-SEED.png)"
+    sampling.add_argument("--out", default=None, metavar="FILE", help=file)
+    of_run("evaluate", _evaluate, Evaluation(), "say how good a trained model is")
+    check = command("check", _check, help="check every rule's equations, or your own")
     check.add_argument(
         "name",
         nargs="?",
@@ -442,14 +440,14 @@ def _parser() -> argparse.ArgumentParser:
         "scratchgen.check_gradient (default: every rule of the library)",
     )
     check.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    tracer = commands.add_parser(
+    tracer = command(
         "trace",
+        _trace,
         help="show each equation of backpropagation in the notes' network",
         description="The nine derivatives of the notes' network of two inputs, two hidden units "
         "and one output, and each equation that they come from, with its numbers.",
     )
-    tracer.set_defaults(command=_trace)
     tracer.add_argument("--html", type=Path, metavar="FILE", help="write a page that steps through")
     tracer.add_argument("--plot", type=Path, metavar="FILE.png", help="draw ‖δ‖ by layer")
-    commands.add_parser("info", help="versions, devices, data").set_defaults(command=_info)
+    command("info", _info, help="versions, devices, data")
     return parser

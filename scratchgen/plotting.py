@@ -38,6 +38,7 @@ Floats = NDArray[np.float64]
 Decode = Callable[[Floats], ArrayLike]  # latents (n, k) -> n images, of any shape of image_grid
 Ticks = Mapping[float, str]  # where, counted in cells of a mosaic -> what is written there
 
+LINE: dict[str, Any] = {"linewidth": 1.6, "markersize": 4}
 MARKERS = "o^sDPX"  # of classes 0 … 9, 10 … 19, …
 LETTER = 0.09  # inches: about as wide is a letter of a label
 DPI = 150  # dots per inch, on screen and in files
@@ -60,12 +61,9 @@ def learning_curves(
     On axes of its own, the first epochs, one in twenty at most, lie beyond the edge where all
     others would have less than a quarter of the height; the label of the epochs says so.
     """
-    checked = _curves(curves)
-    if ax is not None:
-        return _draw_curves(ax, checked, first_epoch, ylabel)
-    ax = _draw_curves(_new_axes(5.6, 3.5), checked, first_epoch, ylabel)
-    ax.set_xlabel(_cut_off(ax, checked, first_epoch) or "epoch")
-    return ax
+    if ax is None:
+        return learning_panels({ylabel: curves}, first_epoch=first_epoch)
+    return _draw_curves(ax, _curves(curves), first_epoch, ylabel)
 
 
 def learning_panels(panels: Mapping[str, Mapping[str, ArrayLike]], *, first_epoch: int = 1) -> Axes:
@@ -105,31 +103,16 @@ def delta_norms(norms: Mapping[str, float], ax: Axes | None = None) -> Axes:
     if len(y) > 1 and reached.all():
         factor = (y[-1] / y[0]) ** (1 / (len(y) - 1))
         label = f"× {factor:.3g} from layer to layer"
-    (line,) = ax.plot(x[reached], y[reached], label=label, linewidth=1.6, marker="o", markersize=4)
+    (line,) = ax.plot(x[reached], y[reached], label=label, marker="o", **LINE)
     if not reached.all():
-        ax.plot(
-            x[~reached],
-            np.zeros((~reached).sum()),
-            linestyle="",
-            marker="x",
-            color=line.get_color(),
-            transform=ax.get_xaxis_transform(),
-            clip_on=False,
-            label="no δ arrives",
-        )
-    ax.set_yscale("log")
+        cross = {"ls": "", "marker": "x", "color": line.get_color(), "label": "no δ arrives"}
+        on_edge: Any = {"transform": ax.get_xaxis_transform(), "clip_on": False, **cross}
+        ax.plot(x[~reached], np.zeros((~reached).sum()), **on_edge)
     places = x[:: math.ceil(len(x) / 24)]
-    turned = sum(len(name) for name in norms) > 60
-    ax.set_xticks(places, [[*norms][k] for k in places], rotation=45 if turned else 0)
-    if turned:
-        for text in ax.get_xticklabels():
-            text.set(ha="right", rotation_mode="anchor")
-    ax.set_xlabel("layer, from the output back")
-    ax.set_ylabel(r"$\Vert\delta\Vert$")
-    _open_frame(ax)
-    if ax.get_legend_handles_labels()[1]:
-        ax.legend(frameon=False)
-    return ax
+    ax.set_xticks(places, [[*norms][k] for k in places])
+    _turn(ax, sum(map(len, norms)) > 60)
+    labels = {"xlabel": "layer, from the output back", "ylabel": r"$\Vert\delta\Vert$"}
+    return _open_frame(ax, 1, yscale="log", **labels)
 
 
 def noise_schedule(beta: ArrayLike, ax: Axes | None = None) -> Axes:
@@ -145,20 +128,12 @@ def noise_schedule(beta: ArrayLike, ax: Axes | None = None) -> Axes:
             "0 < β < 1: pass the variances of the steps"
         )
     alpha_bar = np.cumprod(1 - y)
-    if ax is None:
-        ax = _new_axes(5.6, 3.5)
-    marker = "o" if len(y) <= 20 else ""
-    for values, name in (
-        (y, r"$\beta_t$"),
-        (alpha_bar, rf"$\bar\alpha_t$, {alpha_bar[-1]:.3g} at the end"),
-        (alpha_bar / (1 - alpha_bar), r"$\bar\alpha_t/(1 - \bar\alpha_t)$"),
-    ):
-        ax.plot(np.arange(len(y)), values, label=name, linewidth=1.6, marker=marker, markersize=4)
-    ax.set_yscale("log")
-    ax.set_xlabel("t")
-    _open_frame(ax)
-    ax.legend(frameon=False)
-    return ax
+    lines = {
+        r"$\beta_t$": y,
+        rf"$\bar\alpha_t$, {alpha_bar[-1]:.3g} at the end": alpha_bar,
+        r"$\bar\alpha_t/(1 - \bar\alpha_t)$": alpha_bar / (1 - alpha_bar),
+    }
+    return _draw_lines(ax or _new_axes(5.6, 3.5), lines, yscale="log", xlabel="t")
 
 
 def image_grid(
@@ -326,10 +301,7 @@ def latent_scatter(
                 columnspacing=1.0,
                 borderaxespad=0.0,
             )
-    ax.set_xlabel(names[0])
-    ax.set_ylabel(names[1])
-    _open_frame(ax)
-    return ax
+    return _open_frame(ax, math.inf, xlabel=names[0], ylabel=names[1])
 
 
 def interpolation(
@@ -406,23 +378,16 @@ def confusion_matrix(
     ax.imshow(shade, cmap="Blues", vmin=0, vmax=1)
     places = np.arange(0, len(n), math.ceil(len(n) / 30))
     ax.set_xticks(places, [names[k] for k in places])
-    _turn(ax, 0.42 * min(len(n), 19) / len(places))
     ax.set_yticks(places, [names[k] for k in places])
+    _turn(ax, _width(ax) > 0.42 * min(len(n), 19) / len(places))
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    ax.set_xlabel("taken for")
-    ax.set_ylabel("class")
-    if len(n) <= 20:
-        for row, column in np.argwhere(n):
-            ax.text(
-                column,
-                row,
-                f"{n[row, column]:.0f}",
-                ha="center",
-                va="center",
-                fontsize=8 if n.max() < 1000 else 7,
-                color="white" if shade[row, column] > 0.6 else "black",
-            )
+    ax.set(xlabel="taken for", ylabel="class")
+    size = 8 if n.max() < 1000 else 7
+    for row, column in np.argwhere(n) if len(n) <= 20 else ():
+        colour = "white" if shade[row, column] > 0.6 else "black"
+        count = f"{n[row, column]:.0f}"
+        ax.text(column, row, count, ha="center", va="center", fontsize=size, color=colour)
     return ax
 
 
@@ -579,28 +544,22 @@ def _draw(
     if ax is None:
         ax = _new_axes(*inches)
     box = ax.get_window_extent()
-    enlarged = box.width >= width and box.height >= height
-    image = ax.imshow(
-        picture,
-        cmap=colours,
-        vmin=low,
-        vmax=high,
-        interpolation="nearest" if enlarged else "antialiased",
-    )
+    drawn = "nearest" if box.width >= width and box.height >= height else "antialiased"
+    image = ax.imshow(picture, cmap=colours, vmin=low, vmax=high, interpolation=drawn)
     if x_ticks or y_ticks:
-        for axis, ticks, pixels in (
+        ticked = (
             (ax.xaxis, x_ticks or {}, images.shape[2]),
             (ax.yaxis, y_ticks or {}, images.shape[1]),
-        ):
+        )
+        for axis, ticks, pixels in ticked:
             # Pixel 0 reaches from −½ to ½, and half of the padding belongs to either cell.
             places = [cell * (pixels + padding) - (padding + 1) / 2 for cell in ticks]
             axis.set_ticks(places, list(ticks.values()))
         if x_ticks and len(x_ticks) == columns:
-            _turn(ax, images.shape[2] * dots / DPI)
+            _turn(ax, _width(ax) > images.shape[2] * dots / DPI)
         ax.tick_params(length=3 if scales else 0)
         ax.spines[:].set_visible(False)
-        ax.set_xlabel(scales[0] if scales else "")
-        ax.set_ylabel(scales[1] if scales else "")
+        ax.set(**dict(zip(("xlabel", "ylabel"), scales or ("", ""), strict=True)))
     else:
         ax.set_axis_off()
     if scale:
@@ -647,17 +606,16 @@ def _fit(ax: Axes, width: float, height: float) -> None:
 def _draw_curves(ax: Axes, curves: Mapping[str, Floats], first_epoch: int, ylabel: str) -> Axes:
     from matplotlib.ticker import MaxNLocator
 
-    for name, y in curves.items():
-        epochs = first_epoch + np.arange(len(y))
-        marker = "o" if len(y) <= 20 else ""
-        ax.plot(epochs, y, label=name, linewidth=1.6, marker=marker, markersize=4)
-    ax.set_xlabel("epoch")
-    ax.set_ylabel(ylabel)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
-    _open_frame(ax)
-    if len(ax.get_legend_handles_labels()[1]) > 1:
-        ax.legend(frameon=False)
-    return ax
+    return _draw_lines(ax, curves, first_epoch, xlabel="epoch", ylabel=ylabel)
+
+
+def _draw_lines(ax: Axes, lines: Mapping[str, Floats], first: int = 0, **said: str) -> Axes:
+    """Value k of each line at ``first + k``, with a dot where they are few."""
+    for name, y in lines.items():
+        marker = "o" if len(y) <= 20 else ""
+        ax.plot(first + np.arange(len(y)), y, label=name, marker=marker, **LINE)
+    return _open_frame(ax, 2, **said)
 
 
 def _cut_off(ax: Axes, curves: Mapping[str, Floats], first_epoch: int) -> str:
@@ -693,19 +651,26 @@ def _new_axes(width: float, height: float) -> Axes:
     return new_pictures(width, [height], DPI, MARGIN)[0]
 
 
-def _turn(ax: Axes, room: float) -> None:
-    """Turn the names below ``ax`` where the longest takes more than its ``room``, in inches."""
-    names = ax.get_xticklabels()
-    if LETTER * max((len(name.get_text()) for name in names), default=0) > room:
-        for name in names:
-            name.set(rotation=45, ha="right", rotation_mode="anchor")
+def _width(ax: Axes) -> float:
+    """About as many inches as the longest name below ``ax`` takes."""
+    return LETTER * max((len(name.get_text()) for name in ax.get_xticklabels()), default=0)
 
 
-def _open_frame(ax: Axes) -> None:
-    """Only the two sides that carry numbers, and faint lines behind the data."""
+def _turn(ax: Axes, turned: bool) -> None:
+    """Turn the names below ``ax`` where they have no room."""
+    for name in ax.get_xticklabels() if turned else ():
+        name.set(rotation=45, ha="right", rotation_mode="anchor")
+
+
+def _open_frame(ax: Axes, several: float, **said: str) -> Axes:
+    """Two sides that carry numbers, faint lines behind the data, a key to ``several`` lines."""
+    ax.set(**said)
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(alpha=0.25, linewidth=0.6)
     ax.set_axisbelow(True)
+    if len(ax.get_legend_handles_labels()[1]) >= several:
+        ax.legend(frameon=False)
+    return ax
 
 
 # What comes in, checked: each returns what it accepts, and says what to do about what it refuses.

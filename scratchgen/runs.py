@@ -100,23 +100,24 @@ class Config:
             said = reprlib.repr(number)
             raise ValueError(f"its format is {said}, this release reads 1 to {FORMAT}")
         model = Choice("", names=tuple(RECIPES)).checked("model", values.pop("model", None))
-        shape, span = values.pop("shape", None), values.pop("value_range", None)
-        if not isinstance(shape, list) or not all(type(n) is int and n > 0 for n in shape):
-            raise ValueError(f"shape is a list of whole numbers from 1, got {reprlib.repr(shape)}")
-        if not isinstance(span, list) or not _is_range(*span):
-            raise ValueError(
-                f"value_range is a list of two numbers, the lower first, got {reprlib.repr(span)}"
-            )
-        classes, sha256 = values.pop("classes", []), values.pop("data_sha256", None)
-        if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
-            raise ValueError(f"classes is a list of names, got {reprlib.repr(classes)}")
-        if not isinstance(sha256, str) and (sha256 is not None or number == FORMAT):
-            raise ValueError(f"data_sha256 is a text, got {reprlib.repr(sha256)}")
+        sizes, span = values.pop("shape", None), values.pop("value_range", None)
+        names, sha256 = values.pop("classes", []), values.pop("data_sha256", None)
+        are_sizes = isinstance(sizes, list) and all(type(n) is int and n > 0 for n in sizes)
+        are_names = isinstance(names, list) and all(isinstance(name, str) for name in names)
+        is_text = isinstance(sha256, str) or (sha256 is None and number == 1)
+        for name, value, is_it, expected in (
+            ("shape", sizes, are_sizes, "a list of whole numbers from 1"),
+            ("value_range", span, _is_range(span), "a list of two numbers, the lower first"),
+            ("classes", names, are_names, "a list of names"),
+            ("data_sha256", sha256, is_text, "a text"),
+        ):
+            if not is_it:
+                raise ValueError(f"{name} is {expected}, got {reprlib.repr(value)}")
         kind = type(RECIPES[model].MNIST)
         if number == 1:
             values = kind.from_first_format(values)
         settings, low, high = kind.from_json(values), float(span[0]), float(span[1])
-        return cls(model, settings, tuple(shape), (low, high), tuple(classes), sha256)
+        return cls(model, settings, tuple(sizes), (low, high), tuple(names), sha256)
 
     def to_bytes(self) -> bytes:
         """The content of config.json."""
@@ -336,9 +337,10 @@ def newest(base: Path) -> Path:
     return max(runs, key=lambda run: (run / CONFIG).stat().st_mtime_ns)
 
 
-def _is_range(low: object = None, high: object = None, *_: object) -> bool:
-    both = all(type(x) in (int, float) for x in (low, high))
-    return both and -1e300 < low < high < 1e300  # type: ignore[operator]
+def _is_range(span: object) -> bool:
+    if not isinstance(span, list) or [type(x) in (int, float) for x in span[:2]] != [True] * 2:
+        return False
+    return bool(-1e300 < span[0] < span[1] < 1e300)
 
 
 def _csv(history: History) -> bytes:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .idx import read_idx
-from .published import published_file
+from .published import check_published, images_and_labels, published_file
 
 URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 
@@ -50,21 +50,12 @@ def fashion_mnist(
 
     Source: H. Xiao, K. Rasul and R. Vollgraf, arXiv:1708.07747.
     """
-    if split not in ("train", "test"):
-        raise ValueError(f"split is {split!r}: expected 'train' or 'test'")
-    prefix = "train" if split == "train" else "t10k"
-    pixels = _read(f"{prefix}-images-idx3-ubyte")
-    labels = _read(f"{prefix}-labels-idx1-ubyte")
-    return np.divide(pixels[:, np.newaxis], 255, dtype=np.float32), labels.astype(np.int64)
+    return images_and_labels(split, _read)
 
 
 def _read(name: str) -> NDArray[Any]:
     path = published_file("fashion", f"{name}.gz", f"{URL}{name}.gz", f"md5:{MD5[name]}")
     compressed = path.read_bytes()
-    got = hashlib.md5(compressed, usedforsecurity=False).hexdigest()
-    if got != MD5[name]:
-        raise ValueError(
-            f"{path} is not Fashion-MNIST's {name}.gz: its MD5 begins with {got[:8]}, expected "
-            f"{MD5[name][:8]}; delete it, and it will be downloaded again"
-        )
+    came = hashlib.md5(compressed, usedforsecurity=False).hexdigest()
+    check_published(path, f"Fashion-MNIST's {name}.gz", "its MD5", came, MD5[name])
     return read_idx(gzip.decompress(compressed))

@@ -70,18 +70,17 @@ def idx_content(source: bytes | str | os.PathLike[str]) -> bytes:
         name, content = os.fspath(source), Path(source).read_bytes()
     if content.startswith(GZIP_MAGIC):
         content = _decompress(content, name)
-    expected = _length(*_header(content, name))
-    if len(content) < expected:
-        raise ValueError(
-            f"{name} is truncated: {len(content)} bytes came, "
-            f"its header promises {expected}; fetch it again"
-        )
-    if len(content) > expected:
-        raise ValueError(
-            f"{name} has trailing bytes: more came than the {expected} "
-            "that its header promises; fetch it again"
-        )
+    expected, came = _length(*_header(content, name)), len(content)
+    if came < expected:
+        raise _broken(name, f"is truncated: {came} bytes came, its header promises {expected}")
+    if came > expected:
+        more = f"more came than the {expected} that its header promises"
+        raise _broken(name, f"has trailing bytes: {more}")
     return content
+
+
+def _broken(name: str, what: str) -> ValueError:
+    return ValueError(f"{name} {what}; fetch it again")
 
 
 def _header(content: bytes, name: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
@@ -93,23 +92,17 @@ def _header(content: bytes, name: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
         )
     code, axes = content[2], content[3]
     if code not in TYPES:
-        raise ValueError(
-            f"{name} has the unknown IDX type {code:#04x}, "
-            f"expected one of {', '.join(f'{known:#04x}' for known in TYPES)}; fetch it again"
-        )
+        known = ", ".join(f"{known:#04x}" for known in TYPES)
+        raise _broken(name, f"has the unknown IDX type {code:#04x}, expected one of {known}")
     if not 1 <= axes <= MOST_AXES:
-        raise ValueError(f"{name} has {axes} axes, expected 1 to {MOST_AXES}; fetch it again")
+        raise _broken(name, f"has {axes} axes, expected 1 to {MOST_AXES}")
     if len(content) < 4 + 4 * axes:
-        raise ValueError(
-            f"{name} is truncated: {len(content)} bytes came, "
-            f"the header alone has {4 + 4 * axes}; fetch it again"
-        )
+        came = f"{len(content)} bytes came, the header alone has {4 + 4 * axes}"
+        raise _broken(name, f"is truncated: {came}")
     dtype, shape = TYPES[code], struct.unpack_from(f">{axes}I", content, 4)
     # An axis of length zero must not hide the others: NumPy refuses them with no word on the file.
     if math.prod(max(length, 1) for length in shape) * dtype.itemsize > sys.maxsize:
-        raise ValueError(
-            f"{name} promises the shape {shape}, more than any memory can hold; fetch it again"
-        )
+        raise _broken(name, f"promises the shape {shape}, more than any memory can hold")
     return dtype, shape
 
 
@@ -127,11 +120,9 @@ def _decompress(compressed: bytes, name: str) -> bytes:
                 content += stream.read(4 * content[3])
             expected = _length(*_header(content, name))
             if expected > DEFLATE_RATIO * len(compressed):
-                raise ValueError(
-                    f"{name} is truncated: its header promises {expected} bytes, "
-                    f"more than {len(compressed)} compressed bytes can hold; fetch it again"
-                )
+                more = f"more than {len(compressed)} compressed bytes can hold"
+                raise _broken(name, f"is truncated: its header promises {expected} bytes, {more}")
             # The byte beyond is the end of the file too, where gzip checks its sum.
             return content + stream.read(expected - len(content) + 1)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"{name} is a corrupt gzip ({error}); fetch it again") from error
+        raise _broken(name, f"is a corrupt gzip ({error})") from error

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .idx import idx_content, read_idx
-from .published import published_file
+from .published import AGAIN, check_published, images_and_labels, published_file
 
 URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 
@@ -50,26 +50,16 @@ def mnist(
     Source: Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-based learning applied to
     document recognition", Proceedings of the IEEE 86 (1998) 2278, https://doi.org/10.1109/5.726791.
     """
-    if split not in ("train", "test"):
-        raise ValueError(f"split is {split!r}: expected 'train' or 'test'")
-    prefix = "train" if split == "train" else "t10k"
-    pixels = _read(f"{prefix}-images-idx3-ubyte")
-    labels = _read(f"{prefix}-labels-idx1-ubyte")
-    return np.divide(pixels[:, np.newaxis], 255, dtype=np.float32), labels.astype(np.int64)
+    return images_and_labels(split, _read)
 
 
 def _read(name: str) -> NDArray[Any]:
     """Return the array of the published file ``name``, from the first place that holds it."""
     path = published_file("mnist", name, f"{URL}{name}.gz", f"sha256:{DOWNLOAD[name]}")
-    advice = "delete it, and it will be downloaded again"
     try:
         content = idx_content(path.read_bytes())
     except ValueError as error:
-        raise ValueError(f"{path} is not MNIST's {name}: {advice} ({error})") from error
-    got = hashlib.sha256(content).hexdigest()
-    if got != CONTENT[name]:
-        raise ValueError(
-            f"{path} is not MNIST's {name}: the SHA-256 of its content begins with {got[:8]}, "
-            f"expected {CONTENT[name][:8]}; {advice}"
-        )
+        raise ValueError(f"{path} is not MNIST's {name}: {AGAIN} ({error})") from error
+    hashed, came = "the SHA-256 of its content", hashlib.sha256(content).hexdigest()
+    check_published(path, f"MNIST's {name}", hashed, came, CONTENT[name])
     return read_idx(content)

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .published import published_file
+from .published import check_published, published_file
 
 URL = "https://www-nds.iaea.org/amdc/ame2016/mass16.txt"
 SHA256 = "2167f57a2a98331e4649b2dd2b658a9006ed4fba1975729ebfe52a42b4b9218a"
@@ -68,12 +68,8 @@ def nuclear_masses(estimated: bool = False) -> Nuclei:
     content = path.read_bytes()
     if content.startswith(b"\x1f\x8b"):
         content = gzip.decompress(content)
-    got = hashlib.sha256(content).hexdigest()
-    if got != SHA256:
-        raise ValueError(
-            f"{path} is not AME2016's mass16.txt: the SHA-256 of its content begins with "
-            f"{got[:8]}, expected {SHA256[:8]}; delete it, and it will be downloaded again"
-        )
+    hashed, came = "the SHA-256 of its content", hashlib.sha256(content).hexdigest()
+    check_published(path, "AME2016's mass16.txt", hashed, came, SHA256)
     nuclei = _table(content.decode("ascii").splitlines()[HEADER:])
     return nuclei if estimated else Nuclei._make(c[~nuclei.estimated] for c in nuclei)
 

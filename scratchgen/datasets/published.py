@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+AGAIN = "delete it, and it will be downloaded again"
 
 
 def published_file(collection: str, name: str, url: str, known_hash: str) -> Path:
@@ -17,6 +24,29 @@ def published_file(collection: str, name: str, url: str, known_hash: str) -> Pat
     """
     found = next(filter(Path.is_file, _places(collection, name)), None)
     return found or _download(collection, name, url, known_hash)
+
+
+def check_published(path: Path, what: str, hashed: str, came: str, expected: str) -> None:
+    """Raise ``ValueError`` where the hash that came is not that of the published file."""
+    if came != expected:
+        raise ValueError(
+            f"{path} is not {what}: {hashed} begins with {came[:8]}, expected {expected[:8]}; "
+            f"{AGAIN}"
+        )
+
+
+def images_and_labels(
+    split: str, read: Callable[[str], NDArray[Any]]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The images, (n, 1, height, width) on [0, 1], and the labels of a split in the form of MNIST.
+
+    ``read`` returns the array of a file of MNIST's name. ``ValueError`` for another split.
+    """
+    if split not in ("train", "test"):
+        raise ValueError(f"split is {split!r}: expected 'train' or 'test'")
+    prefix = "train" if split == "train" else "t10k"
+    pixels, labels = read(f"{prefix}-images-idx3-ubyte"), read(f"{prefix}-labels-idx1-ubyte")
+    return np.divide(pixels[:, np.newaxis], 255, dtype=np.float32), labels.astype(np.int64)
 
 
 def _places(collection: str, name: str) -> list[Path]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..backend import Array, to_host
+from ..backend import Array, device_of, to_device, to_host
 from .evidence import Evidence, Mistake, entries
 
 
@@ -127,10 +127,8 @@ def of_experiments(evidence: Evidence, k: int) -> Iterator[Mistake]:
         for row, word in ((0, "first"), (n - 1, "last")):
             for alone in evidence.of_row(row, n, k):
                 for share in (alone, alone / n):
-                    sentence = (
-                        f"right for the {word} row of the batch alone: the sum over the batch is "
-                        "missing"
-                    )
+                    what = f"right for the {word} row of the batch alone"
+                    sentence = f"{what}: the sum over the batch is missing"
                     yield Mistake("one row only", sentence, given, share, says_factor=True)
     if subject.value is None or subject.delta is None:
         return
@@ -146,9 +144,9 @@ def of_experiments(evidence: Evidence, k: int) -> Iterator[Mistake]:
         return
     sentence = "δ is passed on as it came: the derivative of the operation is missing"
     yield Mistake("derivative missing", sentence, given, delta)
-    at_value = evidence.reference(
-        [evidence.like(value, x) if j == k else x for j, x in enumerate(subject.arrays)], k
-    )
+    inputs = [*subject.arrays]
+    inputs[k] = to_device(value, device_of(inputs[k]))
+    at_value = evidence.reference(inputs, k)
     if at_value is not None:
         sentence = "right if the derivative is taken at the value a, in place of the input z"
         yield Mistake("derivative at the value", sentence, given, at_value)

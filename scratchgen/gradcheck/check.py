@@ -81,11 +81,8 @@ def assert_gradient(subject: Any, *arguments: Any, **settings: Any) -> None:
     Of ``check_network`` for a network, of ``check_operation`` for an operation, else of
     ``check_gradient``.
     """
-    check: Callable[..., Report] = check_gradient
-    if isinstance(subject, Network):
-        check = check_network
-    elif hasattr(subject, "rule"):
-        check = check_operation
+    of_rule: Callable[..., Report] = check_operation if hasattr(subject, "rule") else check_gradient
+    check = check_network if isinstance(subject, Network) else of_rule
     report = check(subject, *arguments, **settings)
     if not report.ok:
         raise AssertionError(f"\n{report}")
@@ -106,10 +103,9 @@ def checked(subject: Subject) -> Report:
     entries = {k: sides.entry() for k, sides in comparisons.items()}
     if any(sides.is_wrong for sides in comparisons.values()):
         evidence = Evidence(subject, comparisons)
-        findings = diagnose(evidence)
-        for k, finding in findings.items():
+        for k, finding in diagnose(evidence).items():
             entries[k].diagnosis, entries[k].kinds = finding
-        if evidence.unrecorded and not all(finding.kinds for finding in findings.values()):
+        if evidence.unrecorded and not all(entries[k].kinds for k in evidence.wrong):
             why = evidence.unrecorded
             notes.append(f"no look inside the cost, at its numbers only ({why})")
     stale = any("stale" in entry.kinds for entry in entries.values())

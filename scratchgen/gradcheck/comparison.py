@@ -120,7 +120,7 @@ class Comparison:
             differences = by_differences(function, scale, self.subject.roughness, smallest)
             apart = abs(differences.value - tried.found.value)
             if differences.sides is not None or apart > 4 * differences.uncertainty:
-                tried = trial(self.with_floor(differences, scale))
+                tried = trial(differences.widened(self.floor(scale)))
         at_kink = tried.found.sides is not None
         self.kinks += [i] if at_kink else []
         self.right.reshape(-1)[i] = given if at_kink and tried.agrees else tried.found.value
@@ -145,22 +145,16 @@ class Comparison:
         """The numerical side by the complex step where C takes it, else by differences."""
         if not self.analytic:
             found = by_differences(function, scale, self.subject.roughness, smallest)
-            return trial(self.with_floor(found, scale))
+            return trial(found.widened(self.floor(scale)))
         found = by_complex_step(function)
-        tried = trial(self.with_floor(found, scale))
-        if not tried.agrees:
-            uncertainty = found.uncertainty + self.scatter
-            tried = trial(self.with_floor(found._replace(uncertainty=uncertainty), scale))
-        return tried
+        tried = trial(found.widened(self.floor(scale)))
+        return tried if tried.agrees else trial(found.widened(self.scatter + self.floor(scale)))
 
     @functools.cached_property
     def scatter(self) -> float:
         """How far the complex step is off, along a random direction."""
         direction = self.random_direction(np.random.default_rng(2))
         return scatter_of_complex_step(self.along(direction), self.scale)
-
-    def with_floor(self, found: Derivative, scale: float) -> Derivative:
-        return found._replace(uncertainty=found.uncertainty + self.floor(scale))
 
     def floor(self, scale: float) -> float:
         """What rounding alone leaves of a derivative, about ε |C| over the size of x."""

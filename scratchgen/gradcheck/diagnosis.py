@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 
@@ -22,30 +21,24 @@ MANY_SLIPS = 100
 SECONDS = 5  # that the search may compute; how busy the machine is besides does not matter
 
 
-class Finding(NamedTuple):
-    """What is said of one equation, and the kinds of mistake that it names."""
-
-    sentence: str
-    kinds: list[str]
-
-
-def diagnose(evidence: Evidence) -> dict[int, Finding]:
+def diagnose(evidence: Evidence) -> dict[int, tuple[str, list[str]]]:
     """For each wrong derivative the mistake, or two of them, or that none is known that fits.
 
-    One mistake is looked for in all of them first: it is likely to be half of two in the others.
+    It is a sentence, and the kinds of mistake that this names. One mistake is looked for in all of
+    them first: it is likely to be half of two in the others.
     """
-    findings = {k: Finding(what, []) for k in evidence.wrong for what in _at_once(evidence, k)}
+    at_once = ((k, what) for k in evidence.wrong for what in _at_once(evidence, k))
+    findings: dict[int, tuple[str, list[str]]] = {k: (what, []) for k, what in at_once}
     until = time.thread_time() + SECONDS
     for ways in (_alone, _with_factor, _on_top, _in_pairs):
         for k in sorted(evidence.wrong - findings.keys()):
             found = _best(evidence, k, ways(evidence, k), until)
             if found is not None:
-                findings[k] = Finding(found.sentence, found.kind.split(" + "))
-                slip = found.slip or found.half
-                evidence.found += [] if slip is None else [slip]
+                findings[k] = found.sentence, found.kind.split(" + ")
+                evidence.found += [] if found.slip is None else [found.slip]
     stopped = f", of those that could be tried in {SECONDS} s" if time.thread_time() > until else ""
     for k in evidence.wrong - findings.keys():
-        findings[k] = Finding(evidence.what_is_seen(k) + NONE + stopped, [])
+        findings[k] = evidence.what_is_seen(k) + NONE + stopped, []
     return findings
 
 
@@ -54,7 +47,7 @@ def _at_once(evidence: Evidence, k: int) -> Iterator[str]:
     right, given = evidence.right[k], evidence.given[k]
     if right.size and not right.any() and given.shape == right.shape:
         yield "the cost does not depend on it: the derivative is zero"
-    elif evidence.is_right(k):
+    elif evidence.fits(k, given, right):
         yield "the difference is too small for any known mistake: rounding?"
 
 
@@ -64,8 +57,9 @@ def _best(evidence: Evidence, k: int, mistakes: Iterator[Mistake], until: float)
     for mistake in mistakes:
         if time.thread_time() > until:
             break
-        if evidence.fits(k, mistake):
-            if mistake.slip is None or evidence.explains_all(mistake.slip):
+        if evidence.fits(k, mistake.left, mistake.right):
+            slip = mistake.slip
+            if slip is None or mistake.kind != slip.kind or evidence.explains_all(slip):
                 return mistake
             first = first or mistake
     return first
@@ -89,12 +83,11 @@ def _alone(evidence: Evidence, k: int) -> Iterator[Mistake]:
 
 def _slipped(evidence: Evidence, k: int) -> Iterator[Mistake]:
     """One slip in the recorded equations that makes a difference."""
-    recording, given, right = evidence.recording, evidence.given[k], evidence.right[k]
-    if recording is None:
-        return
-    for slip in itertools.chain(evidence.slips, redrawn_mask(recording, k, given)):
-        follows = slip.prediction(recording, k)
-        if follows is not None and not evidence.fits(k, Mistake("", "", right, follows)):
+    given, right = evidence.given[k], evidence.right[k]
+    redrawn = redrawn_mask(evidence.recording, k, given) if evidence.recording else ()
+    for slip in itertools.chain(evidence.slips, redrawn):
+        follows = evidence.follows_from(k, slip.bend)
+        if follows is not None and not evidence.fits(k, right, follows):
             yield Mistake(slip.kind, slip.sentence, given, follows, slip=slip)
 
 
@@ -111,31 +104,27 @@ def _with_factor(evidence: Evidence, k: int) -> Iterator[Mistake]:
                 f"two mistakes: {mistake.sentence}; and {factor:.4g} × that: {why}",
                 mistake.left,
                 factor * mistake.right,
-                half=mistake.slip,
+                slip=mistake.slip,
             )
 
 
 def _on_top(evidence: Evidence, k: int) -> Iterator[Mistake]:
     """A slip in the recorded equations, and what shows in the numbers that follow from it."""
-    recording = evidence.recording
-    if recording is None or not _comparable(evidence, k):
-        return
-    for slip in [*evidence.found, *_few(evidence)]:
-        follows = slip.prediction(recording, k)
+    for slip in [*evidence.found, *_few(evidence)] if _comparable(evidence, k) else ():
+        follows = evidence.follows_from(k, slip.bend)
         if follows is not None:
             for mistake in catalogue.of_numbers(evidence, k, follows):
                 yield mistake._replace(
                     kind=f"{slip.kind} + {mistake.kind}",
                     sentence=f"two mistakes: {slip.sentence}; and what follows from that "
                     f"{mistake.sentence}",
-                    half=slip,
+                    slip=slip,
                 )
 
 
 def _in_pairs(evidence: Evidence, k: int) -> Iterator[Mistake]:
     """Two slips in two of the recorded equations."""
-    recording = evidence.recording
-    if recording is None or not _comparable(evidence, k):
+    if not _comparable(evidence, k):
         return
     tried = itertools.chain(
         itertools.product(evidence.found, evidence.slips),
@@ -144,14 +133,10 @@ def _in_pairs(evidence: Evidence, k: int) -> Iterator[Mistake]:
     for first, second in tried:
         if first.bend.tensor is second.bend.tensor:
             continue
-        follows = recording.gradient(k, first.bend, second.bend)
+        follows = evidence.follows_from(k, first.bend, second.bend)
         if follows is not None:
-            yield Mistake(
-                f"{first.kind} + {second.kind}",
-                f"two mistakes: {first.sentence}; and {second.sentence}",
-                evidence.given[k],
-                follows,
-            )
+            sentence = f"two mistakes: {first.sentence}; and {second.sentence}"
+            yield Mistake(f"{first.kind} + {second.kind}", sentence, evidence.given[k], follows)
 
 
 def _few(evidence: Evidence) -> list[Slip]:

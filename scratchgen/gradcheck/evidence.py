@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from ..backend import Array, device_of, to_device, to_host
+from ..backend import Array
 from .comparison import EXHAUSTIVE, Comparison, by_numbers
-from .recording import Recording, recorded
+from .numerical import by_differences, moved
+from .recording import Bend, Recording, recorded
 from .slips import Slip, slips
 from .subject import Subject
 
@@ -26,9 +27,7 @@ class Mistake(NamedTuple):
     says_factor: bool = False
     """Whether it names a factor already, so that no other is looked for beside it."""
     slip: Slip | None = None
-    """The slip in the recorded equations that it is, where it is one."""
-    half: Slip | None = None
-    """Of two mistakes the slip that is one of them."""
+    """The slip in the recorded equations that it is, or that is one of two mistakes."""
 
 
 class Evidence:
@@ -65,11 +64,7 @@ class Evidence:
                 self.right[k] = np.where(at_kink, self.given[k], self.right[k])
             self.at_kink[k] = at_kink
 
-    def like(self, value: Array, x: Any) -> Any:
-        """``value`` on the device of ``x``."""
-        return to_device(value, device_of(x))
-
-    def reference(self, arrays: Sequence[Any], k: int) -> Array | None:
+    def reference(self, arrays: Sequence[Array], k: int) -> Array | None:
         """∂C/∂(array k) at other inputs: the engine's where it may be trusted, else by numbers."""
         if self.recording is None:
             return by_numbers(replace(self.subject, arrays=[*arrays]), k)
@@ -102,20 +97,15 @@ class Evidence:
 
     def diagonal(self, k: int) -> Array | None:
         """∂valueᵢ/∂xᵢ alone, of an operation whose value has the shape of input k."""
-        x, value = to_host(self.subject.arrays[k]), self.subject.value
+        x, value = self.subject.arrays[k], self.subject.value
         if x.size > EXHAUSTIVE or value is None:
             return None
-        diagonal, h = np.zeros(x.size), 1e-5
-        for i in range(x.size):
-            sides = []
-            for step in (h, -h):
-                inputs = list(self.subject.arrays)
-                other = x.copy()
-                other.reshape(-1)[i] += step
-                inputs[k] = self.like(other, inputs[k])
-                sides.append(to_host(value(inputs)).reshape(-1)[i])
-            diagonal[i] = (sides[0] - sides[1]) / (2 * h)
-        return diagonal.reshape(x.shape)
+
+        def of_entry(i: int) -> float:
+            entry = replace(self.subject, cost=lambda inputs: value(inputs).reshape(-1)[i])
+            return by_differences(entry.along(k, lambda x, t: moved(x, i, t))).value
+
+        return np.reshape([of_entry(i) for i in range(x.size)], x.shape)
 
     @functools.cached_property
     def slips(self) -> list[Slip]:
@@ -124,20 +114,15 @@ class Evidence:
             return []
         return [*slips(self.recording, sorted(self.wrong), self.lengths)]
 
-    def is_right(self, k: int) -> bool:
-        """Whether the given numbers are the right ones, as far as mistakes are told apart."""
-        return self.follows(k, self.right[k])
+    def follows_from(self, k: int, *bends: Bend) -> Array | None:
+        """Derivative k as it follows from bends of the recorded equations."""
+        return None if self.recording is None else self.recording.gradient(k, *bends)
 
-    def follows(self, k: int, right: Array) -> bool:
-        """Whether the given numbers are these."""
-        return self.fits(k, Mistake("", "", self.given[k], right))
-
-    def fits(self, k: int, mistake: Mistake) -> bool:
-        """Whether the numbers of derivative k are what this mistake makes of them.
+    def fits(self, k: int, left: Array, right: Array) -> bool:
+        """Whether the two, made of the given numbers and of the right ones, are equal.
 
         Entries at a kink do not speak: there are several right answers.
         """
-        left, right = mistake.left, mistake.right
         if left.shape != right.shape:
             return False
         known = np.isfinite(right)
@@ -156,7 +141,7 @@ class Evidence:
         """Whether all derivatives that were given follow from this one slip."""
         assert self.recording is not None
         follows = self.recording.gradients([*self.given], slip.bend)
-        return follows is not None and all(map(self.follows, self.given, follows))
+        return follows is not None and all(map(self.fits, self.given, self.given.values(), follows))
 
     def what_is_seen(self, k: int) -> str:
         """What can be said of the numbers where no mistake explains them."""
@@ -165,11 +150,8 @@ class Evidence:
             return f"shape {given.shape} was given, {right.shape} was expected; "
         known = np.isfinite(right) & (right != 0)
         ratio = given[known] / right[known]
-        if (
-            ratio.size > 2
-            and np.ptp(ratio) <= 1e-6 * abs(ratio[0])
-            and not np.any(given[right == 0])
-        ):
+        in_proportion = ratio.size > 2 and np.ptp(ratio) <= 1e-6 * abs(ratio[0])
+        if in_proportion and not np.any(given[right == 0]):
             return f"yours = {ratio[0]:.6g} × numerical {entries(right)}; "
         size = np.abs(right[np.isfinite(right)]).max(initial=0)
         wrong = np.argwhere(np.abs(given - right) > 1e-6 * (np.abs(right) + 0.01 * size))

@@ -18,6 +18,7 @@ from .subject import positional
 
 Example: TypeAlias = tuple[tuple[Any, ...], dict[str, Any]]
 """The arrays that a rule is checked at, and its settings."""
+CHECKS = "scratchgen.check_gradient, check_operation or check_network"
 
 
 def check_rules(name: str | None = None, device: str = "cpu") -> Iterator[tuple[str, Report]]:
@@ -68,20 +69,15 @@ def check_file(path: Path) -> Iterator[tuple[str, Report]]:
         if not checks:
             raise ValueError(
                 f"{path} declares no check: a function check_… without arguments that returns what "
-                "scratchgen.check_gradient, check_operation or check_network returned"
+                f"{CHECKS} returned"
             )
         for name, check in checks.items():
             try:
                 report = _guarded(path, check)
             except ValueError as error:
                 report = Report([], [str(error)])
-            if not isinstance(report, Report):
-                what = (
-                    f"{name} returns {type(report).__name__}, expected the report of "
-                    "scratchgen.check_gradient, check_operation or check_network"
-                )
-                report = Report([], [what])
-            yield name, report
+            what = f"{name} returns {type(report).__name__}, expected the report of {CHECKS}"
+            yield name, report if isinstance(report, Report) else Report([], [what])
     finally:
         sys.path.remove(str(path.parent))
 
@@ -119,19 +115,17 @@ def _example(name: str, rng: Generator) -> Example:
         arrays = normal(2, 3, 5, 4), normal(*channels, 3, 2), normal(2)
         return arrays, {"stride": (1, 2), "padding": 1}
 
-    by_name: dict[str, Callable[[], Example]] = {
-        "add": lambda: ((normal(3, 4), normal(4)), {}),
+    pooled = {"kernel_size": 3, "stride": 2, "padding": 1}
+    examples: dict[str, Callable[[], Example]] = {
+        "add multiply maximum minimum": lambda: ((normal(3, 4), normal(4)), {}),
         "subtract": lambda: ((normal(3, 4), normal(3, 1)), {}),
-        "multiply": lambda: ((normal(3, 4), normal(4)), {}),
         "divide": lambda: ((normal(3, 4), positive(3, 1)), {}),
         "power": lambda: ((positive(3, 4), normal(4)), {}),
         "matmul": lambda: ((normal(2, 3, 4), normal(4, 5)), {}),
-        "log": lambda: ((positive(3, 4),), {}),
-        "sqrt": lambda: ((positive(3, 4),), {}),
-        "maximum": lambda: ((normal(3, 4), normal(4)), {}),
-        "minimum": lambda: ((normal(3, 4), normal(4)), {}),
+        "log sqrt": lambda: ((positive(3, 4),), {}),
         "where": lambda: ((normal(3, 4) > 0, normal(3, 4), normal(4)), {}),
         "clip": lambda: ((normal(3, 4),), {"lower": -0.5, "upper": 0.8}),
+        "sum mean max min logsumexp": lambda: ((normal(3, 4),), {"axis": 1}),
         "reshape": lambda: ((normal(3, 4),), {"shape": (2, 6)}),
         "transpose": lambda: ((normal(2, 3, 4),), {"axes": (1, 2, 0)}),
         "getitem": lambda: ((normal(4, 3),), {"key": labels(4, 5)}),
@@ -145,22 +139,14 @@ def _example(name: str, rng: Generator) -> Example:
         "layer_norm": lambda: ((normal(3, 4), positive(4), normal(4)), {}),
         "group_norm": lambda: ((normal(2, 4, 3), positive(4), normal(4)), {"groups": 2}),
         "max_pool2d": lambda: ((normal(2, 3, 5, 4),), {"kernel_size": 2}),
-        "avg_pool2d": lambda: (
-            (normal(2, 3, 5, 4),),
-            {"kernel_size": 3, "stride": 2, "padding": 1},
-        ),
+        "avg_pool2d": lambda: ((normal(2, 3, 5, 4),), pooled),
         "upsample_nearest2d": lambda: ((normal(2, 3, 2, 3),), {"scale_factor": 2}),
         "cross_entropy": lambda: ((normal(3, 4), labels(4, 3)), {}),
         "bernoulli_nll": lambda: ((normal(3, 4), rng.random((3, 4))), {}),
-        **{
-            reduction: lambda: ((normal(3, 4),), {"axis": 1})
-            for reduction in ("sum", "mean", "max", "min", "logsumexp")
-        },
-        "conv2d": lambda: convolution(2, 3),
-        "conv2d_direct": lambda: convolution(2, 3),
-        "conv_transpose2d": lambda: convolution(3, 2),
-        "conv_transpose2d_direct": lambda: convolution(3, 2),
+        "conv2d conv2d_direct": lambda: convolution(2, 3),
+        "conv_transpose2d conv_transpose2d_direct": lambda: convolution(3, 2),
     }
-    if name in by_name:
-        return by_name[name]()
+    for names, example in examples.items():
+        if name in names.split():
+            return example()
     return tuple(normal(3, 4) for _ in positional(getattr(operations, name).rule)), {}

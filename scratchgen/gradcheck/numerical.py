@@ -40,6 +40,10 @@ class Derivative(NamedTuple):
     uncertainty: float
     sides: tuple[float, float] | None = None
 
+    def widened(self, by: float) -> Derivative:
+        """The same with a larger uncertainty."""
+        return self._replace(uncertainty=self.uncertainty + by)
+
 
 def number(value: Any) -> Any:
     """A scalar of any kind as a number of Python."""
@@ -150,10 +154,9 @@ def by_differences(
         ahead, behind = _real(function, h), _real(function, -h)
         noise = 4 * max(rounding, EPS * max(abs(at_0), abs(ahead), abs(behind))) / h
         if not (math.isfinite(ahead) and math.isfinite(behind)):
-            if math.isfinite(ahead):
-                right.climb((ahead - at_0) / h, 8 * max(rounding, EPS * abs(ahead)) / h)
-            elif math.isfinite(behind):
-                left.climb((at_0 - behind) / h, 8 * max(rounding, EPS * abs(behind)) / h)
+            for side, end, slope in ((right, ahead, ahead - at_0), (left, behind, at_0 - behind)):
+                if math.isfinite(end):
+                    side.climb(slope / h, 8 * max(rounding, EPS * abs(end)) / h)
             continue
         central.climb((ahead - behind) / (2 * h), noise)
         right.climb((ahead - at_0) / h, 2 * noise)
@@ -162,12 +165,9 @@ def by_differences(
         settled = max(1e-10 * abs(central.value), 1e-11 * abs(at_0) / scale)
         if central.error < settled and len(bends) > 3 and not _kinked(bends):
             break
-    if not central.rungs:
-        side = right if right.rungs else left
-        return Derivative(side.value, side.error) if side.rungs else Derivative(math.nan, math.inf)
-    if _kinked(bends):
-        return Derivative(central.value, central.error, (left.value, right.value))
-    return Derivative(central.value, central.error)
+    sides = (left.value, right.value) if _kinked(bends) else None
+    ladder = next((ladder for ladder in (central, right, left) if ladder.rungs), central)
+    return Derivative(ladder.value, ladder.error, sides)
 
 
 def _kinked(bends: list[tuple[float, float]]) -> bool:

@@ -185,6 +185,11 @@ class Recording:
                 pool.append((self.expression(x), x.data))
         return pool
 
+    def elsewhere(self, x: Any) -> list[tuple[str, Array]]:
+        """What could have been written in the place of ``x``: of its shape, and not equal to it."""
+        shape = getattr(x, "shape", None)
+        return [(what, y) for what, y in self.pool if y.shape == shape and not np.array_equal(y, x)]
+
     @functools.cached_property
     def scales(self) -> list[float]:
         """1/(1 − p) of each dropout mask."""

@@ -52,10 +52,6 @@ class Slip(NamedTuple):
     local: bool = True
     """Whether it is a slip in one equation, not one of a whole term: such are tried in pairs."""
 
-    def prediction(self, recording: Recording, k: int) -> Array | None:
-        """∂C/∂(argument k) as it follows from the slip; ``None`` where nothing follows."""
-        return recording.gradient(k, self.bend)
-
 
 def slips(
     recording: Recording, wanted: Sequence[int], lengths: Sequence[tuple[int, str]]
@@ -91,18 +87,17 @@ def in_function(recording: Recording, node: Tensor) -> Iterator[Slip]:
         return
     name, z = recording.functions[node]
     at, a = recording.expression(z), f"{name}({recording.expression(z)})"
-    of_value = SLOPES_OF_VALUE.get(name)
-    left_out = f"the derivative of {a} by {at} was left out"
-    if name in COUPLED:
-        if of_value:
-            sentence = (
-                f"only the diagonal of the Jacobian of {a}: its outputs are coupled by the sum, "
-                "and that was dropped"
-            )
-            yield Slip("coupling dropped", sentence, shortcut(node, z, of_value(node.data)))
-        yield Slip("derivative missing", left_out, shortcut(node, z))
+    of_value, coupled = SLOPES_OF_VALUE.get(name), name in COUPLED
+    if of_value and coupled:
+        sentence = (
+            f"only the diagonal of the Jacobian of {a}: its outputs are coupled by the sum, "
+            "and that was dropped"
+        )
+        yield Slip("coupling dropped", sentence, shortcut(node, z, of_value(node.data)))
+    sentence = f"{'' if coupled else 'σ′ is missing: '}the derivative of {a} by {at} was left out"
+    yield Slip("derivative missing", sentence, shortcut(node, z))
+    if coupled:
         return
-    yield Slip("derivative missing", f"σ′ is missing: {left_out}", shortcut(node, z))
     sentence = f"σ′ is taken at the value a = {a}, in place of {at}"
     yield Slip("derivative at the value", sentence, shortcut(node, z, slope(name, node.data)))
     if of_value:
@@ -265,23 +260,16 @@ def function_elsewhere(recording: Recording, node: Tensor) -> Iterator[Slip]:
     name, z = recording.functions[node]
     if name in COUPLED:
         return
-    at = recording.expression(z)
-    others = [
-        (what, other)
-        for what, other in recording.pool
-        if other.shape == z.shape and not np.array_equal(other, z.data)
-    ]
-    if name in SLOPES_OF_VALUE:
-        for what, other in others:
-            if not np.array_equal(other, node.data):
-                sentence = (
-                    f"the derivative of {name}({at}), written in terms of its value, is taken at "
-                    f"{what} in the place of that"
-                )
-                bend = shortcut(node, z, SLOPES_OF_VALUE[name](other))
-                yield Slip("derivative elsewhere", sentence, bend, local=False)
-    if node.operation.__name__ != name:
-        for what, other in others:
+    at, of_value = recording.expression(z), SLOPES_OF_VALUE.get(name)
+    for what, other in recording.elsewhere(z.data):
+        if of_value and not np.array_equal(other, node.data):
+            sentence = (
+                f"the derivative of {name}({at}), written in terms of its value, is taken at "
+                f"{what} in the place of that"
+            )
+            bend = shortcut(node, z, of_value(other))
+            yield Slip("derivative elsewhere", sentence, bend, local=False)
+        if node.operation.__name__ != name:
             sentence = f"the derivative of {name}({at}) is taken at {what}, in place of {at}"
             bend = shortcut(node, z, slope(name, other))
             yield Slip("derivative elsewhere", sentence, bend, local=False)
@@ -292,19 +280,14 @@ def substituted(recording: Recording, step: Step) -> Iterator[Slip]:
     node, _, x = step
     of, to = recording.expression(node), recording.expression(x)
     for j, operand in enumerate(node.inputs):
-        array = data_of(operand)
-        for what, other in recording.pool if hasattr(array, "shape") else ():
-            if array.shape != other.shape or np.array_equal(other, array):
-                continue
+        here = recording.expression(operand)
+        for what, other in recording.elsewhere(data_of(operand)):
             equation = recording.equation_at(step, j, other)
             if equation is None:
                 continue
-            here = recording.expression(operand)
+            kind = "derivative at the value" if other is node.data else "derivative elsewhere"
+            sentence = f"the derivative of {of} is taken at {what}, in place of {here}"
             if len(node.inputs) > 1:
                 kind = "other operand"
                 sentence = f"{what} stands in the place of {here}, in what {of} hands back to {to}"
-            else:
-                at_value = other is node.data
-                kind = "derivative at the value" if at_value else "derivative elsewhere"
-                sentence = f"the derivative of {of} is taken at {what}, in place of {here}"
             yield Slip(kind, sentence, step.bent(equation), local=False)

@@ -11,7 +11,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from ..backend import Array, to_host
+from ..backend import Array, special, to_host
 
 
 def kl_divergence(p: npt.ArrayLike, q: npt.ArrayLike) -> float:
@@ -36,23 +36,8 @@ def jensen_shannon(p: npt.ArrayLike, q: npt.ArrayLike) -> float:
 
 
 def _kl(p: Array, q: Array) -> float:
-    if ((q == 0) & (p > 0)).any():
-        return math.inf
-    p, q = p[q > 0], q[q > 0]
     # Σ (q − p) = 0 is added, so that no term is negative, and near p = q little cancels.
-    return float((p * _log_ratio(p, q) + (q - p)).sum())
-
-
-def _log_ratio(p: Array, q: Array) -> Array:
-    """log(p/q), and 0 where p = 0.
-
-    Near p = q it is log(1 + (p − q)/q), since there p − q is exact; elsewhere log p − log q, since
-    p/q may be more than float64 holds.
-    """
-    near = np.abs(p - q) <= 0.5 * q
-    close = np.where(near, p - q, 0.0) / q
-    far = np.where(near | (p == 0), q, p)
-    return np.where(near, np.log1p(close), np.log(far) - np.log(q))
+    return float((special(p).rel_entr(p, q) + (q - p)).sum())
 
 
 def _distributions(p: npt.ArrayLike, q: npt.ArrayLike) -> tuple[Array, Array]:

@@ -29,7 +29,15 @@ from ..optim import Optimizer
 from ..optim.by_name import OPTIMIZERS, build_optimizer
 from ..stopping import Patience
 from .data import Data
-from .recipe import Figures, Recipe, in_parts, layers_of, mean_and_error, only_mnist_sized
+from .recipe import (
+    Figures,
+    Recipe,
+    curves_of,
+    in_parts,
+    layers_of,
+    mean_and_error,
+    only_mnist_sized,
+)
 from .settings import Choice, Real, Settings, Whole, Wholes, setting
 
 if TYPE_CHECKING:
@@ -185,23 +193,16 @@ class ClassifierRecipe(Recipe[S]):
         yield "the hardest class", mistakes
 
     def draw(
-        self,
-        model: Classifier,
-        data: Data,
-        settings: S,
-        history: History,
-        rng: Generator,
+        self, model: Classifier, data: Data, settings: S, history: History, rng: Generator
     ) -> Iterator[tuple[str, Axes]]:
         """Costs and accuracy over the epochs, who is taken for whom, the surest mistakes."""
-        for name, unit in (("curves", self.unit), ("accuracy", "share of samples")):
-            curves = {
-                curve: values
-                for curve, values in history.curves().items()
-                if ("accuracy" in curve) == (name == "accuracy")
-            }
-            if curves:
-                first = history[0].number
-                yield name, plotting.learning_curves(curves, ylabel=unit, first_epoch=first)
+        accuracies = {name for name in history.curves() if "accuracy" in name}
+        for file, unit, names in (
+            ("curves", self.unit, history.curves().keys() - accuracies),
+            ("accuracy", "share of samples", accuracies),
+        ):
+            if names:
+                yield file, curves_of(history, names, unit)
         _, p, y = _predicted(model, data, rng)
         predicted = p.argmax(axis=1)
         counts = confusion_matrix(y, predicted, p.shape[1])

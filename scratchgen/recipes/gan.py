@@ -16,7 +16,7 @@ from ..history import History
 from ..models import gan
 from ..optim import Optimizer
 from .data import Data
-from .recipe import Figures, Recipe, in_parts, layers_of, only_mnist_sized
+from .recipe import Figures, Recipe, curves_of, in_parts, layers_of, only_mnist_sized
 from .settings import Choice, GenerativeSettings, Real, Whole, setting
 
 if TYPE_CHECKING:
@@ -118,14 +118,8 @@ class GANRecipe(Recipe[GANSettings]):
             settings.layers,
             settings.slope,
         )
-        return gan.GAN(
-            networks.generator,
-            networks.discriminator,
-            settings.latent,
-            settings.noise,
-            settings.generator_cost,
-            settings.d_steps,
-        )
+        game = settings.noise, settings.generator_cost, settings.d_steps
+        return gan.GAN(networks.generator, networks.discriminator, settings.latent, *game)
 
     def optimizers(self, model: gan.GAN, settings: GANSettings) -> list[Optimizer]:
         """An Adam for either."""
@@ -169,12 +163,7 @@ class GANRecipe(Recipe[GANSettings]):
             yield name, functools.partial(outputs, name, x)
 
     def draw(
-        self,
-        model: gan.GAN,
-        data: Data,
-        settings: GANSettings,
-        history: History,
-        rng: Generator,
+        self, model: gan.GAN, data: Data, settings: GANSettings, history: History, rng: Generator
     ) -> Iterator[tuple[str, Axes]]:
         """The notes' two pictures of the game: the costs of both, and what D answers."""
         if history:
@@ -183,11 +172,8 @@ class GANRecipe(Recipe[GANSettings]):
             first = history[0].number
             losses = plotting.learning_curves(costs, first_epoch=first, ylabel="nats")
             yield "losses", plotting.titled(losses, "the costs of both players")
-            names = ("D(x)", "D(G(z))", "D(held out)")
-            outputs = {name: curves[name] for name in names if name in curves}
-            ax = plotting.learning_curves(
-                outputs, first_epoch=first, ylabel="output of D, without dropout"
-            )
+            outputs = ("D(x)", "D(G(z))", "D(held out)")
+            ax = curves_of(history, outputs, "output of D, without dropout")
             ax.axhline(0.5, color="0.6", linewidth=0.8, zorder=0)
             yield "outputs", plotting.titled(ax, "what D takes for real")
 

@@ -22,6 +22,7 @@ from .data import Data
 from .recipe import (
     Figures,
     Recipe,
+    curves_of,
     drawn_in_parts,
     in_parts,
     mean_and_error,
@@ -169,9 +170,8 @@ class RBMRecipe(Recipe[RBMSettings]):
         n = model.n_summed
         others = model.n_hidden + model.n_visible - n
         if n <= 20 and 2**n * others <= SUMMED_EACH_EPOCH:
-            scores[LOG_P] = float(
-                _log_likelihood(model, data.test, model.log_partition(), rng).mean()
-            )
+            log_p = _log_likelihood(model, data.test, model.log_partition(), rng)
+            scores[LOG_P] = float(log_p.mean())
         return scores
 
     def figures(self, model: rbm.RBM, data: Data, settings: RBMSettings, rng: Generator) -> Figures:
@@ -188,15 +188,13 @@ class RBMRecipe(Recipe[RBMSettings]):
             independent.W.data[...] = 0
             independent.start_at(to_device(data.train, rng))
             floor = _log_likelihood(independent, data.test, independent.log_partition(), rng)
+            trained_on = _log_likelihood(model, few, log_z, rng)
+            standardised = "(x − mean)/standard deviation of each pixel"
             return {
-                "states": "drawn with the grey values as means"
-                if discrete
-                else "(x − mean)/standard deviation of each pixel",
+                "states": "drawn with the grey values as means" if discrete else standardised,
                 "log Z": said,
                 "−log p(v), given log Z": mean_and_error(-held_out),
-                f"  of {len(few)} samples trained on": mean_and_error(
-                    -_log_likelihood(model, few, log_z, rng)
-                ),
+                f"  of {len(few)} samples trained on": mean_and_error(-trained_on),
                 "  of independent units": mean_and_error(-floor),
             }
 
@@ -204,9 +202,7 @@ class RBMRecipe(Recipe[RBMSettings]):
             return {"mean F(v), trained on − held out": f"{_gap(model, data, rng):.2f} nats"}
 
         def pseudo_likelihood() -> dict[str, str]:
-            def log_p(x: Array) -> Array:
-                return model.pseudo_log_likelihood(_states(model, x, rng))
-
+            log_p = lambda x: model.pseudo_log_likelihood(_states(model, x, rng))
             pseudo = in_parts(log_p, data.test[:500], rng)
             return {f"−log pseudo-likelihood of {len(pseudo)}": mean_and_error(-pseudo)}
 
@@ -225,24 +221,19 @@ class RBMRecipe(Recipe[RBMSettings]):
         yield "error of reconstruction", reconstruction
 
     def draw(
-        self,
-        model: rbm.RBM,
-        data: Data,
-        settings: RBMSettings,
-        history: History,
-        rng: Generator,
+        self, model: rbm.RBM, data: Data, settings: RBMSettings, history: History, rng: Generator
     ) -> Iterator[tuple[str, Axes]]:
         """What is in nats and what is not, filters, reconstructions, chains over steps."""
         if history:
-            curves, first = history.curves(), history[0].number
-            apart = {"reconstruction (not the objective)": "reconstruction", LOG_P: "likelihood"}
-            nats = {name: curve for name, curve in curves.items() if name not in apart}
-            yield "curves", plotting.learning_curves(nats, first_epoch=first, ylabel=self.unit)
-            for name in curves.keys() & apart:
-                unit = "squared error" if "reconstruction" in name else f"{LOG_P}, nats"
-                one = {name: curves[name]}
-                ax = plotting.learning_curves(one, first_epoch=first, ylabel=unit)
-                yield apart[name], plotting.titled(ax, name)
+            apart = {
+                "reconstruction (not the objective)": ("reconstruction", "squared error"),
+                LOG_P: ("likelihood", f"{LOG_P}, nats"),
+            }
+            names = history.curves().keys()
+            yield "curves", curves_of(history, names - apart.keys(), self.unit)
+            for name in names & apart.keys():
+                file, unit = apart[name]
+                yield file, plotting.titled(curves_of(history, {name}, unit), name)
         frozen, shape, span = model.frozen(), data.shape, data.value_range
         if not plotting.is_image(shape):
             return
@@ -253,17 +244,14 @@ class RBMRecipe(Recipe[RBMSettings]):
         which = f"the {len(order)} that weigh most of {len(W)}" if len(W) > len(order) else len(W)
         yield "filters", plotting.titled(filters, f"weights of the hidden units, {which}")
 
-        few = to_device(data.test[:10].reshape(len(data.test[:10]), -1), rng)
+        first = data.test[:10]
+        few = to_device(first.reshape(len(first), -1), rng)
 
         def images(v: Array) -> Array:
             return to_host(model.shown(v)).reshape(-1, *shape)
 
         means = images(frozen.prob_visible(frozen.prob_hidden(model.seen(few))))
-        seen_again = plotting.reconstructions(
-            data.test[:10],
-            means,
-            value_range=span,
-        )
+        seen_again = plotting.reconstructions(first, means, value_range=span)
         yield "reconstructions", plotting.titled(seen_again, "means E[v|h] at h = E[h|v]")
         v = np.concatenate([_states(model, few[:5], rng), model.noise(5, rng)])
         columns = [*["image"] * (len(v) - 5), *["noise"] * 5]
@@ -288,8 +276,7 @@ def _gap(model: rbm.RBM, data: Data, rng: Generator) -> float:
 
     def F(x: Array) -> Array:
         rows = x.reshape(len(x), -1).astype(model.dtype)
-        energies: Array = frozen.free_energy(frozen.seen(rows))
-        return energies
+        return frozen.free_energy(frozen.seen(rows))
 
     trained_on, held_out = (in_parts(F, x, rng).mean() for x in (few, data.test))
     return float(trained_on - held_out)

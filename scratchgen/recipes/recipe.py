@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 
+from .. import plotting
 from ..backend import Array, Generator, generator, to_device, to_host
 from ..history import Epoch, History
 from ..optim import Optimizer, WeightAverage
@@ -138,8 +139,8 @@ class Recipe(Generic[S]):
         )
 
         def is_over() -> bool:
-            over = patience is not None and patience.is_over
-            return over or self.has_ended(state.history, settings)
+            worse = patience is not None and patience.is_over
+            return worse or self.has_ended(state.history, settings)
 
         def set_rate() -> None:
             for optimizer in state.optimizers:
@@ -155,9 +156,8 @@ class Recipe(Generic[S]):
                 set_rate()
                 if patience is not None:
                     patience.note(epoch.report["validation cost"], state.model)
-                over = is_over()
                 yield epoch
-                if over:
+                if is_over():
                     break
 
         return scored()
@@ -186,12 +186,7 @@ class Recipe(Generic[S]):
         }
 
     def draw(
-        self,
-        model: Any,
-        data: Data,
-        settings: S,
-        history: History,
-        rng: Generator,
+        self, model: Any, data: Data, settings: S, history: History, rng: Generator
     ) -> Iterator[tuple[str, Axes]]:
         """The pictures that fit the model, by name; the title of one says what it shows."""
         raise NotImplementedError
@@ -210,6 +205,12 @@ def had(figures: Figures) -> dict[str, str]:
         except (ValueError, ArithmeticError, RuntimeError, MemoryError) as error:
             lines[name] = f"– ({str(error) or 'out of memory'})"
     return lines
+
+
+def curves_of(history: History, names: Collection[str], unit: str) -> Axes:
+    """The curves of these names over the epochs, in the order of the history."""
+    curves = {name: y for name, y in history.curves().items() if name in names}
+    return plotting.learning_curves(curves, first_epoch=history[0].number, ylabel=unit)
 
 
 def layers_of(network: Any) -> tuple[Any, ...]:

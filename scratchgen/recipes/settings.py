@@ -13,7 +13,7 @@ import dataclasses
 import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from .schedule import NAMES, schedule_of
 
@@ -30,9 +30,15 @@ class Kind:
     help: str
     none: str = ""
     complete: bool = False
+    form: ClassVar[Mapping[str, Any]] = {"metavar": "NAME"}
+    """How the option is given and shown, as ``add_argument`` takes it."""
 
     def parse(self, word: Any) -> Any:
         """The value that a word of the command line stands for; ``ValueError`` if for none."""
+        return None if self.none and word == self.none else self.read(word)
+
+    def read(self, word: Any) -> Any:
+        """The value of a word that is not ``none``."""
         return word
 
     def takes(self, value: Any) -> bool:
@@ -55,17 +61,12 @@ class Kind:
         return value
 
     def option(self, parser: argparse.ArgumentParser, name: str, default: str) -> None:
-        """Add the option ``name`` to the parser; it takes one word."""
-        parser.add_argument(name, help=f"{self.help}{default}", metavar=self.metavar)
+        """Add the option ``name`` to the parser."""
+        parser.add_argument(name, help=f"{self.help}{default}", **self.form)
 
     def said(self, value: Any) -> str:
         """The value, as the command line takes it."""
         return self.none if value is None else f"{value}"
-
-    @property
-    def metavar(self) -> str:
-        """What stands for the value in the help."""
-        return "NAME"
 
 
 @dataclass(frozen=True)
@@ -75,10 +76,11 @@ class Whole(Kind):
     least: int = 1
     most: int = 100_000
     step: int = 1
+    form: ClassVar[Mapping[str, Any]] = {"metavar": "N"}
 
-    def parse(self, word: str) -> Any:
+    def read(self, word: str) -> Any:
         """Digits, with a sign or without."""
-        return None if self.none and word == self.none else int(word)
+        return int(word)
 
     def takes(self, value: Any) -> bool:
         """No fractions, and no truth values, which JSON and Python tell from numbers."""
@@ -92,11 +94,6 @@ class Whole(Kind):
     def _lies_between(self, value: Any) -> bool:
         return type(value) is int and self.least <= value <= self.most
 
-    @property
-    def metavar(self) -> str:
-        """A number."""
-        return "N"
-
 
 @dataclass(frozen=True)
 class Real(Kind):
@@ -106,18 +103,17 @@ class Real(Kind):
     most: float = 1e6
     above: bool = False
     below: bool = False
+    form: ClassVar[Mapping[str, Any]] = {"metavar": "X"}
 
-    def parse(self, word: str) -> Any:
+    def read(self, word: str) -> Any:
         """Digits, a point, an exponent; what is not finite is refused with what is too large."""
-        return None if self.none and word == self.none else float(word)
+        return float(word)
 
     def takes(self, value: Any) -> bool:
         """Whole numbers too; NaN compares with nothing."""
-        if not isinstance(value, (int, float)) or isinstance(value, bool):
-            return False
-        return (self.least < value if self.above else self.least <= value) and (
-            value < self.most if self.below else value <= self.most
-        )
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        left_out = (self.least,) * self.above + (self.most,) * self.below
+        return is_number and self.least <= value <= self.most and value not in left_out
 
     def expected(self, value: Any) -> str:
         """The range."""
@@ -133,17 +129,17 @@ class Real(Kind):
         """In as few digits as say it."""
         return self.none if value is None else f"{value:g}"
 
-    @property
-    def metavar(self) -> str:
-        """A number, with a fraction or without."""
-        return "X"
-
 
 @dataclass(frozen=True)
 class Choice(Kind):
     """One of some names."""
 
     names: Sequence[str] = ()
+
+    def option(self, parser: argparse.ArgumentParser, name: str, default: str) -> None:
+        """The names stand in the place of the word."""
+        names = f"{{{','.join(self.names)}}}"
+        parser.add_argument(name, help=f"{self.help}{default}", metavar=names)
 
     def takes(self, value: Any) -> bool:
         """A name, letter for letter."""
@@ -153,17 +149,14 @@ class Choice(Kind):
         """The names."""
         return f"one of {', '.join(self.names)}"
 
-    @property
-    def metavar(self) -> str:
-        """The names."""
-        return f"{{{','.join(self.names)}}}"
-
 
 @dataclass(frozen=True)
 class Wholes(Whole):
     """Whole numbers, as many as are given."""
 
-    def parse(self, word: Any) -> Any:
+    form: ClassVar[Mapping[str, Any]] = {"metavar": "N", "nargs": "*"}
+
+    def read(self, word: Any) -> Any:
         """A number for each word."""
         return tuple(int(each) for each in word)
 
@@ -179,10 +172,6 @@ class Wholes(Whole):
         """As a tuple."""
         return tuple(super().checked(name, value))
 
-    def option(self, parser: argparse.ArgumentParser, name: str, default: str) -> None:
-        """Any number of words."""
-        parser.add_argument(name, help=f"{self.help}{default}", metavar=self.metavar, nargs="*")
-
     def said(self, value: Any) -> str:
         """The numbers, as the command line takes them."""
         return " ".join(map(str, value)) or "none"
@@ -190,7 +179,9 @@ class Wholes(Whole):
 
 @dataclass(frozen=True)
 class Flag(Kind):
-    """Yes or no."""
+    """Yes, or with ``--no-`` no."""
+
+    form: ClassVar[Mapping[str, Any]] = {"action": argparse.BooleanOptionalAction}
 
     def takes(self, value: Any) -> bool:
         """A truth value."""
@@ -199,11 +190,6 @@ class Flag(Kind):
     def expected(self, value: Any) -> str:
         """A truth value, as JSON writes it."""
         return "true or false"
-
-    def option(self, parser: argparse.ArgumentParser, name: str, default: str) -> None:
-        """Without a word, and with ``--no-`` for its contrary."""
-        how = argparse.BooleanOptionalAction
-        parser.add_argument(name, help=f"{self.help}{default}", action=how)
 
     def said(self, value: Any) -> str:
         """Yes or no."""
@@ -227,6 +213,8 @@ class Name(Kind):
 class Schedule(Kind):
     """A schedule of the learning rate by name, as ``recipes.schedule`` reads it."""
 
+    form: ClassVar[Mapping[str, Any]] = {"metavar": "NAME[:NUMBERS]"}
+
     def checked(self, name: str, value: Any) -> str:
         """The text, if it stands for a schedule."""
         if not isinstance(value, str):
@@ -236,11 +224,6 @@ class Schedule(Kind):
         except ValueError as error:
             raise ValueError(f"{name} {error}") from None
         return value
-
-    @property
-    def metavar(self) -> str:
-        """A name with its numbers."""
-        return "NAME[:NUMBERS]"
 
 
 def setting(kind: Kind, **default: Any) -> Any:

@@ -101,12 +101,7 @@ class VAERecipe(Recipe[VAESettings]):
         yield "latents in use", in_use
 
     def draw(
-        self,
-        model: vae.VAE,
-        data: Data,
-        settings: VAESettings,
-        history: History,
-        rng: Generator,
+        self, model: vae.VAE, data: Data, settings: VAESettings, history: History, rng: Generator
     ) -> Iterator[tuple[str, Axes]]:
         """Latents, reconstructions, ways between images, and the manifold of two latents."""
         frozen, shape, span = model.frozen(), data.shape, data.value_range

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -45,36 +44,36 @@ def describe(trace: Any) -> dict[str, Any]:
     visited = {id(node.tensor): node for node in trace.nodes}
     ordered = [node for node in reversed(trace.nodes) if node.equations]
 
-    def add_given(x: Any) -> None:
-        if id(x) in index:
-            return
-        index[id(x)] = len(nodes)
-        node = visited.get(id(x))
-        symbol = trace.symbols[id(x)]
-        nodes.append(
-            {
-                "symbol": symbol,
-                "kind": "parameter" if node else "constant",
-                "layer": node.layer if node else "",
-                "value": arrays.add(data_of(x)),
-                "delta": arrays.add(node.delta) if node else None,
-            }
-        )
+    def place(x: Any) -> int:
+        """The index of what was computed before, or is given, and then stands here."""
+        if id(x) not in index:
+            index[id(x)] = len(nodes)
+            node = visited.get(id(x))
+            nodes.append(
+                {
+                    "symbol": trace.symbols[id(x)],
+                    "kind": "parameter" if node else "constant",
+                    "layer": node.layer if node else "",
+                    "value": arrays.add(data_of(x)),
+                    "delta": arrays.add(node.delta) if node else None,
+                }
+            )
+        return index[id(x)]
 
     for node in ordered:
         x, stated = node.tensor, node.equations
         assert stated is not None
-        inputs: list[Any] = []
-        for y in x.inputs:
-            if is_array(y):
-                if id(y) not in visited or not visited[id(y)].equations:
-                    add_given(y)
-                inputs.append(index[id(y)])
-            else:
-                inputs.append("" if y is None else f"{y:.4g}".replace("-", "−"))
+        inputs = [
+            place(y) if is_array(y) else "" if y is None else f"{y:.4g}".replace("-", "−")
+            for y in x.inputs
+        ]
         index[id(x)] = len(nodes)
         value = arrays.add(x.data)
-        values = _values(arrays, stated.symbols, x.inputs)
+        values = {
+            symbol: arrays.add(data_of(y) if is_array(y) else np.asarray(y))
+            for symbol, y in zip(stated.symbols, x.inputs, strict=True)
+            if y is not None
+        }
         nodes.append(
             {
                 "symbol": node.symbol,
@@ -94,7 +93,7 @@ def describe(trace: Any) -> dict[str, Any]:
         )
     if not nodes:  # the cost itself is all there is
         for node in trace.nodes:
-            add_given(node.tensor)
+            place(node.tensor)
     by_symbol = {node["symbol"]: k for k, node in enumerate(nodes)}
     lines = [
         {
@@ -121,14 +120,6 @@ def describe(trace: Any) -> dict[str, Any]:
             {"name": name, "value": arrays.add(value)} for name, value in trace.gradients.items()
         ],
         "arrays": arrays.described(),
-    }
-
-
-def _values(arrays: _Arrays, symbols: Sequence[str], inputs: Sequence[Any]) -> dict[str, int]:
-    return {
-        symbol: arrays.add(data_of(x) if is_array(x) else np.asarray(x))
-        for symbol, x in zip(symbols, inputs, strict=True)
-        if x is not None
     }
 
 

@@ -6,7 +6,7 @@ import pytest
 from scratchgen import differentiable
 from scratchgen import operations as ops
 from scratchgen.gradcheck.comparison import compare
-from scratchgen.gradcheck.evidence import Evidence, Mistake, entries
+from scratchgen.gradcheck.evidence import Evidence, entries
 from scratchgen.gradcheck.subject import of_gradient
 
 X = np.random.default_rng(0).standard_normal((5, 4))
@@ -43,7 +43,7 @@ def test_the_look_inside_allows_a_hundredth_of_what_the_numbers_alone_allow():
         for off, fits in ((0.9 * tolerance, True), (1.1 * tolerance, False)):
             left = right.copy()
             left.reshape(-1)[np.argmax(right)] *= 1 + 1.01 * off  # of the largest, 1/100 more
-            assert evidence.fits(0, Mistake("", "", left, right)) == fits
+            assert evidence.fits(0, left, right) == fits
 
 
 def test_an_entry_at_a_kink_does_not_speak():
@@ -53,8 +53,8 @@ def test_an_entry_at_a_kink_does_not_speak():
     assert evidence.right[0][1, 2] == evidence.given[0][1, 2] == 0.3
     other = evidence.right[0].copy()
     other[1, 2] = 17
-    assert evidence.follows(0, evidence.given[0])
-    assert evidence.fits(0, Mistake("", "", other, evidence.right[0]))
+    assert evidence.fits(0, evidence.given[0], evidence.given[0])
+    assert evidence.fits(0, other, evidence.right[0])
 
 
 def test_one_row_of_the_batch_alone():

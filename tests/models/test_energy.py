@@ -8,7 +8,6 @@ import pytest
 import scratchgen as sg
 from scratchgen import nn
 from scratchgen import operations as ops
-from scratchgen.metrics.grid import log_partition_on_grid
 from scratchgen.models.energy import MALA, EnergyModel, Langevin, Tempered
 
 
@@ -116,19 +115,6 @@ def test_a_cold_chain_is_narrower():
     variance = cold.sample(4000, sg.generator(0), steps=60).var()
     expected = 0.1**2 / (2 * 0.1) / (1 - 0.1 / 2)
     assert abs(variance - expected) < 5 * expected * math.sqrt(2 / 8000)
-
-
-@pytest.mark.parametrize("s", [0.3, 1.0])
-def test_the_grid_gives_the_partition_function_of_a_gaussian(s):
-    log_z = log_partition_on_grid(
-        lambda x: (x**2).sum(axis=1) / (2 * s * s), np.zeros(1), half_width=9
-    )
-    assert log_z == pytest.approx(math.log(2 * math.pi * s * s), abs=1e-9)
-
-
-def test_a_density_beyond_the_square_is_said():
-    with pytest.raises(ValueError, match="lies on the edge of the square of half width 1"):
-        log_partition_on_grid(lambda x: 0.5 * (x**2).sum(axis=1), np.zeros(1), half_width=1)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """Convolutions: their definition, the adjoint, the fast way beside float64, threads, memory."""
 
 import importlib
-import math
 import multiprocessing
 import tracemalloc
 import warnings
@@ -15,23 +14,13 @@ from threadpoolctl import threadpool_limits
 import scratchgen as sg
 from scratchgen import operations as ops
 from scratchgen.gradcheck.strategies import seeds
-from scratchgen.operations.winograd import OUTPUTS, TILES, A, B, G, Winograd
+from tests.operations.rounding import drawn, rounding_of, shares
 from tests.rules import convolution, random_delta, transposed_convolution
 from tests.strategies import convolutions, transposed_convolutions
 
 convolution_module = importlib.import_module("scratchgen.operations.convolution")
 two_hundred = settings(max_examples=max(200, settings().max_examples))
 both = pytest.mark.parametrize("conv2d", [ops.conv2d, ops.conv2d_direct], ids=["conv2d", "direct"])
-
-
-def drawn(rng, *shape, dtype=np.float32):
-    return rng.standard_normal(shape).astype(dtype)
-
-
-def shares(operation, x, W, b, delta, **given):
-    """The value, and ∂C/∂x, ∂C/∂W, ∂C/∂b."""
-    value, equations = operation.rule(x, W, b, **given)
-    return [value, *(equation(delta) for equation in equations)]
 
 
 # The definition, and the adjoint
@@ -92,55 +81,6 @@ def test_a_convolution_in_many_small_parts_is_the_one_in_a_single_part(example, 
 
 
 # The fast way
-
-
-@st.composite
-def geometries_of_winograd(draw):
-    """Images of any size, with any padding: tiles cut at any place, one block or several."""
-    block = OUTPUTS * TILES
-    size = st.integers(1, 13) | st.sampled_from([block - 1, block, block + 1, 2 * block + 5])
-    padding = draw(st.tuples(st.integers(0, 4), st.integers(0, 4)))
-    image = [max(draw(size), 3 - 2 * p) for p in padding]
-    n, channels = draw(st.integers(0, 3)), st.integers(1, 4) | st.just(40)
-    return (n, draw(channels), *image), draw(channels), padding
-
-
-def rounding_of(dtype, terms, *factors):
-    """How far Winograd's method in ``dtype`` can be from the sum of ``terms`` products, at most.
-
-    A term is rounded once for each other one that it is added to, and fewer than 40 times in the
-    three transforms, which make one product of the largest factors at most 28² products of them.
-    """
-    u = np.finfo(dtype).eps / 2
-    return (terms + 40) * u * AMPLIFIED**2 * terms * math.prod(np.abs(z).max() for z in factors)
-
-
-# The largest sum of absolute values along one axis, of Aᵀ [G ∘ Bᵀ] and of Gᵀ [A ∘ Bᵀ].
-AMPLIFIED = max(
-    (np.abs(last).T @ (np.abs(first).sum(axis=1) * np.abs(B).sum(axis=0))).max()
-    for last, first in ((A, G), (G, A))
-)
-
-
-@pytest.mark.rounding
-@two_hundred
-@given(geometries_of_winograd(), st.sampled_from([np.float32, np.float64]), seeds)
-def test_winograds_method_is_the_convolution_to_rounding(geometry, dtype, seed):
-    (shape, c_out, padding), rng = geometry, np.random.default_rng(seed)
-    n, c_in, *_ = shape
-    W, b = drawn(rng, c_out, c_in, 3, 3, dtype=dtype), drawn(rng, c_out, dtype=dtype)
-    x = drawn(rng, *shape, dtype=dtype)
-    way, wide = Winograd(padding), [z.astype(np.float64) for z in (x, W, b)]
-    y = way.correlate(x, W, b)
-    delta = drawn(rng, *y.shape, dtype=dtype)
-    ours = [y, way.adjoint_in_x(delta, W, shape[2:]), way.adjoint_in_W(x, delta)]
-    expected = shares(ops.conv2d_direct, *wide, delta.astype(np.float64), padding=padding)
-    tiles = n * math.prod(math.ceil(size / OUTPUTS) for size in y.shape[2:])
-    sums = [(c_in, x, W), (c_out, delta, W), (tiles, x, delta)] if n else [(0, b)] * 3
-    for fast, exact, of in zip(ours, expected[:3], sums, strict=True):
-        assert fast.dtype == dtype
-        assert fast.shape == exact.shape
-        assert (np.abs(fast - exact) <= rounding_of(dtype, *of)).all()
 
 
 @pytest.mark.rounding
