@@ -25,7 +25,7 @@ def imported_at_once(tree):
 
 
 def imports():
-    """The rooms that each room imports, by name; the package itself, which imports all, left out."""
+    """The rooms that each room imports; the package itself, which imports all, is left out."""
     rooms = {room(path) for path in ROOT.rglob("*.py")} - {"__init__"}
     graph = {name: set() for name in rooms}
     for path in ROOT.rglob("*.py"):
