@@ -402,10 +402,11 @@ class RBM(nn.Network):
     def default_optimizers(self) -> list[optim.Optimizer]:
         """Stochastic gradient descent with a rate of 0.1, of spins 0.025, of Gaussian units 0.002.
 
-        Where σ is learned, it is Adam, 0.002: all gradients but that of b go as 1/σ².
+        Where σ is learned, it is Adam with 0.005: all gradients but that of b go as 1/σ².
         """
-        update = optim.Adam if self.sigma == "learned" else optim.SGD
-        return [update(self.parameters(), RATES[self.visible])]
+        if self.sigma == "learned":
+            return [optim.Adam(self.parameters(), 0.005)]
+        return [optim.SGD(self.parameters(), RATES[self.visible])]
 
     def losses(self, x: Any, rng: Generator) -> Yields[Tensor, None, dict[str, Array]]:
         """The cost F(v) − F(vₖ), averaged over the batch, with vₖ at the end of the chain.
@@ -484,7 +485,7 @@ class RBM(nn.Network):
                     "call start_at(data)"
                 )
             if self.sigma == "learned":
-                for doubt in units.doubts(v, "visible layer"):
+                for doubt in self.units.doubts(v, "visible layer"):
                     audit.caution(doubt)
 
     # Likelihoods
@@ -738,10 +739,11 @@ class RBM(nn.Network):
         """Estimates of log Z by n chains of a frozen machine, from a0 on, and where they end."""
         units = self.units
         v = units.at(np.zeros_like(self.a, shape=(n, self.n_visible)) + a0).draw(rng)
-        begin: Field = v, self._field_of_hidden(v)
-        log_w, (v, _) = annealed_importance_sampling(begin, betas, *self._path(a0, rng), progress)
+        begin: Field = (v, self._field_of_hidden(v))
+        path = self._path(a0, rng)
+        log_w, end = annealed_importance_sampling(begin, betas, *path, progress)
         log_z0 = units.at(a0.astype(np.float64)).log_sum() + self.n_hidden * math.log(2)
-        return log_w + log_z0, v
+        return log_w + log_z0, end[0]
 
     def _bits(self, v: Array) -> Array:
         """States v as 0 and 1, and means between them likewise."""

@@ -93,6 +93,10 @@ class Recipe(Generic[S]):
         """What the model trains on."""
         return data.train
 
+    def held_out(self, data: Data, settings: S) -> Any:
+        """What the model would train on, of the samples that are held out."""
+        return self.prepare(replace(data, train=data.test, train_labels=data.test_labels))
+
     def has_ended(self, history: History, settings: S) -> bool:
         """Whether the training is at its end, though not at its last epoch."""
         return False

@@ -231,6 +231,11 @@ def setting(kind: Kind, **default: Any) -> Any:
     return field(metadata={"kind": kind}, **default)
 
 
+def added(kind: Kind, *, default: Any) -> Any:
+    """A field that runs of format 2 were begun without: they have its default."""
+    return field(metadata={"kind": kind, "added": True}, default=default)
+
+
 def option(name: str) -> str:
     """How the command line calls a setting."""
     return f"--{name.replace('_', '-')}"
@@ -319,7 +324,13 @@ class Settings(Record):
     @classmethod
     def from_first_format(cls, values: dict[str, Any]) -> dict[str, Any]:
         """Values of a ``config.json`` without a format, under the names of today."""
-        return {"schedule": "constant", **values}
+        return cls.from_second_format({"schedule": "constant", **values})
+
+    @classmethod
+    def from_second_format(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Values of a ``config.json`` of format 2, with those settings that came later."""
+        later = {f.name: f.default for f in dataclasses.fields(cls) if "added" in f.metadata}
+        return {**later, **values}
 
     @classmethod
     def following(cls, given: Mapping[str, Any]) -> dict[str, Any]:
