@@ -206,10 +206,12 @@ class Spin:
     def check(x: Array, who: str, otherwise: str) -> None:
         """Raise ``ValueError`` unless all x lie in [−1, 1], and not all of them in [0, 1].
 
-        A 0 would be a fair coin, which no one means who has pixels, or states 0 and 1.
+        A 0 would be a fair coin, which no one means who has pixels, or states 0 and 1. What was
+        scaled may be off by rounding.
         """
         low, high = float(to_host(x.min())), float(to_host(x.max()))
-        if low >= -1 and high <= 1 and (low < 0 or low == high == 1):
+        most = 1 + 8 * float(np.finfo(x.dtype).eps)
+        if -most <= low and high <= most and (low < 0 or low == high == 1):
             return
         cure = (
             "2x − 1 brings [0, 1] there" if low >= 0 and high <= 1 else f"scale it, or {otherwise}"
