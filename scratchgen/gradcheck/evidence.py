@@ -59,7 +59,7 @@ class Evidence:
         for k, sides in comparisons.items():
             at_kink = np.zeros(sides.right.shape, dtype=bool)
             if sides.has_shape:
-                at_kink.reshape(-1)[sides.kinks] = True
+                at_kink.flat[sides.kinks] = True
                 # Where several answers are right, the given one.
                 self.right[k] = np.where(at_kink, self.given[k], self.right[k])
             self.at_kink[k] = at_kink

@@ -115,7 +115,7 @@ class Recipe(Generic[S]):
         settings.check_rates(len(state.history))
         samples = self.prepare(data)
         n = len(samples[0] if isinstance(samples, tuple) else samples)
-        if self.drop_last and settings.batch_size is not None and settings.batch_size > n:
+        if self.drop_last and (settings.batch_size or n) > n:
             raise ValueError(
                 f"--batch-size {settings.batch_size} leaves no full batch of the {n} samples to "
                 f"train on: take --batch-size of at most {n}"
@@ -125,7 +125,7 @@ class Recipe(Generic[S]):
             samples,
             state.optimizers,
             epochs=settings.epochs,
-            batch_size=n if settings.batch_size is None else settings.batch_size,
+            batch_size=settings.batch_size or n,
             rng=state.rng,
             drop_last=self.drop_last,
             history=state.history,
