@@ -16,16 +16,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..backend import Array, device_of, to_device, to_host
-from .numerical import (
-    Derivative,
-    Function,
-    by_complex_step,
-    by_differences,
-    is_analytic,
-    moved,
-    number,
-    scatter_of_complex_step,
-)
+from . import numerical
+from .numerical import Derivative, Function, moved, number
 from .report import AGREES, DISAGREES, UNDECIDED, WRONG_SHAPE, Entry
 from .subject import Subject, size_of
 
@@ -76,7 +68,7 @@ class Comparison:
         self.tried = "nothing"
         self.disagrees = not np.isfinite(given).all()
         function = self.along(self.random_direction(np.random.default_rng(2)))
-        self.analytic = is_analytic(function, self.scale, subject.roughness)
+        self.analytic = numerical.is_analytic(function, self.scale, subject.roughness)
 
     @property
     def verdict(self) -> str:
@@ -117,7 +109,9 @@ class Comparison:
 
         tried = self.estimate(function, scale, smallest, trial)
         if self.analytic and not tried.agrees:  # at a kink the complex step sees one side alone
-            differences = by_differences(function, scale, self.subject.roughness, smallest)
+            differences = numerical.by_differences(
+                function, scale, self.subject.roughness, smallest
+            )
             apart = abs(differences.value - tried.found.value)
             if differences.sides is not None or apart > 4 * differences.uncertainty:
                 tried = trial(differences.widened(self.floor(scale)))
@@ -143,9 +137,9 @@ class Comparison:
     ) -> Trial:
         """The numerical side by the complex step where C takes it, else by differences."""
         if not self.analytic:
-            found = by_differences(function, scale, self.subject.roughness, smallest)
+            found = numerical.by_differences(function, scale, self.subject.roughness, smallest)
             return trial(found.widened(self.floor(scale)))
-        found = by_complex_step(function)
+        found = numerical.by_complex_step(function)
         tried = trial(found.widened(self.floor(scale)))
         return tried if tried.agrees else trial(found.widened(self.scatter + self.floor(scale)))
 
@@ -153,7 +147,7 @@ class Comparison:
     def scatter(self) -> float:
         """How far the complex step is off, along a random direction."""
         direction = self.random_direction(np.random.default_rng(2))
-        return scatter_of_complex_step(self.along(direction), self.scale)
+        return numerical.scatter_of_complex_step(self.along(direction), self.scale)
 
     def floor(self, scale: float) -> float:
         """What rounding alone leaves of a derivative, about ε |C| over the size of x."""

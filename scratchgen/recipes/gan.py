@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,11 +15,8 @@ from ..models import gan
 from ..optim import Optimizer
 from ..training import History
 from .data import Data
-from .recipe import Figures, Recipe, curves_of, in_parts, layers_of, only_mnist_sized
+from .recipe import Figures, Pictures, Recipe, curves_of, in_parts, layers_of, only_mnist_sized
 from .settings import Choice, GenerativeSettings, Real, Whole, setting
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +160,7 @@ class GANRecipe(Recipe[GANSettings]):
 
     def draw(
         self, model: gan.GAN, data: Data, settings: GANSettings, history: History, rng: Generator
-    ) -> Iterator[tuple[str, Axes]]:
+    ) -> Pictures:
         """The notes' two pictures of the game: the costs of both, and what D answers."""
         if history:
             curves = history.curves()

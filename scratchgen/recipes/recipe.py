@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=Settings)
 Figures: TypeAlias = Iterator[tuple[str, Callable[[], dict[str, str]]]]
 """Figures by name, each with the function that finds it, and says it in one line or some."""
+Pictures: TypeAlias = "Iterator[tuple[str, Axes]]"
+"""Pictures by name; the title of one says what it shows."""
 
 
 class Recipe(Generic[S]):
@@ -181,8 +183,8 @@ class Recipe(Generic[S]):
 
     def draw(
         self, model: Any, data: Data, settings: S, history: History, rng: Generator
-    ) -> Iterator[tuple[str, Axes]]:
-        """The pictures that fit the model, by name; the title of one says what it shows."""
+    ) -> Pictures:
+        """The pictures that fit the model."""
         raise NotImplementedError
 
     def animations(self, model: Any, rng: Generator) -> Iterator[tuple[str, dict[str, Array]]]:
