@@ -139,9 +139,10 @@ def of_experiments(evidence: Evidence, k: int) -> Iterator[Mistake]:
                     what = f"right for the {word} row of the batch alone"
                     sentence = f"{what}: the sum over the batch is missing"
                     yield Mistake("one row only", sentence, given, share, says_factor=True)
-    if subject.value is None or subject.delta is None:
+    if subject.rule is None:
         return
-    value, delta = to_host(subject.value(subject.arrays)), to_host(subject.delta)
+    run, delta = subject.rule
+    value, delta = to_host(run(subject.arrays)), to_host(delta)
     for j, x in enumerate(subject.arrays):
         if j != k and np.ndim(x) == 2 and x.shape[0] == x.shape[1] > 1:
             turned = [y.T if i == j else y for i, y in enumerate(subject.arrays)]
