@@ -170,14 +170,8 @@ def image_table(
     n = len(stacks[0])
     if len(columns) not in (0, n):
         raise ValueError(f"columns: {len(columns)} names for {n} columns, expected one for each")
-    return _draw(
-        np.concatenate(stacks),
-        ax,
-        n,
-        value_range,
-        x_ticks={k + 0.5: name for k, name in enumerate(columns)},
-        y_ticks={k + 0.5: name for k, name in enumerate(rows)},
-    )
+    below, beside = ({k + 0.5: name for k, name in enumerate(of)} for of in (columns, rows))
+    return _draw(np.concatenate(stacks), ax, n, value_range, x_ticks=below, y_ticks=beside)
 
 
 def filters(

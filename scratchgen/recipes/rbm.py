@@ -130,16 +130,10 @@ class RBMRecipe(Recipe[RBMSettings]):
     def build(self, settings: RBMSettings, data: Data, rng: Generator) -> rbm.RBM:
         """The model, for as many numbers as a sample has."""
         only_mnist_sized(settings, data)
-        model = rbm.RBM(
-            math.prod(data.shape),
-            settings.hidden,
-            rng=rng,
-            visible=settings.visible,
-            k=settings.k,
-            persistent=settings.persistent,
-            n_chains=settings.chains,
-            **rbm.STANDARDISED if settings.visible == "gaussian" else {},
-        )
+        units = rbm.STANDARDISED if settings.visible == "gaussian" else {}
+        chains = {"persistent": settings.persistent, "n_chains": settings.chains}
+        kinds = {"visible": settings.visible, "k": settings.k, **chains, **units}
+        model = rbm.RBM(math.prod(data.shape), settings.hidden, rng=rng, **kinds)
         if settings.start == "data" or model.standardise:
             model.start_at(to_device(data.train, rng))
         return model
