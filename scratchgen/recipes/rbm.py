@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from ..progress import watched
 from .data import Data
 from .recipe import (
     Figures,
+    Pictures,
     Recipe,
     curves_of,
     drawn_in_parts,
@@ -38,9 +39,6 @@ from .settings import (
     decay_as_schedule,
     setting,
 )
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 SUMMED = 2**20
 """As many states are summed over for log Z where the models are judged; beyond, it is estimated."""
@@ -222,7 +220,7 @@ class RBMRecipe(Recipe[RBMSettings]):
 
     def draw(
         self, model: rbm.RBM, data: Data, settings: RBMSettings, history: History, rng: Generator
-    ) -> Iterator[tuple[str, Axes]]:
+    ) -> Pictures:
         """What is in nats and what is not, filters, reconstructions, chains over steps."""
         if history:
             apart = {
