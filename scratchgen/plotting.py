@@ -170,14 +170,8 @@ def image_table(
     n = len(stacks[0])
     if len(columns) not in (0, n):
         raise ValueError(f"columns: {len(columns)} names for {n} columns, expected one for each")
-    return _draw(
-        np.concatenate(stacks),
-        ax,
-        n,
-        value_range,
-        x_ticks={k + 0.5: name for k, name in enumerate(columns)},
-        y_ticks={k + 0.5: name for k, name in enumerate(rows)},
-    )
+    below, beside = ({k + 0.5: name for k, name in enumerate(of)} for of in (columns, rows))
+    return _draw(np.concatenate(stacks), ax, n, value_range, x_ticks=below, y_ticks=beside)
 
 
 def filters(
@@ -258,13 +252,10 @@ def latent_scatter(
     names = ["$h_1$", "$h_2$"]
     if latents.shape[1] > 2:
         latents, shares = _principal_plane(latents)
-        names = [
-            f"principal axis {k} ({100 * s:.0f} % of variance)" for k, s in enumerate(shares, 1)
-        ]
-    kinds: NDArray[np.intp] = np.zeros(len(latents), dtype=np.intp)
-    key: dict[int, str] = {}
-    if labels is not None:
-        kinds, key = _classes(labels, len(latents), classes)
+        kept = (f"({100 * share:.0f} % of variance)" for share in shares)
+        names = [f"principal axis {k} {share}" for k, share in enumerate(kept, 1)]
+    n = len(latents)
+    kinds, key = (np.zeros(n, np.intp), {}) if labels is None else _classes(labels, n, classes)
     many = max(key, default=0) >= 10 * len(MARKERS)
     columns = 1 if many else math.ceil(len(key) / 15)
     if ax is None:
@@ -272,9 +263,8 @@ def latent_scatter(
         ax = _new_axes(5.6 + beside, 4.6)
         ax.set_aspect("equal", adjustable="datalim")  # distances on paper are those of the latents
     # A thousand points are to be seen one by one, and ten thousand not to become a blot.
-    area = float(np.clip(16_000 / len(latents), 4, 26))
     x, y = latents.T
-    look: dict[str, Any] = {"s": area, "alpha": 0.75, "linewidths": 0}
+    look: dict[str, Any] = {"s": np.clip(16_000 / n, 4, 26), "alpha": 0.75, "linewidths": 0}
     if many:
         points = ax.scatter(x, y, c=kinds, cmap="turbo", **look)
         bar = _figure(ax).colorbar(points, ax=ax, label="class")
@@ -291,16 +281,9 @@ def latent_scatter(
             for k, name in key.items()
         ]
         if handles:
-            ax.legend(
-                handles=handles,
-                loc="upper left",
-                bbox_to_anchor=(1.0, 1.0),
-                frameon=False,
-                ncols=columns,
-                handletextpad=0.1,
-                columnspacing=1.0,
-                borderaxespad=0.0,
-            )
+            place = {"loc": "upper left", "bbox_to_anchor": (1, 1), "ncols": columns}
+            spaces: Any = {"handletextpad": 0.1, "columnspacing": 1.0, "borderaxespad": 0.0}
+            ax.legend(handles=handles, frameon=False, **place | spaces)
     return _open_frame(ax, math.inf, xlabel=names[0], ylabel=names[1])
 
 
@@ -469,11 +452,9 @@ def animation(
         ax.title.set_text("\n".join([*heading, name]))
         canvas.draw()
         rgb = np.asarray(canvas.buffer_rgba())[..., :3]
-        if (rgb == rgb[..., :1]).all():
-            greys = np.rint(np.rint(rgb[..., 0] * (31 / 255)) * (255 / 31))
-            pictures.append(Image.fromarray(greys.astype(np.uint8)))
-        else:
-            pictures.append(Image.fromarray(rgb).quantize(64))
+        greys = np.rint(np.rint(rgb[..., 0] * (31 / 255)) * (255 / 31)).astype(np.uint8)
+        is_grey = (rgb == rgb[..., :1]).all()
+        pictures.append(Image.fromarray(greys) if is_grey else Image.fromarray(rgb).quantize(64))
     durations = [*[round(1000 * seconds)] * (len(pictures) - 1), round(1000 * hold)]
     file = BytesIO()
     first, *others = pictures
@@ -540,21 +521,16 @@ def _draw(
     side = np.clip(cell * max(columns, math.ceil(len(images) / columns)), *SIDES)
     dots = max(1, int(DPI * side / max(height, width)))
     inches = width * dots / DPI, height * dots / DPI
-    own = ax is None
-    if ax is None:
-        ax = _new_axes(*inches)
+    own, ax = ax is None, _new_axes(*inches) if ax is None else ax
     box = ax.get_window_extent()
     drawn = "nearest" if box.width >= width and box.height >= height else "antialiased"
     image = ax.imshow(picture, cmap=colours, vmin=low, vmax=high, interpolation=drawn)
     if x_ticks or y_ticks:
-        ticked = (
-            (ax.xaxis, x_ticks or {}, images.shape[2]),
-            (ax.yaxis, y_ticks or {}, images.shape[1]),
-        )
-        for axis, ticks, pixels in ticked:
+        below, beside = (ax.xaxis, x_ticks, images.shape[2]), (ax.yaxis, y_ticks, images.shape[1])
+        for axis, ticks, pixels in (below, beside):
             # Pixel 0 reaches from −½ to ½, and half of the padding belongs to either cell.
-            places = [cell * (pixels + padding) - (padding + 1) / 2 for cell in ticks]
-            axis.set_ticks(places, list(ticks.values()))
+            places = [cell * (pixels + padding) - (padding + 1) / 2 for cell in ticks or ()]
+            axis.set_ticks(places, [*(ticks or {}).values()])
         if x_ticks and len(x_ticks) == columns:
             _turn(ax, _width(ax) > images.shape[2] * dots / DPI)
         ax.tick_params(length=3 if scales else 0)

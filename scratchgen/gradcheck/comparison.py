@@ -16,16 +16,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..backend import Array, device_of, to_device, to_host
-from .numerical import (
-    Derivative,
-    Function,
-    by_complex_step,
-    by_differences,
-    is_analytic,
-    moved,
-    number,
-    scatter_of_complex_step,
-)
+from . import numerical
+from .numerical import Derivative, Function, moved, number
 from .report import AGREES, DISAGREES, UNDECIDED, WRONG_SHAPE, Entry
 from .subject import Subject, size_of
 
@@ -76,7 +68,7 @@ class Comparison:
         self.tried = "nothing"
         self.disagrees = not np.isfinite(given).all()
         function = self.along(self.random_direction(np.random.default_rng(2)))
-        self.analytic = is_analytic(function, self.scale, subject.roughness)
+        self.analytic = numerical.is_analytic(function, self.scale, subject.roughness)
 
     @property
     def verdict(self) -> str:
@@ -117,15 +109,16 @@ class Comparison:
 
         tried = self.estimate(function, scale, smallest, trial)
         if self.analytic and not tried.agrees:  # at a kink the complex step sees one side alone
-            differences = by_differences(function, scale, self.subject.roughness, smallest)
+            differences = numerical.by_differences(
+                function, scale, self.subject.roughness, smallest
+            )
             apart = abs(differences.value - tried.found.value)
             if differences.sides is not None or apart > 4 * differences.uncertainty:
                 tried = trial(differences.widened(self.floor(scale)))
         at_kink = tried.found.sides is not None
         self.kinks += [i] if at_kink else []
-        self.right.reshape(-1)[i] = given if at_kink and tried.agrees else tried.found.value
-        self.bound.reshape(-1)[i] = tried.bound
-        self.uncertainty.reshape(-1)[i] = tried.found.uncertainty
+        self.right.flat[i] = given if at_kink and tried.agrees else tried.found.value
+        self.bound.flat[i], self.uncertainty.flat[i] = tried.bound, tried.found.uncertainty
         return tried.agrees
 
     def try_direction(self, v: Array) -> Trial:
@@ -144,9 +137,9 @@ class Comparison:
     ) -> Trial:
         """The numerical side by the complex step where C takes it, else by differences."""
         if not self.analytic:
-            found = by_differences(function, scale, self.subject.roughness, smallest)
+            found = numerical.by_differences(function, scale, self.subject.roughness, smallest)
             return trial(found.widened(self.floor(scale)))
-        found = by_complex_step(function)
+        found = numerical.by_complex_step(function)
         tried = trial(found.widened(self.floor(scale)))
         return tried if tried.agrees else trial(found.widened(self.scatter + self.floor(scale)))
 
@@ -154,7 +147,7 @@ class Comparison:
     def scatter(self) -> float:
         """How far the complex step is off, along a random direction."""
         direction = self.random_direction(np.random.default_rng(2))
-        return scatter_of_complex_step(self.along(direction), self.scale)
+        return numerical.scatter_of_complex_step(self.along(direction), self.scale)
 
     def floor(self, scale: float) -> float:
         """What rounding alone leaves of a derivative, about ε |C| over the size of x."""
@@ -174,8 +167,8 @@ class Comparison:
     def try_large(self, rng: np.random.Generator) -> None:
         """An array of many entries: random directions, then the worst entries one by one."""
         size = np.abs(self.claimed).reshape(-1)
-        entries = {*map(int, np.argpartition(size, -LARGEST)[-LARGEST:])}
-        entries |= {*map(int, rng.choice(size.size, RANDOM, replace=False))}
+        entries = {*np.argpartition(size, -LARGEST)[-LARGEST:].tolist()}
+        entries |= {*rng.choice(size.size, RANDOM, replace=False).tolist()}
         self.try_entries(sorted(entries))
         tries_left = KINKS_ON_THE_WAY
         while len(self.directions) < DIRECTIONS and tries_left:
@@ -190,7 +183,7 @@ class Comparison:
                 self.disagrees = True
             self.directions.append((v, tried.found))
         if self.disagrees:
-            more = [*map(int, rng.choice(size.size, min(AS_EVIDENCE, size.size), replace=False))]
+            more = rng.choice(size.size, min(AS_EVIDENCE, size.size), replace=False).tolist()
             self.try_entries(more)
             entries.update(more)
         self.tried = f"{len(self.directions)} random directions and {len(entries)} entries"
@@ -199,17 +192,16 @@ class Comparison:
         """An entry of v along which the two sides differ, by halving what is tried."""
         entries = np.flatnonzero(v)
         while entries.size > 1:
-            half = entries[: entries.size // 2]
+            half, other = np.array_split(entries, [entries.size // 2])
             part = np.zeros_like(v)
-            part.reshape(-1)[half] = v.reshape(-1)[half]
-            agrees = self.try_direction(part).agrees
-            entries = entries[entries.size // 2 :] if agrees else half
+            part.flat[half] = v.flat[half]
+            entries = other if self.try_direction(part).agrees else half
         return int(entries[0])
 
     def agrees_with(self, other: Array) -> bool:
         """Whether ``other`` is the numerical side as well, wherever that was tried."""
         known = np.isfinite(self.right)
-        known.reshape(-1)[self.kinks] = False
+        known.flat[self.kinks] = False
         size = np.abs(other).max() if other.size else 0.0
         if not np.allclose(other[known], self.right[known], rtol=1e-6, atol=1e-7 * size):
             return False
@@ -233,9 +225,8 @@ class Comparison:
         difference = np.where(known, np.abs(self.given - self.right), 0)
         excess = np.where(known, difference / np.where(self.bound > 0, self.bound, 1), -1)
         excess[~np.isfinite(self.given)] = np.inf
-        entry.max_relative_error = _relative_error(
-            difference[known], self.given[known], self.right[known]
-        )
+        sides = difference[known], self.given[known], self.right[known]
+        entry.max_relative_error = _relative_error(*sides)
         entry.kinks = [_index(i, shape) for i in sorted(set(self.kinks))]
         if excess.size:
             at = entry.worst_index = _index(int(np.argmax(excess)), shape)

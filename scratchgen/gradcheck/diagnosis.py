@@ -99,13 +99,9 @@ def _with_factor(evidence: Evidence, k: int) -> Iterator[Mistake]:
         if mistake.says_factor or mistake.left.shape != mistake.right.shape:
             continue
         for kind, factor, why in catalogue.factors(evidence):
-            yield Mistake(
-                f"{mistake.kind} + {kind}",
-                f"two mistakes: {mistake.sentence}; and {factor:.4g} × that: {why}",
-                mistake.left,
-                factor * mistake.right,
-                slip=mistake.slip,
-            )
+            two = f"two mistakes: {mistake.sentence}; and {factor:.4g} × that: {why}"
+            kinds, right = f"{mistake.kind} + {kind}", factor * mistake.right
+            yield mistake._replace(kind=kinds, sentence=two, right=right)
 
 
 def _on_top(evidence: Evidence, k: int) -> Iterator[Mistake]:
@@ -114,11 +110,11 @@ def _on_top(evidence: Evidence, k: int) -> Iterator[Mistake]:
         follows = evidence.follows_from(k, slip.bend)
         if follows is not None:
             for mistake in catalogue.of_numbers(evidence, k, follows):
+                two = (
+                    f"two mistakes: {slip.sentence}; and what follows from that {mistake.sentence}"
+                )
                 yield mistake._replace(
-                    kind=f"{slip.kind} + {mistake.kind}",
-                    sentence=f"two mistakes: {slip.sentence}; and what follows from that "
-                    f"{mistake.sentence}",
-                    slip=slip,
+                    kind=f"{slip.kind} + {mistake.kind}", sentence=two, slip=slip
                 )
 
 

@@ -59,7 +59,7 @@ class Evidence:
         for k, sides in comparisons.items():
             at_kink = np.zeros(sides.right.shape, dtype=bool)
             if sides.has_shape:
-                at_kink.reshape(-1)[sides.kinks] = True
+                at_kink.flat[sides.kinks] = True
                 # Where several answers are right, the given one.
                 self.right[k] = np.where(at_kink, self.given[k], self.right[k])
             self.at_kink[k] = at_kink
@@ -74,9 +74,9 @@ class Evidence:
     def of_row(self, row: int, n: int, k: int) -> Iterator[Array]:
         """∂C/∂(array k) of one row of the batch alone."""
         subject, shape = self.subject, self.right[k].shape
-        if subject.value is not None and subject.delta is not None:
-            value, delta = subject.value, subject.delta
-            if delta.shape and delta.shape[0] == n:
+        if subject.rule:
+            value, delta = subject.rule
+            if delta.shape[:1] == (n,):
                 alone = np.zeros_like(delta)
                 alone[row] = delta[row]
                 share = by_numbers(replace(subject, cost=lambda x: (alone * value(x)).sum()), k)
@@ -97,9 +97,10 @@ class Evidence:
 
     def diagonal(self, k: int) -> Array | None:
         """∂valueᵢ/∂xᵢ alone, of an operation whose value has the shape of input k."""
-        x, value = self.subject.arrays[k], self.subject.value
-        if x.size > EXHAUSTIVE or value is None:
+        x, rule = self.subject.arrays[k], self.subject.rule
+        if x.size > EXHAUSTIVE or rule is None:
             return None
+        value, _ = rule
 
         def of_entry(i: int) -> float:
             entry = replace(self.subject, cost=lambda inputs: value(inputs).reshape(-1)[i])

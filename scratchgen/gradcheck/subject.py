@@ -41,9 +41,8 @@ class Subject:
     cost: Callable[[Sequence[Any]], Any]
     given: Callable[[Sequence[Any]], dict[int, Any]]
     notes: list[str] = field(default_factory=list)
-    value: Callable[[Sequence[Any]], Any] | None = None
-    """Of a rule: what the cost is the sum of, times ``delta``."""
-    delta: Array | None = None
+    rule: tuple[Callable[[Sequence[Any]], Any], Array] | None = None
+    """Of a rule, the function that computes its value, and δ: the cost is Σ δ ∘ value."""
 
     @functools.cached_property
     def roughness(self) -> float:
@@ -166,9 +165,13 @@ def of_gradient(
     """The cost, and what ``gradient`` returns for it."""
     names = names_of(gradient, cost, len(arrays))
     arrays = [np.asarray(x) if isinstance(x, (list, tuple)) else x for x in arrays]
+
+    def given(inputs: Sequence[Any]) -> dict[int, Any]:
+        return _by_position(gradient(*inputs), names)
+
     with np.errstate(all="ignore"):
         cost(*copy.deepcopy(arrays))
-        first = _by_position(gradient(*copy.deepcopy(arrays)), names)
+        first = given(copy.deepcopy(arrays))
     if not first:
         raise ValueError("gradient returned no derivative: one array for each input is expected")
     notes: list[str] = []
@@ -178,13 +181,7 @@ def of_gradient(
         notes.append(f"no derivative was given for {', '.join(left_out)}")
     where = f"given side computed by {getattr(gradient, '__name__', 'gradient')}"
     notes.append(where.replace("<lambda>", "gradient"))
-    return Subject(
-        names,
-        lifted_arrays,
-        lambda inputs: cost(*inputs),
-        lambda inputs: _by_position(gradient(*inputs), names),
-        notes,
-    )
+    return Subject(names, lifted_arrays, lambda inputs: cost(*inputs), given, notes)
 
 
 def of_operation(operation: Any, arrays: Sequence[Any], settings: Mapping[str, Any]) -> Subject:
@@ -198,27 +195,22 @@ def of_operation(operation: Any, arrays: Sequence[Any], settings: Mapping[str, A
     def run(inputs: Sequence[Any]) -> Any:
         return rule(*inputs, **{name: _fresh(value) for name, value in settings.items()})
 
-    value, equations = run(inputs)
+    def value(inputs: Sequence[Any]) -> Any:
+        return run(inputs)[0]
+
+    first, equations = run(inputs)
     if len(equations) != len(arrays):
         raise TypeError(f"{rule.__name__}: {len(arrays)} arrays but {len(equations)} equations")
-    noise = np.random.default_rng(0).standard_normal(np.shape(value))
-    delta = to_device(noise, device_of(value))
+    noise = np.random.default_rng(0).standard_normal(np.shape(first))
+    delta = to_device(noise, device_of(first))
     derived = [k for k, x in enumerate(inputs) if equations[k] is not None and is_real(x)]
 
     def given(inputs: Sequence[Any]) -> dict[int, Any]:
-        value, equations = run(inputs)
-        return {k: _share(value, equations[k], inputs[k], delta) for k in derived}
+        a, equations = run(inputs)
+        return {k: _share(a, equations[k], inputs[k], delta) for k in derived}
 
     notes.append(f"given side computed by the equations of {rule.__name__}, for a random δ")
-    return Subject(
-        names,
-        inputs,
-        lambda x: (delta * run(x)[0]).sum(),
-        given,
-        notes,
-        lambda x: run(x)[0],
-        delta,
-    )
+    return Subject(names, inputs, lambda x: (delta * value(x)).sum(), given, notes, (value, delta))
 
 
 def of_recording(

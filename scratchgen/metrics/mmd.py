@@ -202,11 +202,7 @@ def _range_of_images(x: Array) -> str | None:
     if x.shape[1] < 9:
         return None
     low, high = float(to_host(x.min())), float(to_host(x.max()))
-    for name, (black, white) in {
-        "[0, 1]": (0, 1),
-        "[−1, 1]": (-1, 1),
-        "[0, 255]": (0, 255),
-    }.items():
+    for name, black, white in (("[0, 1]", 0, 1), ("[−1, 1]", -1, 1), ("[0, 255]", 0, 255)):
         slack = 0.1 * (white - black)
         if abs(low - black) <= slack and abs(high - white) <= slack:
             return name

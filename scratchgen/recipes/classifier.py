@@ -8,9 +8,9 @@ alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from ..stopping import Patience
 from .data import Data
 from .recipe import (
     Figures,
+    Pictures,
     Recipe,
     curves_of,
     in_parts,
@@ -39,9 +40,6 @@ from .recipe import (
     only_mnist_sized,
 )
 from .settings import Choice, Real, Settings, Whole, Wholes, setting
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,7 +192,7 @@ class ClassifierRecipe(Recipe[S]):
 
     def draw(
         self, model: Classifier, data: Data, settings: S, history: History, rng: Generator
-    ) -> Iterator[tuple[str, Axes]]:
+    ) -> Pictures:
         """Costs and accuracy over the epochs, who is taken for whom, the surest mistakes."""
         accuracies = {name for name in history.curves() if "accuracy" in name}
         for file, unit, names in (

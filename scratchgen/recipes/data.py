@@ -50,26 +50,22 @@ class Data:
         if name in ("digits", "mnist"):
             load = getattr(datasets, name)
             (x, y), (x_test, y_test) = load("train"), load("test")
-            known, numbers = _numbered(np.concatenate([y, y_test]), classes, name)
-            return cls(x, numbers[: len(y)], x_test, numbers[len(y) :], known, name)
+            known, both = _numbered(np.concatenate([y, y_test]), classes, name)
+            return cls(x, both[: len(y)], x_test, both[len(y) :], known, name)
         if not name.lower().endswith((".npy", ".npz")):
             raise ValueError(f"--data is digits, mnist, or a file .npy or .npz, got {name!r}")
         images, labels, assumed = read_file(name)
         if len(images) < 20:
             raise ValueError(f"{name} holds {len(images)} samples, at least 20 are needed")
-        rng = np.random.default_rng(0)
-        if labels is None:
-            kept, held_out = split(np.zeros(len(images)), SHARE, rng)
-            return cls(images[kept], None, images[held_out], None, (), name, assumed)
-        known, numbers = _numbered(labels, classes, name)
-        kept, held_out = split(numbers, SHARE, rng)
+        known, numbers = ((), None) if labels is None else _numbered(labels, classes, name)
+        kept, held_out = split(_strata(images, numbers), SHARE, np.random.default_rng(0))
         if not len(held_out):
             raise ValueError(
-                f"{name} holds {len(labels)} labels, no two of them equal: such are no classes; "
+                f"{name} holds {len(images)} labels, no two of them equal: such are no classes; "
                 "leave them out"
             )
-        parts = images[kept], numbers[kept], images[held_out], numbers[held_out]
-        return cls(*parts, known, name, assumed)
+        parts = [(images[k], None if numbers is None else numbers[k]) for k in (kept, held_out)]
+        return cls(*parts[0], *parts[1], known, name, assumed)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -84,9 +80,7 @@ class Data:
     @cached_property
     def validation(self) -> tuple[Indices, Indices]:
         """Indices of ``train``: what classifiers learn from, and a tenth of each class to score."""
-        n = len(self.train)
-        strata = np.zeros(n) if self.train_labels is None else self.train_labels
-        return split(strata, SHARE, np.random.default_rng(0))
+        return split(_strata(self.train, self.train_labels), SHARE, np.random.default_rng(0))
 
     @cached_property
     def sha256(self) -> str:
@@ -105,20 +99,19 @@ class Data:
         """
         n, kept = len(self.train) + len(self.test), len(self.train)
         low, high = float(self.train.min()), float(self.train.max())
-        values = (
-            f"numbers from {low:.3g} to {high:.3g}" if low < high else f"every number {low:.3g}"
-        )
+        values = f"numbers from {low:.3g} to {high:.3g}"
+        if low == high:
+            values = f"every number {low:.3g}"
         validation = ""
         if validates:
             kept = len(self.validation[0])
             validation = f", {len(self.validation[1])} for validation"
-        alpha = ["the fourth channel is learned as the others are, and drawn as alpha, over white"]
-        lines = [
-            f"{self.name}: {n} {named(self.shape)}, {values}",
-            *self.assumed,
-            *(alpha if len(self.shape) == 3 and self.shape[0] == 4 else []),
-            f"{kept} samples to train on{validation}, {len(self.test)} held out",
-        ]
+        lines = [f"{self.name}: {n} {named(self.shape)}, {values}", *self.assumed]
+        if len(self.shape) == 3 and self.shape[0] == 4:
+            lines.append(
+                "the fourth channel is learned as the others are, and drawn as alpha, over white"
+            )
+        lines.append(f"{kept} samples to train on{validation}, {len(self.test)} held out")
         if self.test_labels is not None:
             k = len(self.classes)
             lines.append(f"{k} class{'es' * (k > 1)}: {_listed(self.classes)}")
@@ -155,6 +148,11 @@ class Data:
                 f"{self.name} has changed since {run} was trained on it, so that samples held out "
                 "now may have been trained on: put the file back, or begin a new run"
             )
+
+
+def _strata(samples: Array, numbers: Array | None) -> Array:
+    """The classes that samples are parted by; one for all where there are none."""
+    return np.zeros(len(samples)) if numbers is None else numbers
 
 
 def _numbered(labels: Labels, classes: Sequence[str], name: str) -> tuple[tuple[str, ...], Array]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,11 +15,8 @@ from ..history import History
 from ..models import gan
 from ..optim import Optimizer
 from .data import Data
-from .recipe import Figures, Recipe, curves_of, in_parts, layers_of, only_mnist_sized
+from .recipe import Figures, Pictures, Recipe, curves_of, in_parts, layers_of, only_mnist_sized
 from .settings import Choice, GenerativeSettings, Real, Whole, setting
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,17 +105,10 @@ class GANRecipe(Recipe[GANSettings]):
         """The model, for as many numbers as a sample has."""
         only_mnist_sized(settings, data)
         data.check_unit_interval("a GAN")
-        networks = gan.dense(
-            math.prod(data.shape),
-            settings.hidden,
-            settings.latent,
-            rng,
-            settings.dropout,
-            settings.layers,
-            settings.slope,
-        )
-        game = settings.noise, settings.generator_cost, settings.d_steps
-        return gan.GAN(networks.generator, networks.discriminator, settings.latent, *game)
+        pixels, s = math.prod(data.shape), settings
+        networks = gan.dense(pixels, s.hidden, s.latent, rng, s.dropout, s.layers, s.slope)
+        game = s.noise, s.generator_cost, s.d_steps
+        return gan.GAN(networks.generator, networks.discriminator, s.latent, *game)
 
     def optimizers(self, model: gan.GAN, settings: GANSettings) -> list[Optimizer]:
         """An Adam for either."""
@@ -155,16 +144,13 @@ class GANRecipe(Recipe[GANSettings]):
                 f"{name}, with dropout": f"{with_dropout:.4f}",
             }
 
-        for name, x in {
-            "D(x) of samples trained on": data.train,
-            "D(x) of samples held out": data.test,
-            "D(G(z))": G,
-        }.items():
+        names = "D(x) of samples trained on", "D(x) of samples held out", "D(G(z))"
+        for name, x in zip(names, (data.train, data.test, G), strict=True):
             yield name, functools.partial(outputs, name, x)
 
     def draw(
         self, model: gan.GAN, data: Data, settings: GANSettings, history: History, rng: Generator
-    ) -> Iterator[tuple[str, Axes]]:
+    ) -> Pictures:
         """The notes' two pictures of the game: the costs of both, and what D answers."""
         if history:
             curves = history.curves()

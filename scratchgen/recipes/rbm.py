@@ -7,7 +7,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from ..storage import Checkpoint
 from .data import Data
 from .recipe import (
     Figures,
+    Pictures,
     Recipe,
     curves_of,
     drawn_in_parts,
@@ -42,9 +43,6 @@ from .settings import (
     option,
     setting,
 )
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 SUMMED = 2**20
 """As many states are summed over for log Z where the models are judged; beyond, it is estimated."""
@@ -348,7 +346,7 @@ class RBMRecipe(Recipe[RBMSettings]):
 
     def draw(
         self, model: rbm.RBM, data: Data, settings: RBMSettings, history: History, rng: Generator
-    ) -> Iterator[tuple[str, Axes]]:
+    ) -> Pictures:
         """What is in nats and what is not, filters, reconstructions, chains over steps."""
         if history:
             apart = {

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=Settings)
 Figures: TypeAlias = Iterator[tuple[str, Callable[[], dict[str, str]]]]
 """Figures by name, each with the function that finds it, and says it in one line or some."""
+Pictures: TypeAlias = "Iterator[tuple[str, Axes]]"
+"""Pictures by name; the title of one says what it shows."""
 
 
 class Recipe(Generic[S]):
@@ -124,7 +126,7 @@ class Recipe(Generic[S]):
         settings.check_rates(len(state.history))
         samples = self.prepare(data)
         n = len(samples[0] if isinstance(samples, tuple) else samples)
-        if self.drop_last and settings.batch_size is not None and settings.batch_size > n:
+        if self.drop_last and (settings.batch_size or n) > n:
             raise ValueError(
                 f"--batch-size {settings.batch_size} leaves no full batch of the {n} samples to "
                 f"train on: take --batch-size of at most {n}"
@@ -134,7 +136,7 @@ class Recipe(Generic[S]):
             samples,
             state.optimizers,
             epochs=settings.epochs,
-            batch_size=n if settings.batch_size is None else settings.batch_size,
+            batch_size=settings.batch_size or n,
             rng=state.rng,
             drop_last=self.drop_last,
             average=state.average,
@@ -191,8 +193,8 @@ class Recipe(Generic[S]):
 
     def draw(
         self, model: Any, data: Data, settings: S, history: History, rng: Generator
-    ) -> Iterator[tuple[str, Axes]]:
-        """The pictures that fit the model, by name; the title of one says what it shows."""
+    ) -> Pictures:
+        """The pictures that fit the model."""
         raise NotImplementedError
 
     def animations(self, model: Any, rng: Generator) -> Iterator[tuple[str, dict[str, Array]]]:

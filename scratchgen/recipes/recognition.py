@@ -12,6 +12,7 @@ data are gone through more often. It is trained once, and kept in the folder of 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
@@ -30,8 +31,10 @@ from ..progress import watched
 from ..storage import Checkpoint, load, to_bytes
 from .classifier import FFNNRecipe
 from .data import Data
+from .recipe import had
 
 CONFIDENCE = 0.9
+RECOGNISED = f"recognised by a classifier, confidence from {CONFIDENCE}"
 COMPARED = 2000  # samples at most, of which the MMD² is taken
 BATCH = 64
 STEPS = 1500  # at least so many does the classifier learn for
@@ -46,7 +49,9 @@ def recognised(samples: Array, data: Data, folder: Path) -> dict[str, str]:
     """
     low, high = data.value_range
     noise = np.random.default_rng(0).uniform(low, high, samples.shape).astype(np.float32)
-    return {**_distances(samples, noise, data), **_classes(samples, noise, data, folder)}
+    compared = functools.partial(_distances, samples, noise, data)
+    told_apart = functools.partial(_classes, samples, noise, data, folder)
+    return had(iter([("MMD² from held-out data", compared), (RECOGNISED, told_apart)]))
 
 
 def evenness(counts: Array) -> float:
@@ -65,17 +70,13 @@ def _distances(samples: Array, noise: Array, data: Data) -> dict[str, str]:
     order = np.random.default_rng(0).permutation(len(data.test))[: 2 * COMPARED]
     reals = data.test[order].reshape(len(order), -1)
     reference = reals[len(reals) // 2 :]
-    missing = "MMD² from held-out data"
     if len(reals) < 4:
-        return {missing: f"– (it takes 4 held-out samples, these are {len(reals)})"}
+        raise ValueError(f"it takes 4 held-out samples, these are {len(reals)}")
     try:
         sigma = median_bandwidth(reference)
     except ValueError:
-        return {missing: "– (most held-out samples are equal)"}
-    try:
-        of_samples = against_floor(samples, reals, sigma)
-    except ValueError as error:
-        return {missing: f"– ({error})"}
+        raise ValueError("most held-out samples are equal") from None
+    of_samples = against_floor(samples, reals, sigma)
     n = min(len(samples), len(reals) // 2)
     of_noise = mmd2_unbiased(noise.reshape(len(noise), -1)[:n], reference, sigma)
     name = f"MMD² of {n} samples from {len(reference)} held-out, unbiased"
@@ -87,11 +88,7 @@ def _distances(samples: Array, noise: Array, data: Data) -> dict[str, str]:
 
 def _classes(samples: Array, noise: Array, data: Data, folder: Path) -> dict[str, str]:
     """The shares that the classifier recognises, and as what."""
-    name = f"recognised by a classifier, confidence from {CONFIDENCE}"
-    try:
-        model = _classifier(data, folder)
-    except ValueError as error:
-        return {name: f"– ({error})"}
+    model = _classifier(data, folder)
     shares, spread, counts = [], [], []
     for x in (samples, data.test, noise):
         p = model.predict_proba(x.astype(np.float32))
@@ -101,7 +98,7 @@ def _classes(samples: Array, noise: Array, data: Data, folder: Path) -> dict[str
         spread.append(f"{evenness(counts[-1]):.3f}")
     others = "; of held-out data {1}, of uniform noise {2}"
     return {
-        name: f"{counts[0].sum()} of {len(samples)}, {{0}}{others}".format(*shares),
+        RECOGNISED: f"{counts[0].sum()} of {len(samples)}, {{0}}{others}".format(*shares),
         "  evenness over the classes": f"{{0}}{others}".format(*spread),
         "  as": ", ".join(f"{c} {n}" for c, n in zip(data.classes, counts[0], strict=True)),
     }

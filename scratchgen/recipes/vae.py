@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from .. import plotting
 from ..backend import Array, Generator, to_device, to_host
@@ -13,11 +12,8 @@ from ..history import History
 from ..models import vae
 from ..operations import gaussian_kl
 from .data import Data
-from .recipe import Figures, Recipe, in_parts, layers_of, mean_and_error, only_mnist_sized
+from .recipe import Figures, Pictures, Recipe, in_parts, layers_of, mean_and_error, only_mnist_sized
 from .settings import Choice, GenerativeSettings, Whole, setting
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +98,7 @@ class VAERecipe(Recipe[VAESettings]):
 
     def draw(
         self, model: vae.VAE, data: Data, settings: VAESettings, history: History, rng: Generator
-    ) -> Iterator[tuple[str, Axes]]:
+    ) -> Pictures:
         """Latents, reconstructions, ways between images, and the manifold of two latents."""
         frozen, shape, span = model.frozen(), data.shape, data.value_range
 

@@ -158,19 +158,17 @@ class _Arrays:
     """The arrays of the page, each once; what is too large is shown by entries evenly spaced."""
 
     def __init__(self) -> None:
-        self.index: dict[int, int] = {}
-        self.kept: list[Array] = []
+        self.kept: dict[int, tuple[int, Array]] = {}
 
     def add(self, x: Any) -> int:
-        """The place of an array on the page."""
-        if id(x) not in self.index:
-            self.index[id(x)] = len(self.kept)
-            self.kept.append(x)  # and its identity with it
-        return self.index[id(x)]
+        """The place of an array on the page, which is kept, and its identity with it."""
+        place, _ = self.kept.setdefault(id(x), (len(self.kept), x))
+        return place
 
     def described(self) -> list[dict[str, Any]]:
         most = max(FEWEST, min(ENTRIES, BUDGET // max(1, len(self.kept))))
-        return [_described(np.asarray(x) if np.isscalar(x) else x, most) for x in self.kept]
+        arrays = (np.asarray(x) if np.isscalar(x) else x for _, x in self.kept.values())
+        return [_described(x, most) for x in arrays]
 
 
 def _described(x: Array, most: int) -> dict[str, Any]:

@@ -182,20 +182,10 @@ def trace(
     for x, k in used:
         y = x.inputs[k]
         seen[id(y)] += 1
-        lines.append(
-            Line(
-                layers[x],
-                x.operation.rule.__name__,
-                symbols[id(x)],
-                symbols[id(y)],
-                stated[x].backward[k],
-                swept[x],
-                swept[y] if parts[id(y)] == 1 else _share(x, k, swept[x]),
-                swept[y],
-                seen[id(y)],
-                parts[id(y)],
-            )
-        )
+        operation, equation = x.operation.rule.__name__, stated[x].backward[k]
+        words = layers[x], operation, symbols[id(x)], symbols[id(y)], equation
+        share = swept[y] if parts[id(y)] == 1 else _share(x, k, swept[x])
+        lines.append(Line(*words, swept[x], share, swept[y], seen[id(y)], parts[id(y)]))
     nodes = [Node(symbols[id(x)], layers[x], x, swept[x], stated.get(x)) for x in swept]
     gradients = {name if named else symbols[id(x)]: swept[x] for name, x in given.items()}
     return Trace(nodes, lines, gradients, symbols)
