@@ -199,7 +199,7 @@ class Run:
     @classmethod
     @contextmanager
     def new(cls, base: Path) -> Iterator[Run]:
-        """Hold the first of base, base-2, base-3 … that is empty and not held by another process."""
+        """Hold the first of base, base-2, base-3 … that is empty and that no process holds."""
         for folder in itertools.chain([base], (Path(f"{base}-{k}") for k in itertools.count(2))):
             with ExitStack() as held:
                 if folder.is_dir() or not folder.exists():
@@ -296,7 +296,7 @@ class Run:
 
 
 class Keeper:
-    """The epochs of a training in progress, written at most once a second, as epochs may be short."""
+    """The epochs of a training in progress, written at most once a second."""
 
     def __init__(self, folder: Path, state: Checkpoint) -> None:
         self.folder, self.history = folder, [*state.history]

@@ -239,7 +239,7 @@ class Tally:
         self.sizes: list[int] = []
 
     def note(self, player: int, step: int, cost: Tensor) -> None:
-        """Note the cost of a player; on the host, raise :class:`NonFiniteCostError` for a bad one."""
+        """Note the cost of a player; on the host, check at once that it is finite."""
         self.costs[player].append(cost.data)
         self.last[player] = cost
         if self.on_host and not np.isfinite(cost.data).all():
