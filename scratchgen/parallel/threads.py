@@ -79,7 +79,7 @@ def threads_for(multiplications: int) -> contextlib.AbstractContextManager[objec
     """Use one BLAS thread if the largest product has too few ``multiplications`` to gain from more.
 
     The choice depends on nothing else (except on a limit set by another Python thread). Small
-    networks therefore train to the same bits on all machines of one kind, with any number of
+    networks therefore train to the same bits on all computers of one kind, with any number of
     threads.
     """
     return contextlib.nullcontext() if multiplications >= THREADS_PAY else one_blas_thread()

@@ -1,4 +1,4 @@
-"""What the command line knows of each model: its settings, how it is built, judged and drawn."""
+"""The recipes of the command line: how each model is set up, trained, evaluated and drawn."""
 
 from typing import Any
 

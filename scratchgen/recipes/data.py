@@ -1,4 +1,4 @@
-"""The data of the command line: samples to train on, samples held out, and their classes."""
+"""The data of the command line: training samples, held-out samples, and their classes."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ from ..datasets.scale import to_unit_interval
 from ..datasets.split import Indices, split
 
 SHARE = 0.1
-"""Of the samples of a file so many are held out, and of those to train on so many are kept for
-validation by the classifiers."""
+"""This share of the samples of a file is held out; the classifiers keep the same share of the
+training samples for validation.
+"""
 
 
 @dataclass(frozen=True)
 class Data:
-    """Samples to train on and samples held out, each with the number of its class if it has one.
+    """Training samples and held-out samples, each with the number of its class if it has one.
 
-    The first few samples of either part are a random sample of it, but for MNIST, which has the
-    published order. ``classes``: the name of class k in place k. ``assumed``: a sentence for each
-    thing that the file did not say.
+    The first few samples of each part are a random sample of it, except for MNIST, which keeps the
+    published order. Entry k of ``classes`` is the name of class k. ``assumed`` has a sentence for
+    each assumption about the content of the file.
     """
 
     train: Array
@@ -44,8 +45,8 @@ class Data:
     def named(cls, name: str, classes: Sequence[str] = ()) -> Data:
         """Return ``digits``, ``mnist``, or the samples of a file, a tenth of each class held out.
 
-        Every call parts a file in the same way. Labels are numbered in the order of ``classes``,
-        by default those that occur, sorted; ``ValueError`` for a label that is none of them.
+        A file is split in the same way at every call. Labels are numbered in the order of
+        ``classes``, by default the sorted labels of the data; ``ValueError`` for any other label.
         """
         if name in ("digits", "mnist"):
             load = getattr(datasets, name)
@@ -74,17 +75,20 @@ class Data:
 
     @property
     def value_range(self) -> tuple[float, float]:
-        """What is drawn black and white: 0 and 1, or the extremes of data that go beyond."""
+        """The values drawn black and white: 0 and 1, or the extremes of data outside [0, 1]."""
         return min(0.0, float(self.train.min())), max(1.0, float(self.train.max()))
 
     @cached_property
     def validation(self) -> tuple[Indices, Indices]:
-        """Indices of ``train``: what classifiers learn from, and a tenth of each class to score."""
+        """Indices of ``train``: the classifiers' training samples, and a tenth of each class.
+
+        That tenth is for validation.
+        """
         return split(_strata(self.train, self.train_labels), SHARE, np.random.default_rng(0))
 
     @cached_property
     def sha256(self) -> str:
-        """Of all samples, labels and names of classes, and of how they are parted."""
+        """The SHA-256 of all samples, labels and names of classes, and of their split."""
         digest = hashlib.sha256(repr((self.shape, self.classes)).encode())
         for part in (self.train, self.train_labels, self.test, self.test_labels):
             if part is not None:
@@ -93,7 +97,7 @@ class Data:
         return digest.hexdigest()
 
     def describe(self, validates: bool) -> str:
-        """Return what the samples are, what was assumed, how they are parted, and the classes.
+        """Describe the samples, the assumptions about them, their split, and their classes.
 
         ``validates``: whether the model keeps samples for validation.
         """
@@ -130,11 +134,11 @@ class Data:
             )
 
     def check_same(self, kept: str | None, run: Path, validates: bool) -> None:
-        """Raise ``ValueError`` where these are not the samples of a run, or were parted otherwise.
+        """Raise ``ValueError`` unless the samples and their split are those of a run.
 
-        ``kept``: the ``sha256`` of those of the run, None of a version that kept none.
-        ``validates``: whether samples for validation are of concern. Else the parts of MNIST, which
-        are the published ones, are those of any run.
+        ``kept`` is the ``sha256`` of the run's data, or None for a version that did not store it.
+        ``validates`` says whether validation samples matter. If they do not, the published parts of
+        MNIST are those of any run.
         """
         if kept is None and self.name == "mnist" and not validates:
             return
@@ -151,7 +155,7 @@ class Data:
 
 
 def _strata(samples: Array, numbers: Array | None) -> Array:
-    """The classes that samples are parted by; one for all where there are none."""
+    """Return the classes by which samples are split; one class for all if there are no labels."""
     return np.zeros(len(samples)) if numbers is None else numbers
 
 
@@ -170,7 +174,7 @@ def _numbered(labels: Labels, classes: Sequence[str], name: str) -> tuple[tuple[
 
 
 def _listed(names: Sequence[str], most: int = 12) -> str:
-    """Return the names, or the first few and the last where there are many."""
+    """List the names, or only the first ones and the last if there are many."""
     if len(names) <= most:
         return ", ".join(names)
     return f"{', '.join(names[: most - 2])}, …, {names[-1]}"

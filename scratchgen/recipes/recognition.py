@@ -1,13 +1,13 @@
-"""How near the samples of a generative model are to data: by distance, and by a classifier's eye.
+"""The distance between the samples of a generative model and data: by MMD², and by a classifier.
 
-The MMD² compares the samples with held-out data, pixel by pixel. The classifier says how many of
-them it takes for one of the classes, with a probability of 0.9 or more, and how evenly these spread
-over the classes. Neither number means anything alone: copies of one image are all recognised, and
-of uniform noise a classifier may recognise half. Beside each therefore stand two more, for held-out
-data in place of the samples, which no generator is expected to beat, and for uniform noise.
+The MMD² compares the samples with held-out data, pixel by pixel. The classifier counts the samples
+that it assigns to one of the classes with a probability of 0.9 or more, and how evenly these spread
+over the classes. Neither number means anything alone: copies of one image are all recognised, and a
+classifier may recognise half of uniform noise. Beside each number stand therefore its values for
+held-out data, which no generator is expected to exceed, and for uniform noise.
 
-The classifier is the feed-forward one with the settings of the command line and seed 0, and few
-data are gone through more often. It is trained once, and kept in the folder of the run.
+The classifier is the feed-forward one with the settings of the command line and seed 0; on small
+data it trains for more epochs. It is trained once, and stored in the folder of the run.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ from .recipe import had
 
 CONFIDENCE = 0.9
 RECOGNISED = f"recognised by a classifier, confidence from {CONFIDENCE}"
-COMPARED = 2000  # samples at most, of which the MMD² is taken
+COMPARED = 2000  # the largest number of samples for the MMD²
 BATCH = 64
-STEPS = 1500  # at least so many does the classifier learn for
+STEPS = 1500  # the least number of training steps of the classifier
 
 
 def recognised(samples: Array, data: Data, folder: Path) -> dict[str, str]:
-    """Return what distance and classifier say of ``samples``, of held-out data and of noise.
+    """Return the distance and the classification of ``samples``, held-out data and noise.
 
-    What cannot be had is said in its place: of data without labels, or of one class, there is no
-    classifier, and of fewer than four held-out samples no distance. ``folder`` is where the
-    classifier is kept.
+    Where one of them fails, its line gives the reason: data without labels, or of one class, have
+    no classifier, and fewer than four held-out samples have no distance. ``folder`` is the folder
+    in which the classifier is stored.
     """
     low, high = data.value_range
     noise = np.random.default_rng(0).uniform(low, high, samples.shape).astype(np.float32)
@@ -57,7 +57,7 @@ def recognised(samples: Array, data: Data, folder: Path) -> dict[str, str]:
 def evenness(counts: Array) -> float:
     """Return the entropy −Σ p log p of the shares of some classes over its maximum log K.
 
-    It is 1 where all classes come as often, and 0 where there is but one, or none.
+    It is 1 if all classes are equally frequent, and 0 if there is only one class, or none.
     """
     if np.count_nonzero(counts) < 2:
         return 0.0
@@ -87,7 +87,7 @@ def _distances(samples: Array, noise: Array, data: Data) -> dict[str, str]:
 
 
 def _classes(samples: Array, noise: Array, data: Data, folder: Path) -> dict[str, str]:
-    """The shares that the classifier recognises, and as what."""
+    """The shares that the classifier recognises, and their classes."""
     model = _classifier(data, folder)
     shares, spread, counts = [], [], []
     for x in (samples, data.test, noise):
@@ -105,10 +105,10 @@ def _classes(samples: Array, noise: Array, data: Data, folder: Path) -> dict[str
 
 
 def _classifier(data: Data, folder: Path) -> Classifier:
-    """Return the classifier of these data that the folder holds, or train one and leave it there.
+    """Return the classifier of these data from the folder, or train one and store it there.
 
-    Its file is named after the content of the data and the settings: other data have another.
-    Raises ``ValueError`` for data that no classifier can be trained on.
+    The name of its file depends on the content of the data and on the settings: other data have
+    another file. Raises ``ValueError`` for data on which no classifier can be trained.
     """
     recipe, rng = FFNNRecipe(), generator(0)
     if not data.classes:
