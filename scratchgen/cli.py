@@ -298,9 +298,8 @@ def _evaluate(asked: argparse.Namespace) -> None:
         config.check_data(data, folder, validates=False)
     config.check_shape(data, folder)
     rng = generator(wanted.seed, wanted.device)
-    held_out = recipe.prepare(replace(data, train=data.test, train_labels=data.test_labels))
     model = checkpoint.averaged_model
-    model.validate(_on_device(held_out, rng))
+    model.validate(_on_device(recipe.held_out(data, config.settings), rng))
     judged = recipe.judge(model, data, config.settings, rng)
     if recipe.generative:
 

@@ -42,8 +42,9 @@ CONFIG, MODEL, LAST = "config.json", "model.safetensors", "last.safetensors"
 HISTORY, EPOCHS = "history.csv", "epochs.npz"
 SHOWN = 5
 """The number of samples that are kept of an epoch."""
-FORMAT = 2
-"""The format of config.json. The first format had no number, and other names for some settings."""
+FORMAT = 3
+"""The format of config.json. The first format had no number, and other names for some settings. The
+second format lacks the settings that were added later."""
 
 
 class RunWarning(UserWarning):
@@ -97,7 +98,7 @@ class Config:
     @classmethod
     def _of(cls, values: dict[str, Any]) -> Config:
         number = values.pop("format", 1)
-        if type(number) is not int or number not in (1, FORMAT):
+        if type(number) is not int or not 1 <= number <= FORMAT:
             said = reprlib.repr(number)
             raise ValueError(f"its format is {said}, this release reads 1 to {FORMAT}")
         model = Choice("", names=tuple(RECIPES)).checked("model", values.pop("model", None))
@@ -117,6 +118,8 @@ class Config:
         kind = type(RECIPES[model].MNIST)
         if number == 1:
             values = kind.from_first_format(values)
+        elif number == 2:
+            values = kind.from_second_format(values)
         settings, low, high = kind.from_json(values), float(span[0]), float(span[1])
         return cls(model, settings, tuple(sizes), (low, high), tuple(names), sha256)
 
@@ -348,7 +351,11 @@ def _is_range(span: object) -> bool:
 def _csv(history: History) -> bytes:
     text = io.StringIO()
     table = csv.writer(text)
-    names = history[0].values() if history else ()
+    # Of a run that another version began, the first epochs may lack what is reported since.
+    names = list(dict.fromkeys(name for epoch in history for name in epoch.values()))
     table.writerow(["epoch", "seconds", *names])
-    table.writerows([e.number, f"{e.seconds:.3f}", *e.values().values()] for e in history)
+    for epoch in history:
+        values = epoch.values()
+        told = [values.get(name, "") for name in names]
+        table.writerow([epoch.number, f"{epoch.seconds:.3f}", *told])
     return text.getvalue().encode()

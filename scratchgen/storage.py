@@ -332,7 +332,10 @@ def _describe(built: Constructed) -> dict[str, Any]:
 
 
 def _construct(described: Mapping[str, Any], classes: Mapping[str, Any], source: Any) -> Any:
-    """Build the described object; ``source`` is its constructor's generator or parameters."""
+    """Build the described object; ``source`` is its constructor's generator or parameters.
+
+    A setting may be missing if it has a default: the file may be older than the setting.
+    """
     name = described["class"]
     if name not in classes:
         raise ValueError(
@@ -345,16 +348,16 @@ def _construct(described: Mapping[str, Any], classes: Mapping[str, Any], source:
             return _construct(value, classes, source)
         return [built(v) for v in value] if isinstance(value, list) else value
 
-    positional, named = [], {}
+    positional, named, settings = [], {}, described["settings"]
     for parameter in inspect.signature(classes[name].__init__).parameters.values():
         if parameter.name == "self":
             continue
         if parameter.name in ("rng", "parameters"):
             named[parameter.name] = source
         elif parameter.kind is parameter.VAR_POSITIONAL:
-            positional = built(described["settings"][parameter.name])
-        else:
-            named[parameter.name] = built(described["settings"][parameter.name])
+            positional = built(settings[parameter.name])
+        elif parameter.name in settings or parameter.default is parameter.empty:
+            named[parameter.name] = built(settings[parameter.name])
     return classes[name](*positional, **named)
 
 

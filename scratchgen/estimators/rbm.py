@@ -30,7 +30,7 @@ class RBMFeatures(ScikitLearnEstimator):
         self,
         n_hidden: int = 256,
         *,
-        visible: Literal["bernoulli", "gaussian"] = "bernoulli",
+        visible: Literal["bernoulli", "gaussian", "spin"] = "bernoulli",
         k: int = 1,
         persistent: bool = True,
         n_chains: int = 50,

@@ -20,7 +20,9 @@ from ..nn import ranges
 from ..training import TrainingWarning
 
 
-def check_samples(x: Any, name: str, from_bytes: str) -> None:
+def check_samples(
+    x: Any, name: str, from_bytes: str = "x / 255", from_spins: str = "(s + 1) / 2"
+) -> None:
     """Raise ``ValueError`` unless x is one array of floating numbers."""
     if isinstance(x, tuple):
         raise ValueError(
@@ -29,7 +31,7 @@ def check_samples(x: Any, name: str, from_bytes: str) -> None:
         )
     if x.dtype.kind != "f":
         low = to_host(x.min())
-        cure = f"for bytes, {from_bytes}" if low >= 0 else "for spins ±1, (s + 1) / 2"
+        cure = f"for bytes, {from_bytes}" if low >= 0 else f"for spins ±1, {from_spins}"
         raise ValueError(f"{name} takes floating numbers, got {x.dtype}: {cure}")
 
 

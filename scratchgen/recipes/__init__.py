@@ -7,7 +7,7 @@ from .data import Data
 from .ddpm import DDPMRecipe
 from .gan import GANRecipe
 from .pictures import pictures
-from .rbm import RBMRecipe
+from .rbm import GaussianRBMRecipe, RBMRecipe
 from .recipe import Recipe
 from .recognition import recognised
 from .vae import VAERecipe
@@ -16,6 +16,7 @@ RECIPES: dict[str, Recipe[Any]] = {
     "ffnn": FFNNRecipe(),
     "cnn": CNNRecipe(),
     "rbm": RBMRecipe(),
+    "gaussian-rbm": GaussianRBMRecipe(),
     "vae": VAERecipe(),
     "gan": GANRecipe(),
     "ddpm": DDPMRecipe(),

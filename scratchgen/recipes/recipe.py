@@ -95,6 +95,10 @@ class Recipe(Generic[S]):
         """Return the training data in the form of the model."""
         return data.train
 
+    def held_out(self, data: Data, settings: S) -> Any:
+        """What the model would train on, of the samples that are held out."""
+        return self.prepare(replace(data, train=data.test, train_labels=data.test_labels))
+
     def has_ended(self, history: History, settings: S) -> bool:
         """Whether the training ends before its last epoch."""
         return False

@@ -232,6 +232,11 @@ def setting(kind: Kind, **default: Any) -> Any:
     return field(metadata={"kind": kind}, **default)
 
 
+def added(kind: Kind, *, default: Any) -> Any:
+    """A field that runs of format 2 were begun without: they have its default."""
+    return field(metadata={"kind": kind, "added": True}, default=default)
+
+
 def option(name: str) -> str:
     """Return the name of a setting on the command line."""
     return f"--{name.replace('_', '-')}"
@@ -320,7 +325,13 @@ class Settings(Record):
     @classmethod
     def from_first_format(cls, values: dict[str, Any]) -> dict[str, Any]:
         """Rename the values of a ``config.json`` without a format to the current names."""
-        return {"schedule": "constant", **values}
+        return cls.from_second_format({"schedule": "constant", **values})
+
+    @classmethod
+    def from_second_format(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Complete the values of a ``config.json`` of format 2 by the settings that it lacks."""
+        later = {f.name: f.default for f in dataclasses.fields(cls) if "added" in f.metadata}
+        return {**later, **values}
 
     @classmethod
     def following(cls, given: Mapping[str, Any]) -> dict[str, Any]:

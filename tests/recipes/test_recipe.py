@@ -14,6 +14,7 @@ SMALL = {
     "ffnn": {"hidden": (6,)},
     "cnn": {"channels": (2,), "hidden": 4},
     "rbm": {"hidden": 4},
+    "gaussian-rbm": {"hidden": 4},
     "vae": {"hidden": 6},
     "gan": {"hidden": 6},
     "ddpm": {"width": 8, "T": 5},
