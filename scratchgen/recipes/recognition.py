@@ -3,8 +3,8 @@
 The MMD² compares the samples with held-out data, pixel by pixel. The classifier counts the samples
 that it assigns to one of the classes with a probability of 0.9 or more, and how evenly these spread
 over the classes. Neither number means anything alone: copies of one image are all recognised, and a
-classifier may recognise half of uniform noise. Beside each number stand therefore its values for
-held-out data, which no generator is expected to exceed, and for uniform noise.
+classifier may recognise half of uniform noise. Each number is therefore reported with its values
+for held-out data, which no generator is expected to surpass, and for uniform noise.
 
 The classifier is the feed-forward one with the settings of the command line and seed 0; on small
 data it trains for more epochs. It is trained once, and stored in the folder of the run.
