@@ -7,20 +7,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from .. import datasets
-from ..backend import Array
+from ..backend import Array, generator
 from ..datasets.from_file import read_file
 from ..datasets.labels import Labels, number_classes
 from ..datasets.layout import named
 from ..datasets.scale import to_unit_interval
 from ..datasets.split import Indices, split
+from ..datasets.toys import TOYS, toy2d
 
 SHARE = 0.1
 """Of the samples of a file so many are held out, and of those to train on so many are kept for
 validation by the classifiers."""
+POINTS = 4000
+"""So many points of a toy are trained on, and as many are held out."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,8 @@ class Data:
 
     @classmethod
     def named(cls, name: str, classes: Sequence[str] = ()) -> Data:
-        """Return ``digits``, ``mnist``, or the samples of a file, a tenth of each class held out.
+        """Return ``digits``, ``mnist``, a toy, or the samples of a file, a tenth of each class held
+        out.
 
         Every call parts a file in the same way. Labels are numbered in the order of ``classes``,
         by default those that occur, sorted; ``ValueError`` for a label that is none of them.
@@ -52,8 +57,12 @@ class Data:
             (x, y), (x_test, y_test) = load("train"), load("test")
             known, numbers = _numbered(np.concatenate([y, y_test]), classes, name)
             return cls(x, numbers[: len(y)], x_test, numbers[len(y) :], known, name)
+        if name in TOYS:
+            return cls._of_toy(name, classes)
         if not name.lower().endswith((".npy", ".npz")):
-            raise ValueError(f"--data is digits, mnist, or a file .npy or .npz, got {name!r}")
+            raise ValueError(
+                f"--data is digits, mnist, {', '.join(TOYS)}, or a file .npy or .npz, got {name!r}"
+            )
         images, labels, assumed = read_file(name)
         if len(images) < 20:
             raise ValueError(f"{name} holds {len(images)} samples, at least 20 are needed")
@@ -70,6 +79,16 @@ class Data:
             )
         parts = images[kept], numbers[kept], images[held_out], numbers[held_out]
         return cls(*parts, known, name, assumed)
+
+    @classmethod
+    def _of_toy(cls, name: Any, classes: Sequence[str]) -> Data:
+        """Points of a toy; the parts that it has, if several, are their classes."""
+        rng = generator(0)
+        (x, part), (x_test, part_test) = (toy2d(name, POINTS, rng) for _ in range(2))
+        if not part.any():
+            return cls(x, None, x_test, None, (), name)
+        known, numbers = _numbered(np.concatenate([part, part_test]), classes, name)
+        return cls(x, numbers[:POINTS], x_test, numbers[POINTS:], known, name)
 
     @property
     def shape(self) -> tuple[int, ...]:

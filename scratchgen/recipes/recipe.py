@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import plotting
 from ..backend import Array, Generator, generator, to_device, to_host
+from ..datasets.toys import TOYS
 from ..history import Epoch, History
 from ..optim import Optimizer, WeightAverage
 from ..progress import watched
@@ -32,8 +33,10 @@ Figures: TypeAlias = Iterator[tuple[str, Callable[[], dict[str, str]]]]
 class Recipe(Generic[S]):
     """A model for the command line; what is stated here is what most of them have in common."""
 
-    LECTURE: S
-    """The settings of the notes."""
+    LECTURE: S | None = None
+    """The settings of the notes, which give none for some models."""
+    TOY: S | None = None
+    """Its settings on points of the plane, if they differ from those on all other data."""
     DIGITS: S
     """Its settings on the small digits, where the command line gives none."""
     MNIST: S
@@ -56,8 +59,9 @@ class Recipe(Generic[S]):
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         """An option for each setting."""
-        defaults = {"digits": self.DIGITS, "else": self.MNIST, "lecture": self.LECTURE}
-        type(self.MNIST).add_options(parser, defaults)
+        defaults = {"digits": self.DIGITS, "toys": self.TOY, "else": self.MNIST}
+        defaults["lecture"] = self.LECTURE
+        type(self.MNIST).add_options(parser, {k: v for k, v in defaults.items() if v is not None})
 
     def parsed(self, words: Mapping[str, Any]) -> dict[str, Any]:
         """The settings among the words of a command line, as values."""
@@ -65,8 +69,16 @@ class Recipe(Generic[S]):
 
     def settings(self, given: Mapping[str, Any]) -> S:
         """What is given, over the defaults for such data or those of the notes."""
-        default = self.DIGITS if given.get("data", "digits") == "digits" else self.MNIST
+        data = given.get("data", "digits")
+        default = self.DIGITS if data == "digits" else self.MNIST
+        if data in TOYS and self.TOY is not None:
+            default = self.TOY
         if given.get("preset"):
+            if self.LECTURE is None:
+                raise ValueError(
+                    f"the notes give no settings of a model of this kind, the {self.title}: leave "
+                    "--preset out"
+                )
             default = self.LECTURE
         return replace(default, **{**default.following(given), **given})
 
@@ -174,6 +186,10 @@ class Recipe(Generic[S]):
         """n draws from the distribution of the model: the samples, but where these are means."""
         return self.samples(model, n, rng)
 
+    def compared(self, model: Any, n: int, rng: Generator) -> dict[str, Array]:
+        """Samples that are held against data: by name, of a model that has several kinds."""
+        return {"": self.samples(model, n, rng)}
+
     def figures(self, model: Any, data: Data, settings: S, rng: Generator) -> Figures:
         """All that can be said of how good the model is: by name, what finds some lines of it."""
         raise NotImplementedError
@@ -217,6 +233,19 @@ def layers_of(network: Any) -> tuple[Any, ...]:
     """The layers of a Sequential; ``AttributeError`` for a network of another kind."""
     layers: tuple[Any, ...] = network.layers
     return layers
+
+
+def to_model(x: Array) -> Array:
+    """Images, or rows of numbers, on [0, 1] as 2x − 1 on [−1, 1]; points of the plane as they are.
+
+    :func:`from_model` is the way back.
+    """
+    return x if plotting.is_plane(x.shape[1:]) else 2 * x - 1
+
+
+def from_model(x: Array) -> Array:
+    """(x + 1)/2, but points of the plane as they are."""
+    return x if plotting.is_plane(x.shape[1:]) else 0.5 * (x + 1)
 
 
 def only_mnist_sized(settings: Settings, data: Data) -> None:

@@ -6,6 +6,10 @@ over the classes. Neither number means anything alone: copies of one image are a
 of uniform noise a classifier may recognise half. Beside each therefore stand two more, for held-out
 data in place of the samples, which no generator is expected to beat, and for uniform noise.
 
+Of a toy it is known where its points lie without their noise. What is said in place of the
+classifier is how many of the samples lie within three standard deviations of that, and how evenly
+over its parts.
+
 The classifier is the feed-forward one with the settings of the command line and seed 0, and few
 data are gone through more often. It is trained once, and kept in the folder of the run.
 """
@@ -18,10 +22,12 @@ import math
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..backend import Array, generator
+from ..datasets.toys import DEVIATION, TOYS, skeleton
 from ..files import write_atomically
 from ..history import History
 from ..metrics import against_floor, median_bandwidth, mmd2_unbiased
@@ -33,6 +39,8 @@ from .data import Data
 
 CONFIDENCE = 0.9
 COMPARED = 2000  # samples at most, of which the MMD² is taken
+WITHIN = 3
+"""So many standard deviations from where a toy lies, its points are near."""
 BATCH = 64
 STEPS = 1500  # at least so many does the classifier learn for
 
@@ -46,7 +54,10 @@ def recognised(samples: Array, data: Data, folder: Path) -> dict[str, str]:
     """
     low, high = data.value_range
     noise = np.random.default_rng(0).uniform(low, high, samples.shape).astype(np.float32)
-    return {**_distances(samples, noise, data), **_classes(samples, noise, data, folder)}
+    distances = _distances(samples, noise, data)
+    if data.name in TOYS:
+        return {**distances, **_near(samples, noise, data)}
+    return {**distances, **_classes(samples, noise, data, folder)}
 
 
 def evenness(counts: Array) -> float:
@@ -83,6 +94,27 @@ def _distances(samples: Array, noise: Array, data: Data) -> dict[str, str]:
         f"{name}, σ = {sigma:.3g}": f"{of_samples.value:.5f}; "
         f"of held-out data {of_samples.floor:.5f}, of uniform noise {of_noise:.5f}"
     }
+
+
+def _near(samples: Array, noise: Array, data: Data) -> dict[str, str]:
+    """The shares that lie near the toy without its noise, and near which of its parts."""
+    name: Any = data.name
+    if name not in DEVIATION:
+        return {}
+    points, part = skeleton(name)
+    shares, spread = [], []
+    for x in (samples, data.test, noise):
+        of_point = ((x[:, None] - points) ** 2).sum(axis=2)
+        near = of_point.min(axis=1) < (WITHIN * DEVIATION[name]) ** 2
+        counts = np.bincount(part[of_point.argmin(axis=1)[near]], minlength=part.max() + 1)
+        shares.append(f"{100 * near.mean():.1f} %")
+        spread.append(f"{evenness(counts):.3f}")
+    others = "{0}; of held-out data {1}, of uniform noise {2}"
+    where = "a mode" if name == "ring" else "the curve"
+    lines = {f"within {WITHIN} standard deviations of {where}": others.format(*shares)}
+    if part.any():
+        lines[f"  evenness over the {part.max() + 1} parts"] = others.format(*spread)
+    return lines
 
 
 def _classes(samples: Array, noise: Array, data: Data, folder: Path) -> dict[str, str]:
