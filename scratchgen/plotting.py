@@ -345,8 +345,7 @@ def plane(
         centres = cell_centres(half_width, len(a))
         ax.quiver(centres, centres, a[..., 0], a[..., 1], color="0.45", width=0.003)
     for k, (name, x) in enumerate(checked.items()):
-        # A thousand points are to be seen one by one, and ten thousand not to become a blot.
-        area = float(np.clip(8_000 / len(x), 2, 20))
+        area = float(np.clip(8_000 / len(x), 4, 20))
         colour = "0.6" if k == 0 and len(checked) > 1 else f"C{k or 1}"
         ax.scatter(x[:, 0], x[:, 1], s=area, alpha=0.6, linewidths=0, color=colour, label=name)
     ax.set(xlim=(-half_width, half_width), ylim=(-half_width, half_width))
@@ -357,7 +356,7 @@ def plane(
             "ncols": 2,
             "frameon": False,
         }
-        ax.legend(**beside, markerscale=3, handletextpad=0.1)
+        ax.legend(**beside, markerscale=2, handletextpad=0.1)
     return _open_frame(ax, math.inf)
 
 

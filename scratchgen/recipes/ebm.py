@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -10,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .. import nn, plotting
+from .. import plotting
 from ..backend import Array, Generator, to_host
 from ..datasets.toys import log_density
 from ..history import History
 from ..metrics.grid import log_partition_on_grid
 from ..models import EnergyModel
 from ..models.energy import MALA, Langevin, Sampler, Tempered
+from ..models.feed_forward import dense
 from ..optim import Adam, Optimizer, WeightAverage
 from .data import Data
 from .recipe import (
@@ -109,7 +109,7 @@ class EBMRecipe(Recipe[EBMSettings]):
         beta1=0.9,
         ema=0.995,
         schedule="cosine",
-        epochs=100,
+        epochs=200,
         batch_size=200,
         lr=5e-3,
     )
@@ -130,7 +130,7 @@ class EBMRecipe(Recipe[EBMSettings]):
         batch_size=128,
         lr=1e-3,
     )
-    DIGITS = replace(MNIST, data="digits", epochs=60, batch_size=64)
+    DIGITS = replace(MNIST, data="digits", epochs=150, batch_size=64)
 
     def shown(self, model: EnergyModel) -> dict[str, Any]:
         """The network, and the chains."""
@@ -153,11 +153,7 @@ class EBMRecipe(Recipe[EBMSettings]):
         """The model, for samples of that shape; its chains begin in the box that holds them."""
         if not plotting.is_plane(data.shape):
             data.check_unit_interval("an energy-based model")
-        sizes = [math.prod(data.shape), *settings.hidden]
-        layers: list[nn.Network] = [nn.Flatten()]
-        for n_in, n_out in itertools.pairwise(sizes):
-            layers += [nn.Linear(n_in, n_out, rng=rng), nn.SiLU()]
-        network = nn.Sequential(*layers, nn.Linear(sizes[-1], 1, rng=rng))
+        network = dense(data.shape, 1, rng, settings.hidden, "silu")
         reach = max(float(np.abs(to_model(x)).max()) for x in (data.train, data.test))
         return EnergyModel(
             network,
@@ -251,11 +247,12 @@ class EBMRecipe(Recipe[EBMSettings]):
         """The density over the plane, or new chains over their steps; those of the training."""
         kept = None
         if model.chains != "data":
-            kept = to_host(from_model(model.kept(min(64, model.n_chains), rng)))
+            most = 1000 if plotting.is_plane(data.shape) else 64
+            kept = to_host(from_model(model.kept(min(most, model.n_chains), rng)))
         said = f"chains of the training ({model.chains})"
         if plotting.is_plane(data.shape):
             points = {said: kept} if kept is not None else {}
-            yield "density", _density(model, data, points, rng)
+            yield "density", _density(model, points, rng)
             return
         if not plotting.is_image(data.shape):
             return
@@ -293,22 +290,20 @@ def _log_partition(model: EnergyModel, rng: Generator) -> float:
     return log_partition_on_grid(model.frozen().energy, like, _half_width(model), GRID)
 
 
-def _density(model: EnergyModel, data: Data, points: dict[str, Array], rng: Generator) -> Axes:
+def _density(model: EnergyModel, points: dict[str, Array], rng: Generator) -> Axes:
     """log p over the square, as far as it is of interest, under some points."""
-    side = plotting.cell_centres(model.high, CELLS)
+    half_width = _half_width(model)
+    side = plotting.cell_centres(half_width, CELLS)
     at = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
     log_p = -_energies(model, at, rng).reshape(CELLS, CELLS)
     try:
         log_p, label = log_p - _log_partition(model, rng), "log p, nats"
-    except ValueError:  # the model puts probability beyond any square
+    except ValueError:  # some of the probability lies beyond the square
         label = "−E, nats"
-    top = log_p.max()
-    return plotting.titled(
-        plotting.plane(
-            points,
-            heights=np.maximum(log_p, top - DEPTH),
-            half_width=model.high,
-            label=f"{label}, no lower than {DEPTH} below its top",
-        ),
-        "the density",
+    ax = plotting.plane(
+        points,
+        heights=np.maximum(log_p, log_p.max() - DEPTH),
+        half_width=half_width,
+        label=f"{label}, no lower than {DEPTH} below its top",
     )
+    return plotting.titled(ax, "the density")

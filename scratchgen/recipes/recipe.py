@@ -76,8 +76,8 @@ class Recipe(Generic[S]):
         if given.get("preset"):
             if self.LECTURE is None:
                 raise ValueError(
-                    f"the notes give no settings of a model of this kind, the {self.title}: leave "
-                    "--preset out"
+                    f"--preset lecture: the notes give no settings of the {self.title}, leave it "
+                    "out"
                 )
             default = self.LECTURE
         return replace(default, **{**default.following(given), **given})
