@@ -67,9 +67,10 @@ class ScoreRecipe(Recipe[ScoreSettings]):
         levels=12,
         largest=3.0,
         smallest=0.03,
+        spread=0.75,
         ema=0.99,
         schedule="cosine",
-        epochs=30,
+        epochs=80,
         batch_size=64,
         lr=2e-3,
     )

@@ -1,4 +1,4 @@
-"""What the command line says of a score model: its cost beside the lowest, and both its samplers."""
+"""What the command line says of a score model: its cost beside the lowest, and both samplers."""
 
 import math
 
