@@ -16,6 +16,7 @@ from . import (
     datasets,
     distributions,
     estimators,
+    former,
     gradcheck,
     metrics,
     models,
@@ -34,6 +35,8 @@ from .tracing import Trace, trace
 from .training import NonFiniteCostError, TrainingWarning, train
 
 __version__ = "0.1.0"
+
+former.install()
 
 __all__ = [
     "Checkpoint",

@@ -5,19 +5,21 @@ density, whose normalisation Z is the sum, or the integral, of exp(−E) over al
 
     p(x) = exp(−E(x)) / Z,        −log p(x) = E(x) + log Z.
 
-Two of them are here. z are log odds, and σ(z) = 1/(1 + e⁻ᶻ):
+Three of them are here. σ(z) = 1/(1 + e⁻ᶻ), and z are log odds, of spins half of them:
 
     Bernoulli:  xᵢ ∈ {0, 1},   E = −zᵀx,                 log Z = Σᵢ log(1 + exp zᵢ),   mean σ(z),
+    Spin:       xᵢ ∈ {−1, 1},  E = −zᵀx,                 log Z = Σᵢ log(2 cosh zᵢ),    mean tanh z,
     Gaussian:   xᵢ real,       E = Σᵢ (xᵢ − μᵢ)²/2σᵢ²,   log Z = ½ Σᵢ log 2πσᵢ²,       mean μ.
 
-A *field* f acts on x from outside: the energy becomes E(x) − s(x)ᵀf, with s = x for the first and
-s = x/σ² for the second. A field only moves the distribution, from z to z + f, and from μ to μ + f.
-The hidden units of an RBM are such a field for the visible ones. The sum in a field is
+A *field* f acts on x from outside: the energy becomes E(x) − s(x)ᵀf, with s = x for states and
+s = x/σ² for real numbers. A field only moves the distribution, z to z + f, and μ to μ + f. The
+hidden units of an RBM are such a field for the visible ones. The sum in a field, of f = 0 log Z, is
 
-    log Σₓ exp(s(x)ᵀf − E(x)) = Σᵢ log(1 + exp(zᵢ + fᵢ)),  or  log Z + Σᵢ fᵢ (μᵢ + ½ fᵢ)/σᵢ².
+    log Σₓ exp(s(x)ᵀf − E(x)) = Σᵢ log(1 + exp(zᵢ + fᵢ)),  Σᵢ log(2 cosh(zᵢ + fᵢ)),  or
+    log ∫ exp(s(x)ᵀf − E(x)) dx = log Z + Σᵢ fᵢ (μᵢ + ½ fᵢ)/σᵢ².
 
 Two distributions of one kind are compared by D_KL(q ‖ p) = E_q[log q(x) − log p(x)] ≥ 0, which is
-zero for equal ones alone, and has a closed form for both kinds.
+zero for equal ones alone, and has a closed form for each kind.
 
 Parameters are arrays or tensors, of shape (D,), the same for all samples, or (n, D). Networks that
 give them are asked for log odds and for log variances, which may be any real numbers.
@@ -45,6 +47,8 @@ class Bernoulli:
 
     discrete: ClassVar[bool] = True
     """Whether x has states, with probabilities to be summed, and not a density."""
+    values: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    """The two states of an entry."""
     per_entry: ClassVar[int] = 1
     """How many numbers a network gives for each entry."""
     parameters: ClassVar[str] = "the logits of its entries"
@@ -98,7 +102,7 @@ class Bernoulli:
         if low >= 0 and high <= 1:
             return
         if to_host((abs(x) == 1).all()):
-            cure = "(s + 1) / 2 makes spins ±1 to 0 and 1"
+            cure = "(s + 1) / 2 makes spins ±1 to 0 and 1, and 'spin' takes them as they are"
         elif low >= -1 and high <= 1:
             cure = "(x + 1) / 2 brings [−1, 1] there"
         elif low >= 0 and high <= 255 and to_host((x == np.round(x)).all()):
@@ -139,6 +143,109 @@ class Bernoulli:
 
 
 @dataclass(frozen=True, eq=False)
+class Spin:
+    """P(xᵢ = 1) = σ(2zᵢ), P(xᵢ = −1) = σ(−2zᵢ); data between −1 and 1 count as means.
+
+    ``field``: z, half the log odds. With x = 2y − 1, y is Bernoulli of the log odds 2z.
+    """
+
+    field: Any
+
+    discrete: ClassVar[bool] = True
+    values: ClassVar[tuple[float, float]] = (-1.0, 1.0)
+    per_entry: ClassVar[int] = 1
+    parameters: ClassVar[str] = "the fields at its spins"
+
+    @classmethod
+    def of(cls, outputs: Any) -> Spin:
+        """The distribution whose fields a network gives, of any shape."""
+        return cls(outputs)
+
+    def at(self, field: Any) -> Spin:
+        """The distribution of another field."""
+        return Spin(field)
+
+    @property
+    def mean(self) -> Any:
+        """E[x] = tanh z."""
+        return ops.tanh(self.field)
+
+    def nll(self, x: Any) -> Any:
+        """−log p(x) = Σᵢ [log(2 cosh zᵢ) − zᵢ xᵢ], (n,) nats."""
+        return self._bits.nll((x + 1) / 2)
+
+    def draw(self, rng: Generator | None = None, noise: Array | None = None) -> Array:
+        """x ~ p: 1 where u < σ(2z), else −1, with u ~ U[0, 1) from ``rng``, or as ``noise``."""
+        return 2 * self._bits.draw(rng, noise) - 1
+
+    def kl(self, other: Spin) -> Any:
+        """D_KL(self ‖ other) = Σᵢ [log(2 cosh zᵢ′) − log(2 cosh zᵢ) − tanh zᵢ (zᵢ′ − zᵢ)], (n,)."""
+        return self._bits.kl(other._bits)
+
+    def energy(self, x: Any) -> Any:
+        """E(x) = −zᵀx, (n,)."""
+        return Bernoulli(self.field).energy(x)
+
+    def scaled(self, x: Any) -> Any:
+        """s(x) = x: what a field multiplies."""
+        return x
+
+    def log_sum(self, field: Any = 0.0) -> Any:
+        """log Σₓ exp(xᵀf − E(x)) = Σᵢ log(2 cosh(zᵢ + fᵢ)); for f = 0, log Z."""
+        z = self.field + field
+        return (ops.softplus(2 * z) - z).sum(axis=-1)
+
+    @property
+    def _bits(self) -> Bernoulli:
+        """The distribution of (x + 1)/2."""
+        return Bernoulli(2 * self.field)
+
+    # What data are to it
+
+    @staticmethod
+    def check(x: Array, who: str, otherwise: str) -> None:
+        """Raise ``ValueError`` unless all x lie in [−1, 1], and not all of them in [0, 1].
+
+        A 0 would be a fair coin, which no one means who has pixels, or states 0 and 1. What was
+        scaled may be off by rounding.
+        """
+        low, high = float(to_host(x.min())), float(to_host(x.max()))
+        most = 1 + 8 * float(np.finfo(x.dtype).eps)
+        if -most <= low and high <= most and (low < 0 or low == high == 1):
+            return
+        cure = (
+            "2x − 1 brings [0, 1] there" if low >= 0 and high <= 1 else f"scale it, or {otherwise}"
+        )
+        raise ValueError(f"{who} data in [−1, 1], got {low:g} to {high:g}: {cure}")
+
+    @staticmethod
+    def states(x: Array, rng: Generator) -> Array:
+        """Spins drawn with the data as means, anew at each call."""
+        return 2 * Bernoulli.states((x + 1) / 2, rng) - 1
+
+    @staticmethod
+    def fitted(x: Array) -> Array:
+        """Half the log odds of the shares of x = 1, each with one 1 and one −1 more than seen."""
+        return Bernoulli.fitted((x + 1) / 2) / 2
+
+    @staticmethod
+    def standard(shape: tuple[int, ...], dtype: Any, rng: Generator) -> Array:
+        """Draws at z = 0: fair coins of −1 and 1."""
+        return 2 * Bernoulli.standard(shape, dtype, rng) - 1
+
+    # What a network is to it
+
+    @property
+    def unbounded(self) -> dict[str, Any]:
+        """The parameters that a network must be able to give any real number for, by name."""
+        return {"fields": self.field}
+
+    def doubts(self, x: Array, network: str) -> Iterator[str]:
+        """Sentences about what can be trained and is hardly meant: none."""
+        yield from ()
+
+
+@dataclass(frozen=True, eq=False)
 class Gaussian:
     """N(x; μ, σ²) of each entry, with the means ``mu`` and ``log_var`` = log σ².
 
@@ -149,6 +256,7 @@ class Gaussian:
     log_var: Any = 0.0
 
     discrete: ClassVar[bool] = False
+    values: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
     per_entry: ClassVar[int] = 2
     parameters: ClassVar[str] = "the means of {size} {what} beside their log variances"
 
@@ -258,17 +366,18 @@ class Gaussian:
             )
 
 
-Distribution: TypeAlias = Bernoulli | Gaussian
-Family: TypeAlias = type[Bernoulli] | type[Gaussian]
+Distribution: TypeAlias = Bernoulli | Spin | Gaussian
+Family: TypeAlias = type[Bernoulli] | type[Spin] | type[Gaussian]
 
-FAMILIES: Final[dict[str, Family]] = {"bernoulli": Bernoulli, "gaussian": Gaussian}
+FAMILIES: Final[dict[str, Family]] = {"bernoulli": Bernoulli, "gaussian": Gaussian, "spin": Spin}
 """The kinds of distributions, by the names that settings have for them."""
 
 
 def family(name: str, setting: str) -> Family:
     """The distributions of that name; ``ValueError`` with the names that ``setting`` may have."""
     if name not in FAMILIES:
-        raise ValueError(f"{setting} is {' or '.join(map(repr, FAMILIES))}, got {name!r}")
+        *others, last = map(repr, FAMILIES)
+        raise ValueError(f"{setting} is {', '.join(others)} or {last}, got {name!r}")
     return FAMILIES[name]
 
 

@@ -12,7 +12,15 @@ from scipy import special, stats
 import scratchgen as sg
 from scratchgen import operations as ops
 from scratchgen.backend import device_of
-from scratchgen.distributions import FAMILIES, Bernoulli, Gaussian, bernoulli, family, of_rows
+from scratchgen.distributions import (
+    FAMILIES,
+    Bernoulli,
+    Gaussian,
+    Spin,
+    bernoulli,
+    family,
+    of_rows,
+)
 from tests import strict
 
 N, D = 6, 3
@@ -39,6 +47,8 @@ def within(samples, expected, standard_errors=5):
 DISTRIBUTIONS = {
     "Bernoulli": lambda: Bernoulli(2 * normal(N, D)),
     "Bernoulli, one row": lambda: Bernoulli(2 * normal(D)),
+    "Spin": lambda: Spin(normal(N, D)),
+    "Spin, one row": lambda: Spin(normal(D)),
     "Gaussian": lambda: Gaussian(normal(N, D), normal(N, D, seed=1)),
     "Gaussian, one row": lambda: Gaussian(normal(D), normal(D, seed=1)),
     "Gaussian, one number": lambda: Gaussian(normal(D), 0.7),
@@ -49,7 +59,13 @@ every = pytest.mark.parametrize("p", [make() for make in DISTRIBUTIONS.values()]
 
 def data(p, n=N, seed=5):
     """Values that the distribution may have, (n, D)."""
-    return (normal(n, D, seed=seed) > 0) * 1.0 if p.discrete else normal(n, D, seed=seed)
+    x = normal(n, D, seed=seed)
+    return np.where(x > 0, *reversed(p.values)) if p.discrete else x
+
+
+def natural(p):
+    """What a field is added to."""
+    return {Bernoulli: "logits", Spin: "field", Gaussian: "mu"}[type(p)]
 
 
 # The probability
@@ -99,7 +115,7 @@ def test_the_integral_in_a_field_is_the_one_over_the_plane(log_var):
 @every
 def test_a_field_moves_the_distribution_by_itself(p):
     f, x = normal(N, D, seed=3), data(p)
-    moved = p.at((p.logits if p.discrete else p.mu) + f)
+    moved = p.at(getattr(p, natural(p)) + f)
     np.testing.assert_allclose(
         moved.nll(x), p.energy(x) - (p.scaled(x) * f).sum(axis=1) + p.log_sum(f), rtol=1e-12
     )
@@ -128,6 +144,33 @@ PAIRS = {
     "Gaussian, one number": lambda: (Gaussian(normal(N, D), 0.5), Gaussian(normal(N, D, seed=2))),
 }
 pairs = pytest.mark.parametrize(("q", "p"), [make() for make in PAIRS.values()], ids=PAIRS)
+
+
+def test_spins_are_bits_of_twice_the_log_odds():
+    z, other, u = normal(N, D), normal(N, D, seed=7), rng(1).random((N, D))
+    spins, bits = Spin(z), Bernoulli(2 * z)
+    x = data(spins)
+    np.testing.assert_allclose(spins.nll(x), bits.nll((x + 1) / 2), rtol=1e-13)
+    np.testing.assert_allclose(spins.mean, 2 * bits.mean - 1, atol=1e-15)
+    np.testing.assert_array_equal(spins.draw(noise=u), 2 * bits.draw(noise=u) - 1)
+    np.testing.assert_allclose(spins.kl(Spin(other)), bits.kl(Bernoulli(2 * other)), rtol=1e-12)
+    np.testing.assert_array_equal(Spin.fitted(x), Bernoulli.fitted((x + 1) / 2) / 2)
+    assert spins.log_sum() == pytest.approx(np.log(2 * np.cosh(z)).sum(axis=1), rel=1e-13)
+
+
+def test_the_sum_of_spins_in_a_field_is_the_one_over_all_states():
+    p, all_spins = Spin(normal(D)), 2 * states(D) - 1
+    for f in (np.zeros(D), 3 * normal(D, seed=2)):
+        terms = [float(x @ f - p.energy(x)) for x in all_spins]
+        np.testing.assert_allclose(p.log_sum(f), special.logsumexp(terms), rtol=1e-13)
+    np.testing.assert_array_equal(Spin(np.array([[900.0, -900.0]])).log_sum(), [1800])
+
+
+def test_values_between_minus_1_and_1_are_means_of_spins():
+    x = np.tile([[-1.0, 0.2, 1.0]], (20_000, 1))
+    drawn = Spin.states(x, rng(1))
+    assert set(np.unique(drawn)) == {-1, 1}
+    assert within(drawn, x[0])
 
 
 def test_the_kl_of_bernoulli_entries_is_the_sum_over_all_states():
@@ -225,7 +268,8 @@ def test_draws_have_the_mean_and_the_variance_of_the_distribution(p):
     n, source = 20_000, rng(3)
     x = np.stack([p.draw(source) for _ in range(n)])
     mean = np.broadcast_to(p.mean, x.shape[1:])
-    variance = mean * (1 - mean) if p.discrete else np.exp(p.log_var) + 0 * mean
+    low, high = p.values
+    variance = (mean - low) * (high - mean) if p.discrete else np.exp(p.log_var) + 0 * mean
     assert within(x, mean)
     assert within((x - mean) ** 2, variance)
 
@@ -251,9 +295,12 @@ def test_states_of_tensors_are_drawn_as_those_of_arrays():
 
 
 def test_the_standard_draws_are_fair_coins_and_normal_numbers():
-    coins, numbers = (kind.standard((40_000, 2), np.float32, rng(1)) for kind in FAMILIES.values())
+    coins, numbers, spins = (
+        kind.standard((40_000, 2), np.float32, rng(1)) for kind in FAMILIES.values()
+    )
     assert set(np.unique(coins)) == {0, 1}
-    assert coins.dtype == numbers.dtype == np.float32
+    np.testing.assert_array_equal(spins, 2 * coins - 1)
+    assert coins.dtype == numbers.dtype == spins.dtype == np.float32
     assert within(coins, 0.5)
     assert within(numbers, 0)
     assert within(numbers**2, 1)
@@ -343,7 +390,8 @@ def test_entries_that_do_not_vary_are_told_where_the_variance_is_learned():
 def test_a_name_leads_to_its_distributions_and_an_unknown_one_to_those_that_there_are():
     assert family("bernoulli", "visible") is Bernoulli
     assert family("gaussian", "visible") is Gaussian
-    with pytest.raises(ValueError, match="likelihood is 'bernoulli' or 'gaussian', got 'p"):
+    assert family("spin", "visible") is Spin
+    with pytest.raises(ValueError, match="likelihood is 'bernoulli', 'gaussian' or 'spin', got 'p"):
         family("poisson", "likelihood")
 
 
@@ -370,7 +418,7 @@ def test_more_numbers_or_fewer_than_the_entries_need_are_refused(kind, expected)
 
 def moved(p, to):
     """The distribution whose parameters are arrays of another dtype, or on another device."""
-    given = (p.logits,) if p.discrete else (p.mu, p.log_var)
+    given = (getattr(p, natural(p)),) if p.discrete else (p.mu, p.log_var)
     return type(p)(*[v if isinstance(v, float) else to(v) for v in given])
 
 

@@ -12,7 +12,7 @@ import scratchgen as sg
 from scratchgen import cli, runs
 from scratchgen.files import sole_writer
 from scratchgen.recipes import RECIPES
-from scratchgen.runs import CONFIG, EPOCHS, HISTORY, LAST, MODEL, Config, Keeper, Run, newest
+from scratchgen.runs import CONFIG, EPOCHS, HISTORY, LAST, MODEL, Config, Keeper, Run, _csv, newest
 
 QUICK = ["train", "vae", "--hidden", "8", "--epochs"]
 STOPPING = ["train", "ffnn", "--hidden", "16", "--lr", "0.1", "--schedule", "constant"]
@@ -227,7 +227,7 @@ WRONG = {
     "latent is a whole number from 1 to 100000, got True": {"latent": True},
     "seed is a whole number from 0": {"seed": None},
     "'speed' is unknown": {"speed": 9},
-    "its format is 3, this release reads 1 to 2": {"format": 3},
+    "its format is 4, this release reads 1 to 3": {"format": 4},
     "its format is True": {"format": True},
     "model is one of ffnn": {"model": ["vae"]},
     "model is one of": {"model": "transformer"},
@@ -280,6 +280,27 @@ def test_a_run_of_the_first_format_can_be_sampled(vae, capsys):
     path.write_text(json.dumps(config))
     assert cli.main(["sample", str(vae), "--out", "s.npy"]) == 0
     assert Config.read(vae).settings.schedule == "constant"
+
+
+def test_a_run_of_the_second_format_has_the_defaults_of_what_was_added_since(trained, elsewhere):
+    shutil.copytree(trained / "rbm", elsewhere / "run")
+    path = elsewhere / "run" / CONFIG
+    config = json.loads(path.read_text())
+    now = Config.read(path.parent)
+    for since in ("sigma", "levels", "scale", "temperatures", "centred", "k_every", "l1", "l2"):
+        del config[since]
+    path.write_text(json.dumps({**config, "format": 2}))
+    assert Config.read(path.parent) == now
+    path.write_text(json.dumps(config))  # a file of today lacks nothing
+    with pytest.raises(ValueError, match="it lacks centred; it lacks k_every"):
+        Config.read(path.parent)
+
+
+def test_what_is_reported_only_since_a_run_was_begun_has_a_column_of_its_own(elsewhere):
+    epochs = [sg.Epoch(1, (2.0,), 0.5, {"b": 3.0}), sg.Epoch(2, (1.0,), 0.5, {"a": 4.0, "b": 5.0})]
+    rows = list(csv.DictReader(_csv(sg.History(epochs)).decode().splitlines()))
+    assert [row["a"] for row in rows] == ["", "4.0"]
+    assert [row["b"] for row in rows] == ["3.0", "5.0"]
 
 
 # epochs.npz is a by-product

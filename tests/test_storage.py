@@ -364,6 +364,22 @@ def test_numbers_of_the_description_that_are_not_finite_are_refused(tmp_path):
         sg.load(path)
 
 
+def test_a_setting_that_a_file_of_before_lacks_has_its_default(tmp_path):
+    path = tmp_path / "before.safetensors"
+    model = models.RBM(4, 3, rng=sg.generator(0), k=2)
+    sg.save(path, model)
+
+    def before(described):
+        for since in ("centred", "n_temperatures", "l1", "l2"):
+            del described["model"]["settings"][since]
+        return json.dumps(described)
+
+    forged(path, before)
+    loaded = sg.load(path).model
+    assert repr(loaded) == repr(model)
+    np.testing.assert_array_equal(loaded.W.data, model.W.data)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -1,6 +1,6 @@
-r"""Data whose density is known: points of the plane, a truth table, bars and stripes, a polynomial.
+r"""Data of known density: points of the plane, a truth table, bars and stripes, a polynomial.
 
-A model that has no likelihood is held against these, since the truth is at hand: ``log_density``
+A model without a likelihood can be compared with these, since the truth is known: ``log_density``
 of a toy, and for the small binary sets the probability of every state.
 """
 
@@ -22,11 +22,11 @@ DEVIATION = {"ring": SPREAD, "moons": NOISE, "swirl": NOISE}
 
 
 def toy2d(name: Toy, n: int, rng: Generator) -> tuple[Array, Array]:
-    """n points of the plane, (n, 2) float32, and which part each comes from, (n,) int64.
+    """n points of the plane, (n, 2) float32, and the part from which each comes, (n,) int64.
 
     - ``"ring"``: eight Gaussians of standard deviation 0.2 on a circle of radius 2; its log density
       averages −1.696 nats. The part is the Gaussian.
-    - ``"moons"``: two half circles that reach into each other, with noise of 0.1 across.
+    - ``"moons"``: two interlocking half circles, with noise of 0.1 across.
     - ``"swirl"``: a spiral of three half turns, with noise of 0.1; one part.
     - ``"laplace"``: x = A s with independent Laplace variables s of variance 1 and |det A| = 1, as
       in independent component analysis; its log density averages −(2 + log 2) = −2.693 nats, that
@@ -62,7 +62,7 @@ def _on_moons(part: Array, angle: Array) -> Array:
 
 
 def _swirl(n: int, rng: Generator) -> tuple[Array, Array]:
-    # The square root spreads the points evenly along the spiral, whose radius grows with its angle.
+    # The radius grows with the angle, so that the square root spreads points evenly in length.
     angle = 3 * math.pi * np.sqrt(rng.random(n))
     noise = NOISE * rng.standard_normal((n, 2))
     return _on_swirl(angle) + noise, np.zeros_like(angle, dtype=np.int64)
@@ -73,7 +73,7 @@ def _on_swirl(angle: Array) -> Array:
 
 
 def _laplace(n: int, rng: Generator) -> tuple[Array, Array]:
-    u = rng.random((n, 2)) - 0.5  # the inverse of the distribution function
+    u = rng.random((n, 2)) - 0.5  # for the inverse of the distribution function
     sources = -np.sign(u) * np.log1p(-2 * np.absolute(u)) / math.sqrt(2)
     mixing = np.asarray(MIXING, like=u)
     return sources @ mixing.T, np.zeros_like(u[:, 0], dtype=np.int64)
@@ -125,7 +125,7 @@ def ring_score(x: Array, sigma: float = 0.0) -> Array:
 
 
 def log_density(name: Literal["ring", "laplace"], x: Array) -> Array:
-    """log p(x) of the points x: (n, 2), exactly, for the toys that have it in closed form: (n,)."""
+    """log p(x) of the points x: (n, 2), exactly, for toys with a closed form: (n,)."""
     if name == "ring":
         each = _of_each_mode(x, SPREAD**2)
         top = each.max(axis=1)
@@ -157,8 +157,8 @@ def polynomial(n: int, rng: Generator) -> tuple[Array, Array]:
 def bars_and_stripes(size: int) -> Array:
     """All images of whole bars or of whole stripes, each once: (2·2ˢ − 2, size, size) float32.
 
-    A model that gives each the same probability, and nothing else any, has the log-likelihood
-    −log(2·2ˢ − 2), which none surpasses. Source: MacKay 2003, section 42.
+    A model that gives each of them the same probability, and 0 to all others, has the
+    log-likelihood −log(2·2ˢ − 2), which is the maximum. Source: MacKay 2003, section 42.
     """
     if not 1 <= size <= 16:
         raise ValueError(f"size is from 1 to 16 pixels, got {size}")

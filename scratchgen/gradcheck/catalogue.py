@@ -1,22 +1,33 @@
-"""Mistakes that show in the numbers of one derivative, whatever the cost is made of.
+"""Mistakes that are visible in the numbers of one derivative, for any cost.
 
-Each entry of the catalogue says what the given numbers would be if this mistake had been made, and
-is a finding only where they are, in every entry that is known.
+Each entry of the catalogue states the numbers that would be given if this mistake had been made. It
+is a finding only if they are given, in every known entry.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
+from .. import operations
 from ..backend import Array, device_of, to_device, to_host
 from .evidence import Evidence, Mistake, entries
 
+SIGMA: dict[str, Any] = {
+    "the sigmoid": operations.sigmoid,
+    "tanh": operations.tanh,
+    "softplus": operations.softplus,
+    "exp": operations.exp,
+    "ReLU": operations.relu,
+}
+"""Functions whose derivative is often forgotten."""
+
 
 def factors(evidence: Evidence) -> Iterator[tuple[str, float, str]]:
-    """Kind, factor, and what a result that is so many times too large says."""
+    """Yield kinds and factors, and what a result that is wrong by this factor indicates."""
     yield "sign", -1.0, "the sign is wrong"
     yield "factor 2", 2.0, "a factor 2 too many, or a ½ is missing"
     yield "factor 1/2", 0.5, "a factor 2 is missing"
@@ -32,7 +43,7 @@ def factors(evidence: Evidence) -> Iterator[tuple[str, float, str]]:
 
 
 def of_shape(evidence: Evidence, k: int) -> Iterator[Mistake]:
-    """The given derivative has another shape than what it is the derivative of."""
+    """The given derivative has another shape than its array."""
     given, right = evidence.given[k], evidence.right[k]
     name, shape = evidence.names[k], right.shape
     came = f"shape {given.shape} in place of {shape}"
@@ -45,7 +56,7 @@ def of_shape(evidence: Evidence, k: int) -> Iterator[Mistake]:
                 continue
             kept = f"axis {axes[0]}" if number == 1 else f"axes {axes}"
             what = f"the broadcast of {name} was not undone"
-            if axes == (0,) and any(n == given.shape[0] for n, _ in evidence.lengths):
+            if axes == (0,) and given.shape[0] in dict(evidence.lengths):
                 what = f"the sum over the batch is missing, or {what}"
             sentence = f"{came}: agrees if summed over {kept}: {what}"
             yield Mistake("not summed", sentence, summed.reshape(shape), right)
@@ -68,7 +79,7 @@ def of_shape(evidence: Evidence, k: int) -> Iterator[Mistake]:
 
 
 def of_numbers(evidence: Evidence, k: int, right: Array) -> Iterator[Mistake]:
-    """What one sees by laying the two arrays side by side, the given and the right one."""
+    """Mistakes that a comparison of the two arrays shows, the given and the right one."""
     given = evidence.given[k]
     where = entries(right)
     if not np.any(given):
@@ -99,10 +110,8 @@ def of_numbers(evidence: Evidence, k: int, right: Array) -> Iterator[Mistake]:
             continue
         for step, word in ((1, "forward"), (-1, "back")):
             rolled = np.roll(right, step, axis)
-            edge = [slice(None)] * right.ndim
-            edge[axis] = slice(0, 1) if step == 1 else slice(-1, None)
             filled = rolled.copy()
-            filled[tuple(edge)] = 0
+            np.moveaxis(filled, axis, 0)[min(step, 0)] = 0
             sentence = f"agrees if shifted by one entry along axis {axis}: an index is one {word}"
             yield Mistake("shifted", sentence, given, rolled)
             yield Mistake("shifted", f"{sentence}, with zeros at the edge", given, filled)
@@ -117,7 +126,7 @@ def of_numbers(evidence: Evidence, k: int, right: Array) -> Iterator[Mistake]:
 
 
 def of_experiments(evidence: Evidence, k: int) -> Iterator[Mistake]:
-    """What is seen by asking both sides again, at other inputs."""
+    """Mistakes that show if both sides are evaluated again, at other inputs."""
     given, right, subject = evidence.given[k], evidence.right[k], evidence.subject
     before = evidence.reference(subject.nearby, k)
     if before is not None:
@@ -130,9 +139,10 @@ def of_experiments(evidence: Evidence, k: int) -> Iterator[Mistake]:
                     what = f"right for the {word} row of the batch alone"
                     sentence = f"{what}: the sum over the batch is missing"
                     yield Mistake("one row only", sentence, given, share, says_factor=True)
-    if subject.value is None or subject.delta is None:
+    if subject.rule is None:
         return
-    value, delta = to_host(subject.value(subject.arrays)), to_host(subject.delta)
+    run, delta = subject.rule
+    value, delta = to_host(run(subject.arrays)), to_host(delta)
     for j, x in enumerate(subject.arrays):
         if j != k and np.ndim(x) == 2 and x.shape[0] == x.shape[1] > 1:
             turned = [y.T if i == j else y for i, y in enumerate(subject.arrays)]
@@ -160,7 +170,7 @@ def of_experiments(evidence: Evidence, k: int) -> Iterator[Mistake]:
 
 
 def of_residuals(evidence: Evidence, k: int) -> Iterator[Mistake]:
-    """What the difference, or the ratio, of the two sides is made of."""
+    """Mistakes that the difference, or the ratio, of the two sides shows."""
     given, right, name = evidence.given[k], evidence.right[k], evidence.names[k]
     x = to_host(evidence.subject.arrays[k])
     known = np.isfinite(right)
@@ -169,10 +179,9 @@ def of_residuals(evidence: Evidence, k: int) -> Iterator[Mistake]:
             ("L2 regulariser", x, name),
             ("L1 regulariser", np.sign(x), f"sign {name}"),
         ):
-            spread = basis[known]
-            if not spread.any() or np.ptp(spread) == 0:
+            spread, residual = basis[known], np.where(known, given - right, np.nan)
+            if np.ptp(spread) == 0:
                 continue
-            residual = np.where(known, given - right, np.nan)
             c = float(residual[known] @ spread / (spread @ spread))
             if abs(c) * np.abs(spread).max() < 1e-7 * np.abs(right[known]).max():
                 continue
@@ -184,19 +193,11 @@ def of_residuals(evidence: Evidence, k: int) -> Iterator[Mistake]:
             expected = np.where(known, c * basis, np.nan)
             yield Mistake(kind, sentence, residual, expected, says_factor=True)
     with np.errstate(all="ignore"):
-        sigmoid, tanh = 1 / (1 + np.exp(-x)), np.tanh(x)
-        slopes = {
-            "the sigmoid": sigmoid * (1 - sigmoid),
-            "tanh": 1 - tanh * tanh,
-            "softplus": sigmoid,
-            "exp": np.exp(x),
-            "ReLU": (x > 0).astype(float),
-        }
-        for function, slope in slopes.items():
-            sentence = (
-                f"agrees once multiplied by the derivative of {function} at {name}: σ′ is missing"
-            )
-            yield Mistake("derivative missing", sentence, given * slope, right)
+        for function, operation in SIGMA.items():
+            _, (equation,) = operation.rule(x)
+            at = f"the derivative of {function} at {name}"
+            sentence = f"agrees once multiplied by {at}: σ′ is missing"
+            yield Mistake("derivative missing", sentence, equation(given), right)
         for of, factor in (("σ", 2 * np.exp(-x / 2)), ("σ²", np.exp(-x))):
             sentence = f"it is the derivative by {of} where {name} is log σ²"
             yield Mistake("log σ² for σ", sentence, given, right * factor)

@@ -13,6 +13,10 @@ The hidden units are summed over in closed form, p(v) = exp(−F(v)) / Z with th
 
     F(v) = −aᵀv − Σⱼ softplus(bⱼ + Σᵢ vᵢ Wᵢⱼ).
 
+(a softplus does not overflow where log(1 + exp z) does, erratum E18). The other way round, the
+visible units are summed over: p(h) = exp(bᵀh) Πᵢ (1 + exp(aᵢ + Σⱼ Wᵢⱼ hⱼ)) / Z, a sum over v for a
+given h (erratum E9: the notes give both the same index).
+
 What is left is Z, a sum over all states of one layer. Since −∇ log Z = E_model[∇F],
 
     −∇ log p(v) = ∇F(v) − E_model[∇F],
@@ -23,20 +27,30 @@ starts that chain at the data and takes k steps: its cost is F(v) − F(vₖ), i
 data. Persistent contrastive divergence lets the chains go on from one update to the next, so that
 they follow the model; it is the one to take where samples or likelihoods matter.
 
-The notes print f = −E for what is f = exp(−E), ∇ log Z = E[log f] for E[∇ log f], and the negative
-phase of n samples once in place of n times; averaged over the samples, as here, there is no n.
+The notes print f = −E for what is f = exp(−E) (erratum E3), ∇ log Z = E[log f] for E[∇ log f]
+(E2), and the negative phase of n samples once in place of n times (E1); averaged over the samples,
+as here, there is no n.
+
+Other visible units change the energy, and nothing else. *Gaussian* ones are real numbers, with
+
+    E(v, h) = Σᵢ (vᵢ − aᵢ)²/2σᵢ² − bᵀh − Σᵢⱼ vᵢ Wᵢⱼ hⱼ/σᵢ²,
+
+so that p(v) = Σₕ p(h) N(v; a + W h, σ²) is a mixture of 2ᴴ Gaussians, of mean a + W E[h] and
+covariance diag σ² + W Cov(h) Wᵀ. Where σ is learned, it is so as log σ², which may be any number:
+∂F/∂log σᵢ² = −(vᵢ − aᵢ)²/2σᵢ² + vᵢ Σⱼ Wᵢⱼ P(hⱼ = 1|v)/σᵢ². *Spins* s are −1 and 1, with the energy
+of bits; v = (s + 1)/2 makes a machine of bits of it, with 2W, 2a and b − Σᵢ Wᵢⱼ for W, a and b.
 
 Sources: the notes, "Energy models" to "Defining different types of RBMs"; Hinton 2002; Tieleman
-2008 (persistent chains); Hinton 2010, "A practical guide to training RBMs".
+2008 (persistent chains); Hinton 2010, "A practical guide to training RBMs"; Melchior, Fischer and
+Wiskott 2016, "How to center deep Boltzmann machines"; Desjardins et al. 2010 (tempered chains).
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Generator as Yields
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 
@@ -44,20 +58,58 @@ from .. import nn, optim
 from .. import operations as ops
 from ..autodiff import Rule, Tensor, differentiable
 from ..backend import Array, Generator, check_generator, to_host
-from ..distributions import Bernoulli, Distribution, family
+from ..distributions import Bernoulli, Distribution, Gaussian, family
 from ..operations.activations import logistic
-from ..sampling import annealed_importance_sampling, block_gibbs, far_apart, log_mean_and_error
+from ..optim.optimizer import checked
+from ..sampling import (
+    annealed_importance_sampling,
+    block_gibbs,
+    far_apart,
+    log_mean_and_error,
+    log_sum_over_states,
+    parallel_tempering,
+)
 from . import audit
+from .feed_forward import penalty
 
-RATES: Final = {"bernoulli": 0.1, "gaussian": 0.002}
-"""Learning rates: the states of Gaussian units have no bounds, so that their steps are smaller."""
+RATES: Final = {"bernoulli": 0.1, "gaussian": 0.002, "spin": 0.025}
+"""Learning rates: the states of Gaussian units have no bounds, so that their steps are smaller.
+
+Those of spins are a quarter of those of bits, since 2W is what a bit would have for W.
+"""
 FOR_ANY_SCALE: Final[dict[str, dict[str, Any]]] = {
     "bernoulli": {},
     "gaussian": {"sigma": 0.5, "standardise": True},
+    "spin": {"standardise": True},
 }
 """Settings with which units take data of any scale, if they can."""
 STATES = 2**25
 """As many states of a layer are summed over, and no more: some minutes for layers of 25 units."""
+SLIDING = 0.01
+"""The share of a batch in the means that the gradient is centred at: so PyDeep has it."""
+
+
+def _mean_and_deviation(x: Array) -> tuple[Any, Any]:
+    """Of each unit; what hardly varies is not to count as much as what does.
+
+    So a deviation is held to a tenth of the largest.
+    """
+    spread = x.std(axis=0)
+    spread = np.maximum(spread, 0.1 * spread.max())
+    return x.mean(axis=0), np.where(spread == 0, 1, spread)
+
+
+def _middle_and_half_of_range(x: Array) -> tuple[Any, Any]:
+    """Of all units alike."""
+    low, high = x.min(), x.max()
+    return (low + high) / 2, np.where(high > low, (high - low) / 2, 1)
+
+
+FRAMES: Final = {"gaussian": _mean_and_deviation, "spin": _middle_and_half_of_range}
+"""The centre c and the spread s of the data with which visible units see (x − c)/s."""
+
+Field: TypeAlias = tuple[Array, ...]
+"""States v, and the fields Z = b + Wᵀv that they are for the hidden units."""
 
 
 @differentiable
@@ -104,20 +156,48 @@ def free_energy_gap(
     )
 
 
+def centred(
+    W: Tensor, a: Tensor, b: Tensor, mu: Array, lam: Array
+) -> tuple[Tensor, Tensor, Tensor]:
+    """W, a and b, whose gradients are the centred ones: θ ↦ θ₀ + J Jᵀ (θ − θ₀), at θ₀ = θ itself.
+
+    The energy of v − μ and h − λ is that of other biases, (W, a, b) = J (W, a + W λ, b + Wᵀμ). A
+    step of steepest descent in these coordinates is one by J Jᵀ ∂C/∂θ in those of the notes:
+
+        G = ∂C/∂W − (∂C/∂a) λᵀ − μ (∂C/∂b)ᵀ = −⟨(v − μ)(h − λ)ᵀ⟩_data + ⟨(v − μ)(h − λ)ᵀ⟩_model
+
+    for W, ∂C/∂a − G λ for a, and ∂C/∂b − Gᵀ μ for b. It is the same whether a unit is called on or
+    off. Where μ and λ are the means of the units, what their means say is not said by W again.
+    Source: Melchior et al. 2016, section 4.
+    """
+    W_0, a_0, b_0 = W.data, a.data, b.data
+    da, db = a - a_0, b - b_0
+    dW = (W - W_0) - da[:, None] * lam - mu[:, None] * db
+    return W_0 + dW, a_0 + (da - dW @ lam), b_0 + (db - mu @ dW)
+
+
 class RBM(nn.Network):
     """p(v, h) = exp(aᵀv + bᵀh + vᵀWh) / Z, with W: (n_visible, n_hidden) and biases a and b.
 
     ``visible`` says what the visible units are:
 
     - ``"bernoulli"``: 0 or 1; data in [0, 1] are the means that they are drawn with at each visit;
+    - ``"spin"``: −1 or 1; data in [−1, 1] are their means;
     - ``"gaussian"``: real, E = Σ (v − a)²/2σ² − bᵀh − Σ vᵢ wᵢⱼ hⱼ/σ², of variance σ² given h, where
-      σ is ``sigma``. W can only add to that variance: σ is less than the spread of the data. With
-      ``standardise``, samples x are seen as v = (x − c)/s, with the buffers ``centre`` c and
-      ``spread`` s, which :meth:`start_at` takes from data: to these, σ = ½ is a good start.
+      σ is ``sigma``, or ``"learned"`` for each unit, as the parameter ``log_var``. W can only add
+      to that variance: σ is less than the spread of the data.
+
+    With ``standardise``, samples x are seen as v = (x − c)/s, with the buffers ``centre`` c and
+    ``spread`` s, which :meth:`start_at` takes from data: of Gaussian units their means and standard
+    deviations, to which σ = ½ is a good start, and of spins the middle and the half of their range.
 
     It is trained by CD-k, or, where ``persistent``, with ``n_chains`` chains that go on from update
-    to update for k steps each; they are the buffer ``chains``. W begins as N(0, scale²), a and b as
-    zeros. Samples (n, …) are taken as rows.
+    to update for k steps each; they are the buffer ``chains``. With ``n_temperatures``, each has
+    replicas at so many temperatures, with which it changes places: the path leads from units
+    without connections, of the biases ``base``. Where ``centred``, the gradient is; the means that
+    it is centred at are the buffers ``mean_visible`` and ``mean_hidden``. The cost has
+    l1 Σ |W| + ½ l2 Σ W² in addition. W begins as N(0, scale²), a and b as zeros. Samples (n, …) are
+    taken as rows.
     """
 
     def __init__(
@@ -126,13 +206,17 @@ class RBM(nn.Network):
         n_hidden: int,
         *,
         rng: Generator,
-        visible: Literal["bernoulli", "gaussian"] = "bernoulli",
+        visible: Literal["bernoulli", "gaussian", "spin"] = "bernoulli",
         k: int = 1,
         persistent: bool = False,
         n_chains: int = 100,
         scale: float = 0.01,
-        sigma: float = 1.0,
+        sigma: float | Literal["learned"] = 1.0,
         standardise: bool = False,
+        n_temperatures: int = 1,
+        centred: bool = False,
+        l1: float = 0.0,
+        l2: float = 0.0,
     ) -> None:
         self.family = family(visible, "visible")
         if min(n_visible, n_hidden, k, n_chains) < 1:
@@ -140,11 +224,20 @@ class RBM(nn.Network):
                 "n_visible, n_hidden, k and n_chains are at least 1, got "
                 f"{n_visible}, {n_hidden}, {k} and {n_chains}"
             )
-        if not (0 <= scale < math.inf and 0 < sigma < math.inf):
-            raise ValueError(f"scale ≥ 0 and sigma > 0, both finite, got {scale} and {sigma}")
-        if self.family.discrete and (sigma != 1 or standardise):
+        self.sigma: Any = sigma
+        known = sigma == "learned" or (not isinstance(self.sigma, str) and 0 < sigma < math.inf)
+        if not (0 <= scale < math.inf and known):
+            raise ValueError(
+                f"scale ≥ 0 and sigma > 0, both finite, or sigma 'learned', got {scale} and {sigma}"
+            )
+        if (self.family.discrete and sigma != 1) or (standardise and visible not in FRAMES):
             raise ValueError(
                 "sigma and standardise are for Gaussian units: take visible='gaussian'"
+            )
+        if n_temperatures < 1 or (n_temperatures > 1 and not persistent):
+            raise ValueError(
+                "n_temperatures is at least 1, and 1 where chains are not persistent, as replicas "
+                f"go on from update to update: got {n_temperatures}, persistent={persistent}"
             )
         check_generator(rng)
         W = rng.standard_normal((n_visible, n_hidden), dtype=np.float32)
@@ -154,21 +247,36 @@ class RBM(nn.Network):
         self.b: Any = Tensor(np.zeros_like(W, shape=(n_hidden,)))
         self.n_visible, self.n_hidden, self.visible = n_visible, n_hidden, visible
         self.k, self.persistent, self.n_chains = k, persistent, n_chains
-        self.scale, self.sigma, self.standardise = scale, sigma, standardise
+        self.scale, self.standardise = scale, standardise
+        self.n_temperatures, self.centred = n_temperatures, centred
+        self.l1, self.l2 = checked("l1", l1, 0, math.inf), checked("l2", l2, 0, math.inf)
+        if sigma == "learned":
+            self.log_var: Any = Tensor(np.zeros_like(W, shape=(n_visible,)))
         if standardise:
             self.buffers += ("centre", "spread")
-            self.constants = ("centre", "spread")
+            self.constants += ("centre", "spread")
             self.centre = np.zeros_like(W, shape=(n_visible,))
             self.spread = np.ones_like(W, shape=(n_visible,))
         if persistent:
             self.buffers += ("chains",)
-            self.chains = self.noise(n_chains, rng)
+            replicas = (n_temperatures,) if n_temperatures > 1 else ()
+            self.chains = self.noise((*replicas, n_chains), rng)
+        if n_temperatures > 1:
+            self.buffers += ("base",)
+            self.constants += ("base",)
+            self.base = np.zeros_like(W, shape=(n_visible,))
+        if centred:
+            self.buffers += ("mean_visible", "mean_hidden")
+            self.mean_visible = 1 * self.frozen().units.mean
+            self.mean_hidden = np.full_like(W, 0.5, shape=(n_hidden,))
 
     @property
     def units(self) -> Distribution:
         """The visible units without connections, p(v) ∝ exp(−E(v, 0))."""
-        scale = {} if self.family.discrete else {"log_var": 2 * math.log(self.sigma)}
-        return self.family(self.a, **scale)
+        if self.family is not Gaussian:
+            return self.family(self.a)
+        learned = self.sigma == "learned"
+        return Gaussian(self.a, self.log_var if learned else 2 * math.log(self.sigma))
 
     def seen(self, x: Any) -> Any:
         """Samples x as values of v: (x − c)/s, where the machine is to ``standardise``."""
@@ -185,7 +293,7 @@ class RBM(nn.Network):
     # The energy, and the conditionals
 
     def energy(self, v: Any, h: Any) -> Any:
-        """E(v, h) = −aᵀv − bᵀh − vᵀWh, or ‖v − a‖²/2σ² − bᵀh − vᵀWh/σ²: (n,)."""
+        """E(v, h) = −aᵀv − bᵀh − vᵀWh, or Σ (v − a)²/2σ² − bᵀh − Σ v W h/σ²: (n,)."""
         v, units = self._rows(v), self.units
         return units.energy(v) - h @ self.b - ((units.scaled(v) @ self.W) * h).sum(axis=1)
 
@@ -200,7 +308,7 @@ class RBM(nn.Network):
         return ops.sigmoid(self.units.scaled(self._rows(v)) @ self.W + self.b)
 
     def prob_visible(self, h: Any) -> Any:
-        """P(v = 1|h) = σ(a + W h), (n, n_visible); of Gaussian units the mean a + W h."""
+        """E[v|h], (n, n_visible): σ(a + W h), of spins tanh(a + W h), of Gaussian units a + W h."""
         return self.units.at(ops.affine(h, self.W, self.a)).mean
 
     def sample_hidden(
@@ -216,14 +324,19 @@ class RBM(nn.Network):
         """v ~ p(v|h), (n, n_visible), from ``rng`` or from ``noise``, uniform or normal."""
         return self.frozen()._visible(h).draw(rng, noise)
 
-    def gibbs(self, v: Any, steps: int, rng: Generator) -> Array:
-        """The state v after ``steps`` steps of block Gibbs sampling from v on, (n, n_visible)."""
-        machine = self.frozen()
-        return machine._chain(machine._rows(v), steps, rng)
+    def gibbs(self, v: Any, steps: int, rng: Generator, mask: Any = None) -> Array:
+        """The state v after ``steps`` steps of block Gibbs sampling from v on, (n, n_visible).
 
-    def noise(self, n: int, rng: Generator) -> Array:
+        Units where ``mask`` is true, of the shape of v or of one of its rows, are known: they are
+        held, and the others come to p(v_unknown|v_known).
+        """
+        machine = self.frozen()
+        return machine._chain(machine._rows(v), steps, rng, machine._mask(mask))
+
+    def noise(self, n: int | tuple[int, ...], rng: Generator) -> Array:
         """Where chains begin that know nothing: fair coins, or N(0, I); (n, n_visible)."""
-        return self.family.standard((n, self.n_visible), self.W.dtype, rng)
+        shape = n if isinstance(n, tuple) else (n,)
+        return self.family.standard((*shape, self.n_visible), self.W.dtype, rng)
 
     def sample(self, n: int, rng: Generator, steps: int = 1000) -> Array:
         """P(v = 1|h), or E[v|h], at the end of n chains of ``steps`` steps: (n, n_visible).
@@ -231,12 +344,18 @@ class RBM(nn.Network):
         The chains begin at noise, fair coins or N(0, I), far from any data. These are the means of
         the last step, smoother than states of the model: for states, take :meth:`draw`.
         """
-        if steps < 1:
-            raise ValueError(f"samples take chains of at least 1 step, got {steps}")
-        machine = self.frozen()
-        v = machine._chain(machine.noise(n, rng), steps - 1, rng)
-        means: Array = self.shown(machine.prob_visible(machine.sample_hidden(v, rng)))
+        means: Array = self.shown(self._means_after(self.noise(n, rng), steps, rng))
         return means
+
+    def inpaint(self, known: Any, mask: Any, rng: Generator, steps: int = 1000) -> Array:
+        """Samples ``known`` where ``mask`` is true, and elsewhere E[v|h] given these: (n, visible).
+
+        The means are those at the end of chains of ``steps`` steps in which the known entries are
+        held, grey ones as states drawn once; the others begin at noise.
+        """
+        rows, where = self._rows(known), self._mask(mask)
+        v = np.where(where, self.states(rows.astype(self.W.dtype), rng), self.noise(len(rows), rng))
+        return np.where(where, rows, self.shown(self._means_after(v, steps, rng, where)))
 
     def draw(self, n: int, rng: Generator, steps: int = 1000) -> Array:
         """The states v at the end of n chains of ``steps`` steps from noise: (n, n_visible).
@@ -251,61 +370,99 @@ class RBM(nn.Network):
     def start_at(self, data: Any) -> None:
         """Set the biases a to those of units without connections, for samples ``data``.
 
-        A machine that is to ``standardise`` takes their means and standard deviations first; the
-        latter are held to a tenth of the largest, as what hardly varies is not to count as much.
+        A machine that is to ``standardise`` takes their means and standard deviations first, or the
+        range of what are to be spins. Where σ is learned, it begins at that of the data, of a unit
+        that does not vary at 1; and where the gradient is centred, it is so at the means of these.
 
         From zeros, the hidden units of persistent chains learn first that not every pixel is on
         half of the time: all of them alike, until they are always on and learn nothing more.
         Source: Hinton 2010, section 8.
         """
         rows = self._rows(data)
-        self._check_units(rows)
         if self.standardise:
-            spread = rows.std(axis=0)
-            self.centre[...] = rows.mean(axis=0)
-            self.spread[...] = np.maximum(spread, 0.1 * spread.max())
-            self.spread[self.spread == 0] = 1
-        self.a.data[...] = self.family.fitted(self.seen(rows.astype(self.a.dtype)))
+            self.centre[...], self.spread[...] = FRAMES[self.visible](rows)
+        v = self.seen(rows.astype(self.a.dtype))
+        self._check_units(v)
+        self.a.data[...] = self.family.fitted(v)
         self.a.changed()
+        if self.sigma == "learned":
+            variance = v.var(axis=0)
+            self.log_var.data[...] = np.log(np.where(variance > 0, variance, 1))
+            self.log_var.changed()
+        if self.n_temperatures > 1:
+            self.base[...] = self.a.data
+        if self.centred:
+            self.mean_visible[...] = self.frozen().units.scaled(v).mean(axis=0)
 
     @property
     def players(self) -> list[list[Tensor]]:
-        """One player: W, a, b."""
+        """One player: W, a, b, and log σ² where it is learned."""
         return [self.parameters()]
 
     def default_optimizers(self) -> list[optim.Optimizer]:
-        """Stochastic gradient descent, with a rate of 0.1, or of 0.002 for Gaussian units."""
+        """Stochastic gradient descent with a rate of 0.1, of spins 0.025, of Gaussian units 0.002.
+
+        Where σ is learned, it is Adam with 0.005: all gradients but that of b go as 1/σ².
+        """
+        if self.sigma == "learned":
+            return [optim.Adam(self.parameters(), 0.005)]
         return [optim.SGD(self.parameters(), RATES[self.visible])]
 
     def losses(self, x: Any, rng: Generator) -> Yields[Tensor, None, dict[str, Array]]:
         """The cost F(v) − F(vₖ), averaged over the batch, with vₖ at the end of the chain.
 
         It is no likelihood, and may have either sign: only its gradient means something. Reported
-        is the squared error per visible unit of v ↦ E[v|h = P(h = 1|v)], of a 16th of the batch:
-        it tells that something is learned, and is not what is minimised.
+        are both phases, the mean of F at the data and at the ends of the chains, and of tempered
+        ones the share of exchanges. The squared error per visible unit of v ↦ E[v|h = P(h = 1|v)],
+        of a 16th of the batch, tells that something is learned, and is not what is minimised.
         """
         machine = self.frozen()
         v = machine.states(x, rng)
         z = machine._field_of_hidden(v)
-        v_k, z_k = v, z
-        if self.persistent:
-            v_k = self.chains
-            z_k = machine._field_of_hidden(v_k)
-        for _ in range(self.k):
-            h = Bernoulli(z_k).draw(rng)
-            v_k = machine._visible(h).draw(rng)
-            z_k = machine._field_of_hidden(v_k)
-        if self.persistent:
-            self.chains = v_k
+        v_k, z_k, told = self._negative(machine, v, z, rng)
         few = max(1, len(v) // 16)
         error = v[:few] - machine._visible(logistic(z[:few])).mean
         error *= error
-        units = machine.units.at(0 * machine.a)  # what E(v, 0) has beside −aᵀv, or −aᵀv/σ²
+        W, a, b = self.W, self.a, self.b
+        if self.centred:
+            means = machine.units.scaled(v).mean(axis=0), logistic(z).mean(axis=0)
+            self.mean_visible = (1 - SLIDING) * self.mean_visible + SLIDING * means[0]
+            self.mean_hidden = (1 - SLIDING) * self.mean_hidden + SLIDING * means[1]
+            W, a, b = centred(W, a, b, self.mean_visible, self.mean_hidden)
+        units = self.units.at(0 * machine.a)  # what E(v, 0) has beside −aᵀv, or −aᵀv/σ²
         s, s_k = units.scaled(v), units.scaled(v_k)
-        cost = free_energy_gap(self.W, self.a, self.b, s, s_k, z=z, z_k=z_k)
-        cost = cost + (units.energy(v).mean() - units.energy(v_k).mean())
-        yield cost
-        return {"reconstruction (not the objective)": error.mean()}
+        gap = free_energy_gap(W, a, b, s, s_k, z=z, z_k=z_k)
+        gap = gap + (units.energy(v).mean() - units.energy(v_k).mean())
+        yield gap + penalty(self.W, l1=self.l1, l2=self.l2) if self.l1 or self.l2 else gap
+        F_k = (machine.units.energy(v_k) - ops.softplus(z_k).sum(axis=1)).mean()
+        reconstruction = {"reconstruction (not the objective)": error.mean()}
+        return {"F(data)": gap.data + F_k, "F(chains)": F_k, **told, **reconstruction}
+
+    def _negative(
+        self, machine: RBM, v: Array, z: Array, rng: Generator
+    ) -> tuple[Array, Array, dict[str, Array]]:
+        """The ends of the chains, their fields Z, and what is told of them."""
+        if self.n_temperatures > 1:
+            return self._tempered(machine, rng)
+        if self.persistent:
+            v = self.chains
+            z = machine._field_of_hidden(v)
+        for _ in range(self.k):
+            v = machine._visible(Bernoulli(z).draw(rng)).draw(rng)
+            z = machine._field_of_hidden(v)
+        if self.persistent:
+            self.chains = v
+        return v, z, {}
+
+    def _tempered(self, machine: RBM, rng: Generator) -> tuple[Array, Array, dict[str, Array]]:
+        """The chains of the highest β, after k steps of all of them."""
+        betas = np.linspace(0, 1, self.n_temperatures).tolist()
+        states: list[Field] = [(v, machine._field_of_hidden(v)) for v in self.chains]
+        path = machine._path(self.base, rng)
+        states, share = parallel_tempering(states, betas, self.k, *path, rng)
+        self.chains = np.stack([v for v, _ in states])
+        v, z = states[-1]
+        return v, z, {"exchanged": share}
 
     def validate(self, x: Any) -> None:
         """Raise ``ValueError`` for data that the visible units do not take.
@@ -313,18 +470,23 @@ class RBM(nn.Network):
         A :class:`~scratchgen.training.TrainingWarning` says where the variance of the data is less
         than Gaussian units have at least, or so large that steps of training are too.
         """
-        audit.check_samples(x, "an RBM", "x / 255")
-        rows = self._rows(x)
-        self._check_units(rows)
-        if len(rows) > 1 and not self.family.discrete:
-            variance = float(to_host(self.seen(rows).var(axis=0, dtype=np.float64).mean()))
-            if not 0.5 <= variance / self.sigma**2 <= 100:
+        of_spins = {"from_bytes": "x / 127.5 - 1", "from_spins": "s.astype(np.float32)"}
+        audit.check_samples(x, "an RBM", **(of_spins if self.visible == "spin" else {}))
+        v, units = self.seen(self._rows(x)), self.frozen().units
+        self._check_units(v)
+        if len(v) > 1 and isinstance(units, Gaussian):
+            variance = float(to_host(v.var(axis=0, dtype=np.float64).mean()))
+            of_units = float(to_host(np.exp(units.log_var).mean()))
+            if not 0.5 <= variance / of_units <= 100:
                 audit.caution(
                     f"the data have a variance of {variance:.3g}, averaged over the visible units, "
-                    f"and these are of variance σ² = {self.sigma**2:.3g} or more: scale the data "
+                    f"and these are of variance σ² = {of_units:.3g} or more: scale the data "
                     "to some times that, or build the RBM with standardise=True and sigma=0.5, and "
                     "call start_at(data)"
                 )
+            if self.sigma == "learned":
+                for doubt in self.units.doubts(v, "visible layer"):
+                    audit.caution(doubt)
 
     # Likelihoods
 
@@ -347,10 +509,13 @@ class RBM(nn.Network):
                 f"{'hidden' if n == self.n_hidden else 'visible'} units, and at most {STATES:,} "
                 "are summed over: estimate it by log_partition_ais"
             )
+        W, a, b = machine.W, machine.a, machine.b
         if n == self.n_hidden:
-            log_z = _log_sum_over_states(machine.b, machine.W.T, machine.units.log_sum)
-        else:
-            log_z = _log_sum_over_states(machine.a, machine.W, Bernoulli(machine.b).log_sum)
+            return float(to_host(log_sum_over_states(b, W.T, machine.units.log_sum)))
+        # States are v = low + step y, with bits y.
+        low, high = self.family.values
+        step, of_low = high - low, Bernoulli(b + low * W.sum(axis=0))
+        log_z = low * a.sum() + log_sum_over_states(step * a, step * W, of_low.log_sum)
         return float(to_host(log_z))
 
     def log_partition_ais(
@@ -400,33 +565,46 @@ class RBM(nn.Network):
     def log_likelihood(self, v: Any, log_z: float | None = None) -> Array:
         """log p(v) = −F(v) − log Z, (n,) nats, in float64; ``log_z`` is exact where not given.
 
-        Of Bernoulli units these are the states 0 and 1: grey values are refused.
+        Of units that have states these are states: grey values are refused.
         """
         machine = self._in_double()
         v = machine._rows(v)
-        if self.family.discrete and not bool(to_host(((v == 0) | (v == 1)).all())):
-            raise ValueError(
-                "a probability is one of states, each 0 or 1, and these are others: draw them, "
-                "rng.random(x.shape) < x, or cut at one half, x > 0.5"
-            )
+        if not isinstance(machine.units, Gaussian):
+            low, high = machine.units.values
+            if not bool(to_host(((v == low) | (v == high)).all())):
+                raise ValueError(
+                    f"a probability is one of states, each {low:g} or {high:g}, and these are "
+                    "others: draw them, rng.random(x.shape) < x, or cut at one half, x > 0.5"
+                )
         return -machine.free_energy(v.astype(np.float64)) - (
             self.log_partition() if log_z is None else log_z
+        )
+
+    def log_likelihood_of_hidden(self, h: Any, log_z: float | None = None) -> Array:
+        """log p(h) = bᵀh + log Σᵥ exp(aᵀv + vᵀWh) − log Z, (n,) nats, of h: (n, n_hidden)."""
+        machine = self._in_double()
+        h = h.astype(np.float64)
+        return (
+            h @ machine.b
+            + machine.units.log_sum(h @ machine.W.T)
+            - (self.log_partition() if log_z is None else log_z)
         )
 
     def pseudo_log_likelihood(self, v: Any) -> Array:
         """Σᵢ log P(vᵢ|all other v), (n,) nats: log Z drops out of each term.
 
         P(vᵢ = 1|others) = σ(F(v with vᵢ = 0) − F(v with vᵢ = 1)), and grey values count as means,
-        vᵢ log P + (1 − vᵢ) log(1 − P). It is a sum over all visible units, no mean, and takes
-        a pass over the hidden layer for each of them. Source: Besag 1975; Marlin et al. 2010.
+        vᵢ log P + (1 − vᵢ) log(1 − P); of spins, −1 stands for 0. It is a sum over all visible
+        units, no mean, and takes a pass over the hidden layer for each of them.
+        Source: Besag 1975; Marlin et al. 2010.
         """
-        machine = self._of_bernoulli_units()
+        machine = self._of_states()
         v = machine._rows(v)
         z = machine._field_of_hidden(v)
         logits = [
             machine._log_odds(v[:, i], machine.a[i], machine.W[i], z) for i in range(v.shape[1])
         ]
-        return -ops.bernoulli_nll(np.stack(logits, axis=1), v)
+        return -ops.bernoulli_nll(np.stack(logits, axis=1), machine._bits(v))
 
     def pseudo_log_likelihood_estimate(self, v: Any, rng: Generator) -> Array:
         """D log P(vᵢ|all other v) for one of the D units, drawn at random for each sample: (n,).
@@ -434,7 +612,7 @@ class RBM(nn.Network):
         Its mean over i is ``pseudo_log_likelihood``: the normalisation is that of a sum over units,
         as in scikit-learn's ``BernoulliRBM.score_samples``.
         """
-        machine = self._of_bernoulli_units()
+        machine = self._of_states()
         v = machine._rows(v)
         check_generator(rng)
         i = rng.integers(0, self.n_visible, len(v))
@@ -442,7 +620,7 @@ class RBM(nn.Network):
         logits = machine._log_odds(
             v_i[:, 0], machine.a[i], machine.W[i], machine._field_of_hidden(v)
         )
-        return -self.n_visible * ops.bernoulli_nll(logits[:, None], v_i)
+        return -self.n_visible * ops.bernoulli_nll(logits[:, None], machine._bits(v_i))
 
     # As scikit-learn's users know it
 
@@ -456,7 +634,7 @@ class RBM(nn.Network):
 
         What scikit-learn's estimates from one unit drawn at random is here the sum over all.
         """
-        return self.pseudo_log_likelihood(X)
+        return self.pseudo_log_likelihood(self.seen(self._rows(X)))
 
     # Within
 
@@ -471,6 +649,17 @@ class RBM(nn.Network):
                 f"numbers, of shape {v.shape[1:]}"
             )
         return rows
+
+    def _mask(self, mask: Any) -> Any:
+        """Which units of each row are known, (n, n_visible) or (1, n_visible); None where none."""
+        if mask is None:
+            return None
+        if mask.dtype.kind != "b" or mask.size % self.n_visible:
+            raise ValueError(
+                f"a mask is true where units are known, an array of bool of {self.n_visible} "
+                f"entries for each sample or for all, got {mask.dtype} of shape {mask.shape}"
+            )
+        return mask.reshape(-1, self.n_visible)
 
     def _check_units(self, rows: Array) -> None:
         who = f"{self.family.__name__} units take"
@@ -496,14 +685,48 @@ class RBM(nn.Network):
         """p(v|h) of a frozen machine."""
         return self.units.at(self._field_of_visible(h))
 
-    def _chain(self, v: Array, steps: int, rng: Generator) -> Array:
+    def _chain(self, v: Array, steps: int, rng: Generator, mask: Any = None) -> Array:
+        """Gibbs sampling of a frozen machine from v on; where a mask is true, v stays."""
         check_generator(rng)
-        return block_gibbs(
-            v,
-            steps,
-            lambda v: self._hidden(v).draw(rng),
-            lambda h: self._visible(h).draw(rng),
-        )
+        known = v
+
+        def sample_visible(h: Array) -> Array:
+            drawn: Array = self._visible(h).draw(rng)
+            return drawn if mask is None else np.where(mask, known, drawn)
+
+        return block_gibbs(v, steps, lambda v: self._hidden(v).draw(rng), sample_visible)
+
+    def _means_after(self, v: Array, steps: int, rng: Generator, mask: Any = None) -> Array:
+        """E[v|h] in the last of ``steps`` steps from v on."""
+        if steps < 1:
+            raise ValueError(f"samples take chains of at least 1 step, got {steps}")
+        machine = self.frozen()
+        v = machine._chain(v, steps - 1, rng, mask)
+        means: Array = machine.prob_visible(machine.sample_hidden(v, rng))
+        return means
+
+    def _path(
+        self, a0: Array, rng: Generator
+    ) -> tuple[Callable[[Field, float, float], Array], Callable[[Field, float], Field]]:
+        """E_β = β E + (1 − β) E₀, from units without connections, of biases a0, to this machine.
+
+        The two functions that annealing and tempering take: log f_β′ − log f_β of (v, Z), summed
+        over h, and a step of Gibbs sampling at β. The machine is a frozen one.
+        """
+        units, a = self.units, self.a
+        start = units.at(a0)
+
+        def log_ratio(state: Field, beta: float, following: float) -> Array:
+            v, z = state
+            softened = ops.softplus(following * z) - ops.softplus(beta * z)
+            return softened.sum(axis=1) - (following - beta) * (units.energy(v) - start.energy(v))
+
+        def transition(state: Field, beta: float) -> Field:
+            h = Bernoulli(beta * state[1]).draw(rng)
+            v = units.at((1 - beta) * a0 + beta * ops.affine(h, self.W, a)).draw(rng)
+            return v, self._field_of_hidden(v)
+
+        return log_ratio, transition
 
     def _annealed(
         self,
@@ -514,44 +737,38 @@ class RBM(nn.Network):
         progress: Callable[[Iterable[Any]], Iterable[Any]],
     ) -> tuple[Array, Array]:
         """Estimates of log Z by n chains of a frozen machine, from a0 on, and where they end."""
-        units, a = self.units, self.a
-        start = units.at(a0)
-
-        def log_ratio(state: tuple[Array, Array], beta: float, following: float) -> Array:
-            v, z = state
-            softened = ops.softplus(following * z) - ops.softplus(beta * z)
-            return softened.sum(axis=1) - (following - beta) * (units.energy(v) - start.energy(v))
-
-        def transition(state: tuple[Array, Array], beta: float) -> tuple[Array, Array]:
-            h = Bernoulli(beta * state[1]).draw(rng)
-            v = units.at((1 - beta) * a0 + beta * ops.affine(h, self.W, a)).draw(rng)
-            return v, self._field_of_hidden(v)
-
-        v = units.at(np.zeros_like(a, shape=(n, self.n_visible)) + a0).draw(rng)
-        log_w, (v, _) = annealed_importance_sampling(
-            (v, self._field_of_hidden(v)), betas, log_ratio, transition, progress
-        )
+        units = self.units
+        v = units.at(np.zeros_like(self.a, shape=(n, self.n_visible)) + a0).draw(rng)
+        begin: Field = (v, self._field_of_hidden(v))
+        path = self._path(a0, rng)
+        log_w, end = annealed_importance_sampling(begin, betas, *path, progress)
         log_z0 = units.at(a0.astype(np.float64)).log_sum() + self.n_hidden * math.log(2)
-        return log_w + log_z0, v
+        return log_w + log_z0, end[0]
+
+    def _bits(self, v: Array) -> Array:
+        """States v as 0 and 1, and means between them likewise."""
+        low, high = self.family.values
+        return (v - low) / (high - low)
 
     def _log_odds(self, v_i: Array, a_i: Array, W_i: Array, z: Array) -> Array:
-        """log P(vᵢ = 1|others)/P(vᵢ = 0|others) = F(vᵢ = 0) − F(vᵢ = 1), (n,)."""
-        with_it = ops.softplus(z + (1 - v_i)[:, None] * W_i)
-        without = ops.softplus(z - v_i[:, None] * W_i)
-        return a_i + (with_it - without).sum(axis=1)
+        """log P(vᵢ high|others)/P(vᵢ low|others) = F(vᵢ low) − F(vᵢ high), (n,)."""
+        low, high = self.family.values
+        with_it = ops.softplus(z + (high - v_i)[:, None] * W_i)
+        without = ops.softplus(z + (low - v_i)[:, None] * W_i)
+        return (high - low) * a_i + (with_it - without).sum(axis=1)
 
-    def _of_bernoulli_units(self) -> RBM:
+    def _of_states(self) -> RBM:
         if not self.family.discrete:
             raise ValueError(
-                "the pseudo-likelihood is that of Bernoulli units, these are Gaussian: where log Z "
-                "can be summed or estimated, take log_likelihood, and else free_energy"
+                "the pseudo-likelihood is that of units with states, these are Gaussian: where log "
+                "Z can be summed or estimated, take log_likelihood, and else free_energy"
             )
         return self.frozen()
 
     def _in_double(self) -> RBM:
         """The frozen machine in float64, as sums over states, and differences of sums, need it."""
         twin = self.frozen()
-        for name in "Wab":
+        for name, _ in self.named_parameters():
             setattr(twin, name, getattr(twin, name).astype(np.float64))
         return twin
 
@@ -560,37 +777,3 @@ def lecture(rng: Generator) -> tuple[RBM, list[optim.Optimizer]]:
     """The notes' model of MNIST, 784 × 500, by CD-1 with SGD of 0.1, for batches of 64."""
     model = RBM(784, 500, rng=rng)
     return model, model.default_optimizers()
-
-
-def _log_sum_over_states(c: Array, M: Array, log_sum: Callable[[Array], Array]) -> Array:
-    """log Σₛ exp(cᵀs + log_sum(s M)) over all s ∈ {0, 1}ⁿ; c: (n,), M: (n, D).
-
-    The states of the last units are the rows of a block that stays in the cache, with s M of their
-    own; each state of the first units adds one row to it. What comes is added up as it comes.
-    """
-    n, D = M.shape
-    # A block of 2¹⁷ numbers in float64 is 1 MiB.
-    in_block = min(n, max(0, int(math.log2(2**17 / D))) if D < 2**17 else 0)
-    block = _states(in_block, c)
-    first = n - in_block
-    fields, weights = block @ M[first:], block @ c[first:]
-    total = np.full_like(c[:1], -np.inf)
-    for s in itertools.product((0.0, 1.0), repeat=first):
-        field, weight = np.zeros_like(M[0]), np.zeros_like(c[0])
-        for bit, row, c_i in zip(s, M, c, strict=False):
-            if bit:
-                field, weight = field + row, weight + c_i
-        terms = weights + weight + log_sum(fields + field)
-        total = np.logaddexp(total, ops.logsumexp(terms, axis=0))
-    return total[0]
-
-
-def _states(n: int, like: Array) -> Array:
-    """All states of n units, (2ⁿ, n), in the order of the binary numbers."""
-    states = np.zeros_like(like, shape=(1, 0))
-    for _ in range(n):
-        zeros = np.zeros_like(like, shape=(len(states), 1))
-        states = np.concatenate(
-            [np.concatenate([zeros, states], axis=1), np.concatenate([zeros + 1, states], axis=1)]
-        )
-    return states

@@ -1,7 +1,8 @@
 """The rules: a table of equations. Each is ``operations.<name>``, for tensors and plain arrays.
 
-Its equations stand in its docstring and, as code, in its return statement. ``<operation>.rule`` is
-the bare rule, a pure function of arrays that returns the value and the equations.
+The docstring of a rule states its equations, and its return statement has them as code.
+``<operation>.rule`` is the bare rule, a pure function of arrays that returns the value and the
+equations.
 """
 
 import operator as _operator

@@ -1,4 +1,4 @@
-"""Activation functions a = σ(z), with σ′ written in what the forward pass already has."""
+"""Activation functions a = σ(z), with σ′ in terms of values from the forward pass."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ..backend import Array, fused, special
 
 
 def logistic(z: Array) -> Array:
-    """1 / (1 + e⁻ᶻ) of plain arrays, exact to rounding on either side.
+    """1 / (1 + e⁻ᶻ) of plain arrays, accurate to rounding for both signs.
 
-    For z → −∞ the exponential overflows to ∞, and the quotient goes to its limit 0.
+    For z → −∞ the exponential overflows to ∞, and the quotient becomes its limit 0.
     """
     with np.errstate(over="ignore"):
         return fused(lambda z: 1 / (1 + np.exp(-z)))(z)

@@ -1,4 +1,4 @@
-"""What the command line knows of each model: its settings, how it is built, judged and drawn."""
+"""The recipes of the command line: how each model is set up, trained, evaluated and drawn."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from .ddpm import DDPMRecipe
 from .ebm import EBMRecipe
 from .gan import GANRecipe
 from .pictures import pictures
-from .rbm import RBMRecipe
+from .rbm import GaussianRBMRecipe, RBMRecipe
 from .recipe import Recipe
 from .recognition import recognised
 from .score import ScoreRecipe
@@ -18,6 +18,7 @@ RECIPES: dict[str, Recipe[Any]] = {
     "ffnn": FFNNRecipe(),
     "cnn": CNNRecipe(),
     "rbm": RBMRecipe(),
+    "gaussian-rbm": GaussianRBMRecipe(),
     "ebm": EBMRecipe(),
     "vae": VAERecipe(),
     "gan": GANRecipe(),

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,16 +15,13 @@ from ..history import History
 from ..models import gan
 from ..optim import Optimizer
 from .data import Data
-from .recipe import Figures, Recipe, curves_of, in_parts, layers_of, only_mnist_sized
+from .recipe import Figures, Pictures, Recipe, curves_of, in_parts, layers_of, only_mnist_sized
 from .settings import Choice, GenerativeSettings, Real, Whole, setting
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, kw_only=True)
 class GANSettings(GenerativeSettings):
-    """Sizes, the game, and when it ends."""
+    """Sizes of the networks, the game, and its end."""
 
     hidden: int = setting(Whole("units of each hidden layer of either network"))
     layers: int = setting(Whole("hidden layers of either network", most=1000))
@@ -52,7 +48,7 @@ class GANSettings(GenerativeSettings):
 
 
 class GANRecipe(Recipe[GANSettings]):
-    """The two networks of ``models.gan.dense``; D(x) and D(G(z)) are those without dropout."""
+    """The two networks of ``models.gan.dense``; D(x) and D(G(z)) are taken without dropout."""
 
     kind = gan.GAN
     title = "generative adversarial network"
@@ -75,7 +71,7 @@ class GANRecipe(Recipe[GANSettings]):
         lr=1e-3,
     )
     MNIST = replace(LECTURE, preset=None)
-    # On the small digits, larger networks and more epochs.
+    # The small digits take larger networks and more epochs.
     DIGITS = replace(
         MNIST,
         data="digits",
@@ -91,7 +87,7 @@ class GANRecipe(Recipe[GANSettings]):
     )
 
     def shown(self, model: gan.GAN) -> dict[str, Any]:
-        """Sizes, noise, and the game."""
+        """The sizes of the networks, the noise, and the game."""
         of_G, of_D = layers_of(model.generator), layers_of(model.discriminator)
         return {
             "hidden": of_G[0].weight.shape[0],
@@ -106,23 +102,16 @@ class GANRecipe(Recipe[GANSettings]):
         }
 
     def build(self, settings: GANSettings, data: Data, rng: Generator) -> gan.GAN:
-        """The model, for as many numbers as a sample has."""
+        """Build the model for samples with this many numbers."""
         only_mnist_sized(settings, data)
         data.check_unit_interval("a GAN")
-        networks = gan.dense(
-            math.prod(data.shape),
-            settings.hidden,
-            settings.latent,
-            rng,
-            settings.dropout,
-            settings.layers,
-            settings.slope,
-        )
-        game = settings.noise, settings.generator_cost, settings.d_steps
-        return gan.GAN(networks.generator, networks.discriminator, settings.latent, *game)
+        pixels, s = math.prod(data.shape), settings
+        networks = gan.dense(pixels, s.hidden, s.latent, rng, s.dropout, s.layers, s.slope)
+        game = s.noise, s.generator_cost, s.d_steps
+        return gan.GAN(networks.generator, networks.discriminator, s.latent, *game)
 
     def optimizers(self, model: gan.GAN, settings: GANSettings) -> list[Optimizer]:
-        """An Adam for either."""
+        """One Adam for each network."""
         return model.adam(settings.lr, settings.beta1)
 
     def prepare(self, data: Data) -> Array:
@@ -134,16 +123,16 @@ class GANRecipe(Recipe[GANSettings]):
         return 0.5 * (model.sample(n, rng) + 1)
 
     def score(self, model: gan.GAN, data: Data, rng: Generator) -> dict[str, float]:
-        """D(x) of samples that D was not trained on: lower, where it has learnt others by heart."""
+        """D(x) of held-out samples: it is lower if D has memorised its training samples."""
         return {"D(held out)": float(self._outputs(model, data.test, rng).mean())}
 
     def has_ended(self, history: History, settings: GANSettings) -> bool:
-        """Whether D has answered ½ for five epochs, if that is to end the training."""
+        """Whether D has answered ½ for five epochs, if ``equilibrium`` is set."""
         tolerance = settings.equilibrium
         return tolerance is not None and gan.at_equilibrium(history, tolerance)
 
     def figures(self, model: gan.GAN, data: Data, settings: GANSettings, rng: Generator) -> Figures:
-        """D's outputs, without and with dropout."""
+        """The outputs of D, without and with dropout."""
         G = np.concatenate([to_host(self.samples(model, 1000, rng)) for _ in range(10)])
 
         def outputs(name: str, x: Array) -> dict[str, str]:
@@ -155,17 +144,14 @@ class GANRecipe(Recipe[GANSettings]):
                 f"{name}, with dropout": f"{with_dropout:.4f}",
             }
 
-        for name, x in {
-            "D(x) of samples trained on": data.train,
-            "D(x) of samples held out": data.test,
-            "D(G(z))": G,
-        }.items():
+        names = "D(x) of samples trained on", "D(x) of samples held out", "D(G(z))"
+        for name, x in zip(names, (data.train, data.test, G), strict=True):
             yield name, functools.partial(outputs, name, x)
 
     def draw(
         self, model: gan.GAN, data: Data, settings: GANSettings, history: History, rng: Generator
-    ) -> Iterator[tuple[str, Axes]]:
-        """The notes' two pictures of the game: the costs of both, and what D answers."""
+    ) -> Pictures:
+        """The notes' two pictures of the game: the costs of both players, and the outputs of D."""
         if history:
             curves = history.curves()
             costs = {"G": curves["G"], "D / 2": [cost / 2 for cost in curves["D"]]}
@@ -178,7 +164,7 @@ class GANRecipe(Recipe[GANSettings]):
             yield "outputs", plotting.titled(ax, "what D takes for real")
 
     def _outputs(self, model: gan.GAN, x: Array, rng: Generator, dropout: bool = False) -> Array:
-        """D of samples on [0, 1]; on the host."""
+        """The outputs of D for samples on [0, 1]; on the host."""
         frozen = model.frozen()
 
         def D(part: Array) -> Array:

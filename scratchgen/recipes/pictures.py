@@ -1,4 +1,4 @@
-"""All the pictures that a training leaves, each with a title: of which run it is, what it shows."""
+"""All pictures of a training, each with a title that names the run and what the picture shows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 N_SAMPLES = 64
 N_POINTS = 2000
-N_ROWS = 12  # of the epochs in one table, at most
+N_ROWS = 12  # the largest number of epochs in one table
 
 
 def pictures(
@@ -31,11 +31,11 @@ def pictures(
     heading: str,
     rng: Generator,
 ) -> Iterator[tuple[str, Axes | plotting.Animation]]:
-    """The name of a file, and what belongs there: curves, samples, what ``recipe`` draws, GIFs.
+    """Yield file names with their pictures: curves, samples, pictures of ``recipe``, animations.
 
-    ``kept``: the samples of some epochs. ``heading`` says which run it is, ``"vae on digits, epoch
-    400"``, and stands before the title that a picture has. Points of the plane are drawn over those
-    held out. Of other data that are no images there are no pictures of samples.
+    ``kept`` holds the samples of some epochs. ``heading`` names the run, as ``"vae on digits, epoch
+    400"``, and precedes the title of each picture. Samples that are points of the plane are drawn
+    over held-out points. Other data that are not images have no pictures of samples.
     """
     span, images = data.value_range, plotting.is_image(data.shape)
     if history:

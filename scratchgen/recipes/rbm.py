@@ -5,22 +5,25 @@ from __future__ import annotations
 import argparse
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from .. import plotting
 from ..backend import Array, Generator, to_device, to_host
-from ..distributions import FAMILIES, Bernoulli
-from ..history import History
+from ..datasets.preprocessing import dequantise
+from ..history import Epoch, History
 from ..models import rbm
-from ..optim import SGD, Optimizer
+from ..optim import SGD, Adam, Optimizer
 from ..progress import watched
+from ..stopping import Patience
+from ..storage import Checkpoint
 from .data import Data
 from .recipe import (
     Figures,
+    Pictures,
     Recipe,
     curves_of,
     drawn_in_parts,
@@ -35,12 +38,11 @@ from .settings import (
     Real,
     Whole,
     add_decay,
+    added,
     decay_as_schedule,
+    option,
     setting,
 )
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 SUMMED = 2**20
 """As many states are summed over for log Z where the models are judged; beyond, it is estimated."""
@@ -48,6 +50,13 @@ SUMMED_EACH_EPOCH = 2**22  # numbers: some tenths of a second
 CHAINS, TEMPERATURES = 200, 3000  # of annealed importance sampling
 LOG_P = "log p(held out)"
 STEPS = (0, 1, 10, 100, 1000)  # of the chains that are drawn
+LEVELS = {"digits": 17, "mnist": 256}  # that a pixel of these data has
+PHASES = ("F(data)", "F(chains)")
+LEARNED: dict[str, Any] = {
+    **{"visible": "gaussian", "sigma": None, "optimizer": "adam", "lr": 0.005},
+    **{"persistent": False, "k": 5, "hidden": 128, "epochs": 100, "batch_size": 50},
+}
+"""Settings with which Gaussian units learn σ: all gradients but that of b go as 1/σ²."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,27 +64,85 @@ class RBMSettings(GenerativeSettings):
     """Sizes, chains, optimizer."""
 
     hidden: int = setting(Whole("hidden units"))
-    visible: Literal["bernoulli", "gaussian"] = setting(
-        Choice("what the visible units are", names=("bernoulli", "gaussian")), default="bernoulli"
+    visible: Literal["bernoulli", "gaussian", "spin"] = setting(
+        Choice("what the visible units are", names=("bernoulli", "gaussian", "spin")),
+        default="bernoulli",
     )
+    sigma: float | None = added(
+        Real("σ of Gaussian units, of data with variance 1", above=True, none="learned"),
+        default=0.5,
+    )
+    levels: int | None = added(
+        Whole(
+            "values from 0 to 1 that a pixel has, over which Gaussian units see it spread evenly",
+            least=2,
+            none="none",
+        ),
+        default=None,
+    )
+    scale: float = added(Real("standard deviation of the first weights"), default=0.01)
     k: int = setting(Whole("steps of Gibbs sampling to an update"), default=1)
+    k_every: int | None = added(
+        Whole("one step more after every N-th epoch", most=1_000_000, none="never"), default=None
+    )
     persistent: bool = setting(
         Flag("chains that go on from update to update, in place of chains from the data")
     )
     chains: int = setting(Whole("how many persistent chains"), default=100)
+    temperatures: int = added(
+        Whole("at which each persistent chain has replicas, with which it changes places"),
+        default=1,
+    )
+    centred: bool = added(
+        Flag("the gradient of units less their means, which is alike for on and off"), default=False
+    )
     start: str = setting(Choice("visible biases: of the data, or zeros", names=("data", "zeros")))
     momentum: float = setting(
         Real("share of the last step that is gone again", most=1, below=True), default=0.0
     )
-    weight_decay: float = setting(Real("λ: λ W is added to the gradient"), default=0.0)
+    weight_decay: float = setting(
+        Real("λ: λ times each parameter is added to its gradient"), default=0.0
+    )
+    optimizer: str = added(Choice("of the parameters", names=("sgd", "adam")), default="sgd")
+    l1: float = added(Real("l1 Σ |W| is added to the cost"), default=0.0)
+    l2: float = added(Real("½ l2 Σ W² is added to the cost"), default=0.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, default in {"sigma": 0.5, "levels": None}.items():
+            if self.visible != "gaussian" and getattr(self, name) != default:
+                raise ValueError(
+                    f"{option(name)} is of Gaussian units: take --visible gaussian, got "
+                    f"{self.visible}"
+                )
+        if self.temperatures > 1 and not self.persistent:
+            raise ValueError(
+                f"--temperatures is of persistent chains: take --persistent, or 1, got "
+                f"{self.temperatures}"
+            )
+        if self.momentum and self.optimizer != "sgd":
+            raise ValueError(
+                f"--momentum is of --optimizer sgd: leave it out of {self.optimizer}, got "
+                f"{self.momentum:g}"
+            )
 
     @classmethod
     def following(cls, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Gaussian units take smaller steps, which momentum m makes 1/(1 − m) times as long."""
-        momentum, visible = given.get("momentum", 0.0), str(given.get("visible", "bernoulli"))
-        if FAMILIES.get(visible, Bernoulli).discrete or not 0 <= momentum < 1:
+        """Gaussian units and spins take smaller steps, which momentum m makes 1/(1 − m) as long.
+
+        Where σ is learned, much else is as it serves that.
+        """
+        momentum, visible = given.get("momentum", 0.0), given.get("visible", "bernoulli")
+        if visible == "gaussian" and given.get("sigma", 0.5) is None:
+            data = given.get("data", "mnist" if given.get("preset") else "digits")
+            return {**LEARNED, "levels": LEVELS.get(data)}
+        if visible not in ("gaussian", "spin") or not 0 <= momentum < 1:
             return {}
         return {"lr": rbm.RATES[visible] * (1 - momentum)}
+
+    def steps(self, done: int) -> int:
+        """The steps of the chain in the next epoch, once ``done`` are done."""
+        return self.k + (done // self.k_every if self.k_every else 0)
 
     @classmethod
     def from_first_format(cls, values: dict[str, Any]) -> dict[str, Any]:
@@ -127,12 +194,20 @@ class RBMRecipe(Recipe[RBMSettings]):
             "k": model.k,
             "persistent": model.persistent,
             "chains": model.n_chains,
+            "temperatures": model.n_temperatures,
+            "centred": model.centred,
+            "l1": model.l1,
+            "l2": model.l2,
             "pixels": model.n_visible,
+            **({"sigma": _sigma(model)} if model.visible == "gaussian" else {}),
         }
 
     def build(self, settings: RBMSettings, data: Data, rng: Generator) -> rbm.RBM:
         """The model, for as many numbers as a sample has."""
         only_mnist_sized(settings, data)
+        kind = dict(rbm.FOR_ANY_SCALE[settings.visible])
+        if settings.visible == "gaussian":
+            kind["sigma"] = "learned" if settings.sigma is None else settings.sigma
         model = rbm.RBM(
             math.prod(data.shape),
             settings.hidden,
@@ -141,16 +216,50 @@ class RBMRecipe(Recipe[RBMSettings]):
             k=settings.k,
             persistent=settings.persistent,
             n_chains=settings.chains,
-            **rbm.FOR_ANY_SCALE[settings.visible],
+            scale=settings.scale,
+            n_temperatures=settings.temperatures,
+            centred=settings.centred,
+            l1=settings.l1,
+            l2=settings.l2,
+            **kind,
         )
         if settings.start == "data" or model.standardise:
-            model.start_at(to_device(data.train, rng))
+            model.start_at(to_device(_spread_over_levels(data, settings).train, rng))
         return model
 
     def optimizers(self, model: rbm.RBM, settings: RBMSettings) -> list[Optimizer]:
-        """Gradient descent, with momentum and weight decay."""
+        """Gradient descent with momentum, or Adam, and weight decay."""
         decay = settings.weight_decay
+        if settings.optimizer == "adam":
+            return [Adam(model.parameters(), settings.lr, weight_decay=decay)]
         return [SGD(model.parameters(), settings.lr, settings.momentum, weight_decay=decay)]
+
+    def held_out(self, data: Data, settings: RBMSettings) -> Any:
+        """What the units see of them."""
+        return super().held_out(_spread_over_levels(data, settings), settings)
+
+    def epochs(
+        self,
+        state: Checkpoint,
+        data: Data,
+        settings: RBMSettings,
+        progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+        patience: Patience | None = None,
+    ) -> Iterator[Epoch]:
+        """Train on what the units see of the data, with chains that may become longer."""
+        seen = _spread_over_levels(data, settings)
+        trained = super().epochs(state, seen, settings, progress, patience)
+
+        def with_steps() -> Iterator[Epoch]:
+            while True:
+                state.model.k = settings.steps(len(state.history))
+                epoch = next(trained, None)
+                state.model.k = settings.k  # as the run was begun, and is kept
+                if epoch is None:
+                    return
+                yield epoch
+
+        return with_steps()
 
     def samples(self, model: rbm.RBM, n: int, rng: Generator) -> Array:
         """Means E[v|h], a hundred chains at a time."""
@@ -176,23 +285,38 @@ class RBMRecipe(Recipe[RBMSettings]):
 
     def figures(self, model: rbm.RBM, data: Data, settings: RBMSettings, rng: Generator) -> Figures:
         """log p(v), with log Z exact or by annealed importance sampling; what tells less of it."""
+        data = _spread_over_levels(data, settings)
         few, frozen = data.train[: len(data.test)], model.frozen()
         discrete = model.family.discrete
 
         def likelihood() -> dict[str, str]:
-            log_z, said = _log_partition(model, data, rng)
+            log_z, error, said = _log_partition(model, data, rng)
             held_out = _log_likelihood(model, data.test, log_z, rng)
             independent = rbm.RBM(
-                model.n_visible, 1, rng=rng, visible=model.visible, standardise=model.standardise
+                model.n_visible,
+                1,
+                rng=rng,
+                visible=model.visible,
+                standardise=model.standardise,
+                sigma="learned" if model.sigma == "learned" else 1.0,
             )
             independent.W.data[...] = 0
             independent.start_at(to_device(data.train, rng))
             floor = _log_likelihood(independent, data.test, independent.log_partition(), rng)
             trained_on = _log_likelihood(model, few, log_z, rng)
             standardised = "(x − mean)/standard deviation of each pixel"
+            per_dim = {}
+            if settings.levels is not None:
+                standardised += f", x spread over {settings.levels} levels"
+                for name, log_p in {"": held_out, ", of independent units": floor}.items():
+                    bits = _bits_per_dim(model, log_p, settings.levels)
+                    per_dim[f"bits/dim{name}"] = f"{bits.mean():.3f} ± {_error(bits):.3f}"
+                of_z = error / (model.n_visible * math.log(2))
+                per_dim["bits/dim"] += f", of which log Z ± {of_z:.4f}"
             return {
                 "states": "drawn with the grey values as means" if discrete else standardised,
                 "log Z": said,
+                **per_dim,
                 "−log p(v), given log Z": mean_and_error(-held_out),
                 f"  of {len(few)} samples trained on": mean_and_error(-trained_on),
                 "  of independent units": mean_and_error(-floor),
@@ -222,15 +346,19 @@ class RBMRecipe(Recipe[RBMSettings]):
 
     def draw(
         self, model: rbm.RBM, data: Data, settings: RBMSettings, history: History, rng: Generator
-    ) -> Iterator[tuple[str, Axes]]:
+    ) -> Pictures:
         """What is in nats and what is not, filters, reconstructions, chains over steps."""
         if history:
             apart = {
                 "reconstruction (not the objective)": ("reconstruction", "squared error"),
                 LOG_P: ("likelihood", f"{LOG_P}, nats"),
+                "exchanged": ("exchanged", "share of exchanges"),
             }
             names = history.curves().keys()
-            yield "curves", curves_of(history, names - apart.keys(), self.unit)
+            yield "curves", curves_of(history, names - apart.keys() - {*PHASES}, self.unit)
+            if names >= {*PHASES}:  # not so up to the version of November 2026
+                phases = curves_of(history, PHASES, f"mean of F(v), {self.unit}")
+                yield "phases", plotting.titled(phases, "positive and negative phase")
             for name in names & apart.keys():
                 file, unit = apart[name]
                 yield file, plotting.titled(curves_of(history, {name}, unit), name)
@@ -262,6 +390,68 @@ class RBMRecipe(Recipe[RBMSettings]):
             v = model.sample_visible(h, rng)
         chains = plotting.image_table(rows, columns=columns, value_range=span)
         yield "chains", plotting.titled(chains, "where chains begin, and means E[v|h] further on")
+        known = np.ones(shape, dtype=bool)
+        known[..., shape[-2] // 2 :, :] = False  # the lower half
+        filled = to_host(model.inpaint(few, to_device(known, rng), rng)).reshape(first.shape)
+        rows = {"known": np.where(known, first, sum(span) / 2), "filled": filled, "image": first}
+        inpainting = plotting.image_table(rows, value_range=span)
+        yield "inpainting", plotting.titled(inpainting, "means E[v|h], given the upper half")
+
+
+class GaussianRBMRecipe(RBMRecipe):
+    """An RBM of Gaussian units that learn their σ."""
+
+    title = "restricted Boltzmann machine of Gaussian units"
+
+    DIGITS = replace(RBMRecipe.DIGITS, **LEARNED, levels=LEVELS["digits"])
+    MNIST = replace(RBMRecipe.MNIST, **LEARNED)
+    LECTURE = MNIST
+
+    def settings(self, given: Mapping[str, Any]) -> RBMSettings:
+        """Those of an RBM, but for the units."""
+        if given.get("preset"):
+            raise ValueError(
+                "--preset is of what the notes train, which are binary units alone: leave it out, "
+                "or take scratchgen train rbm --preset lecture"
+            )
+        return super().settings({"visible": "gaussian", "sigma": None, **given})
+
+
+def _sigma(model: rbm.RBM) -> float | None:
+    return None if model.sigma == "learned" else float(model.sigma)
+
+
+def _spread_over_levels(data: Data, settings: RBMSettings) -> Data:
+    """The data with u/K added to each pixel, u ~ U[0, 1), if it has K levels; always the same."""
+    if settings.levels is None:
+        return data
+    rng, top = np.random.default_rng(0), settings.levels - 1
+
+    def spread(x: Array) -> Array:
+        whole = np.round(x * top)
+        if x.min() < 0 or x.max() > 1 or np.abs(x * top - whole).max() > 0.01:
+            raise ValueError(
+                f"--levels {top + 1} are values 0, 1/{top}, … 1, and {data.name} has others: "
+                "count its levels, or take --levels none"
+            )
+        y, _ = dequantise(whole, top + 1, rng)
+        return y
+
+    return replace(data, train=spread(data.train), test=spread(data.test))
+
+
+def _bits_per_dim(model: rbm.RBM, log_p: Array, levels: int) -> Array:
+    """From log p(v) of standardised samples to a bound on −log₂ P(x) per pixel, (n,).
+
+    Source: Theis, van den Oord and Bethge, arXiv:1511.01844, section 3.1.
+    """
+    volume = np.log(to_host(model.spread).astype(np.float64)).sum()
+    return (volume - log_p) / (model.n_visible * math.log(2)) + math.log2(levels)
+
+
+def _error(x: Array) -> float:
+    """The standard error of a mean."""
+    return float(x.std() / math.sqrt(len(x)))
 
 
 def _states(model: rbm.RBM, x: Array, rng: Generator) -> Array:
@@ -286,17 +476,21 @@ def _log_likelihood(model: rbm.RBM, x: Array, log_z: float, rng: Generator) -> A
     return in_parts(lambda part: model.log_likelihood(_states(model, part, rng), log_z), x, rng)
 
 
-def _log_partition(model: rbm.RBM, data: Data, rng: Generator) -> tuple[float, str]:
-    """log Z, and how it was found."""
+def _log_partition(model: rbm.RBM, data: Data, rng: Generator) -> tuple[float, float, str]:
+    """log Z, its standard error, and how it was found."""
     if 2**model.n_summed <= SUMMED:
         log_z = model.log_partition()
-        return log_z, f"{log_z:.3f}, exact: a sum over 2^{model.n_summed} states"
+        return log_z, 0.0, f"{log_z:.3f}, exact: a sum over 2^{model.n_summed} states"
     train = to_device(data.train, rng)
     log_z, error = model.log_partition_ais(
         CHAINS, TEMPERATURES, rng, train, lambda steps: watched(steps, "annealing")
     )
     trusted = "" if error < 0.5 else "; too large an error to be trusted, as the weights are few"
-    return log_z, (
-        f"{log_z:.2f} ± {error:.2f}, by annealed importance sampling of {CHAINS} chains over "
-        f"{TEMPERATURES} temperatures{trusted}"
+    return (
+        log_z,
+        error,
+        (
+            f"{log_z:.2f} ± {error:.2f}, by annealed importance sampling of {CHAINS} chains over "
+            f"{TEMPERATURES} temperatures{trusted}"
+        ),
     )

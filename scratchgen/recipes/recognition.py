@@ -1,21 +1,21 @@
-"""How near the samples of a generative model are to data: by distance, and by a classifier's eye.
+"""The distance between the samples of a generative model and data: by MMD², and by a classifier.
 
-The MMD² compares the samples with held-out data, pixel by pixel. The classifier says how many of
-them it takes for one of the classes, with a probability of 0.9 or more, and how evenly these spread
-over the classes. Neither number means anything alone: copies of one image are all recognised, and
-of uniform noise a classifier may recognise half. Beside each therefore stand two more, for held-out
-data in place of the samples, which no generator is expected to beat, and for uniform noise.
+The MMD² compares the samples with held-out data, pixel by pixel. The classifier counts the samples
+that it assigns to one of the classes with a probability of 0.9 or more, and how evenly these spread
+over the classes. Neither number means anything alone: copies of one image are all recognised, and a
+classifier may recognise half of uniform noise. Beside each number stand therefore its values for
+held-out data, which no generator is expected to exceed, and for uniform noise.
 
-Of a toy it is known where its points lie without their noise. What is said in place of the
-classifier is how many of the samples lie within three standard deviations of that, and how evenly
-over its parts.
+The points of a toy lie near modes or a curve. In place of a classifier, the share of the samples
+within three standard deviations of these is counted, and how evenly they spread over its parts.
 
-The classifier is the feed-forward one with the settings of the command line and seed 0, and few
-data are gone through more often. It is trained once, and kept in the folder of the run.
+The classifier is the feed-forward one with the settings of the command line and seed 0; on small
+data it trains for more epochs. It is trained once, and stored in the folder of the run.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
@@ -36,34 +36,37 @@ from ..progress import watched
 from ..storage import Checkpoint, load, to_bytes
 from .classifier import FFNNRecipe
 from .data import Data
+from .recipe import had
 
 CONFIDENCE = 0.9
-COMPARED = 2000  # samples at most, of which the MMD² is taken
-WITHIN = 3
-"""So many standard deviations from where a toy lies, its points are near."""
+RECOGNISED = f"recognised by a classifier, confidence from {CONFIDENCE}"
+COMPARED = 2000  # the largest number of samples for the MMD²
+WITHIN = 3  # standard deviations from where a toy lies: its points are near
 BATCH = 64
-STEPS = 1500  # at least so many does the classifier learn for
+STEPS = 1500  # the least number of training steps of the classifier
 
 
 def recognised(samples: Array, data: Data, folder: Path) -> dict[str, str]:
-    """Return what distance and classifier say of ``samples``, of held-out data and of noise.
+    """Return the distance and the classification of ``samples``, held-out data and noise.
 
-    What cannot be had is said in its place: of data without labels, or of one class, there is no
-    classifier, and of fewer than four held-out samples no distance. ``folder`` is where the
-    classifier is kept.
+    Where one of them fails, its line gives the reason: data without labels, or of one class, have
+    no classifier, and fewer than four held-out samples have no distance. ``folder`` is the folder
+    in which the classifier is stored.
     """
     low, high = data.value_range
     noise = np.random.default_rng(0).uniform(low, high, samples.shape).astype(np.float32)
-    distances = _distances(samples, noise, data)
+    compared = functools.partial(_distances, samples, noise, data)
     if data.name in TOYS:
-        return {**distances, **_near(samples, noise, data)}
-    return {**distances, **_classes(samples, noise, data, folder)}
+        told_apart = functools.partial(_near, samples, noise, data)
+    else:
+        told_apart = functools.partial(_classes, samples, noise, data, folder)
+    return had(iter([("MMD² from held-out data", compared), (RECOGNISED, told_apart)]))
 
 
 def evenness(counts: Array) -> float:
     """Return the entropy −Σ p log p of the shares of some classes over its maximum log K.
 
-    It is 1 where all classes come as often, and 0 where there is but one, or none.
+    It is 1 if all classes are equally frequent, and 0 if there is only one class, or none.
     """
     if np.count_nonzero(counts) < 2:
         return 0.0
@@ -76,17 +79,13 @@ def _distances(samples: Array, noise: Array, data: Data) -> dict[str, str]:
     order = np.random.default_rng(0).permutation(len(data.test))[: 2 * COMPARED]
     reals = data.test[order].reshape(len(order), -1)
     reference = reals[len(reals) // 2 :]
-    missing = "MMD² from held-out data"
     if len(reals) < 4:
-        return {missing: f"– (it takes 4 held-out samples, these are {len(reals)})"}
+        raise ValueError(f"it takes 4 held-out samples, these are {len(reals)}")
     try:
         sigma = median_bandwidth(reference)
     except ValueError:
-        return {missing: "– (most held-out samples are equal)"}
-    try:
-        of_samples = against_floor(samples, reals, sigma)
-    except ValueError as error:
-        return {missing: f"– ({error})"}
+        raise ValueError("most held-out samples are equal") from None
+    of_samples = against_floor(samples, reals, sigma)
     n = min(len(samples), len(reals) // 2)
     of_noise = mmd2_unbiased(noise.reshape(len(noise), -1)[:n], reference, sigma)
     name = f"MMD² of {n} samples from {len(reference)} held-out, unbiased"
@@ -118,12 +117,8 @@ def _near(samples: Array, noise: Array, data: Data) -> dict[str, str]:
 
 
 def _classes(samples: Array, noise: Array, data: Data, folder: Path) -> dict[str, str]:
-    """The shares that the classifier recognises, and as what."""
-    name = f"recognised by a classifier, confidence from {CONFIDENCE}"
-    try:
-        model = _classifier(data, folder)
-    except ValueError as error:
-        return {name: f"– ({error})"}
+    """The shares that the classifier recognises, and their classes."""
+    model = _classifier(data, folder)
     shares, spread, counts = [], [], []
     for x in (samples, data.test, noise):
         p = model.predict_proba(x.astype(np.float32))
@@ -133,17 +128,17 @@ def _classes(samples: Array, noise: Array, data: Data, folder: Path) -> dict[str
         spread.append(f"{evenness(counts[-1]):.3f}")
     others = "; of held-out data {1}, of uniform noise {2}"
     return {
-        name: f"{counts[0].sum()} of {len(samples)}, {{0}}{others}".format(*shares),
+        RECOGNISED: f"{counts[0].sum()} of {len(samples)}, {{0}}{others}".format(*shares),
         "  evenness over the classes": f"{{0}}{others}".format(*spread),
         "  as": ", ".join(f"{c} {n}" for c, n in zip(data.classes, counts[0], strict=True)),
     }
 
 
 def _classifier(data: Data, folder: Path) -> Classifier:
-    """Return the classifier of these data that the folder holds, or train one and leave it there.
+    """Return the classifier of these data from the folder, or train one and store it there.
 
-    Its file is named after the content of the data and the settings: other data have another.
-    Raises ``ValueError`` for data that no classifier can be trained on.
+    The name of its file depends on the content of the data and on the settings: other data have
+    another file. Raises ``ValueError`` for data on which no classifier can be trained.
     """
     recipe, rng = FFNNRecipe(), generator(0)
     if not data.classes:

@@ -443,28 +443,3 @@ def test_classes_of_one_sample_each_leave_nothing_to_hold_out():
     net = FeedForwardClassifier(early_stopping=True, validation_fraction=0.5)
     with pytest.raises(ValueError, match="a class of two or more"):
         net.fit(np.eye(4), [1, 2, 3, 4])
-
-
-# The names that estimators and their modules had among the models
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("FeedForwardClassifier", sg.estimators.FeedForwardClassifier),
-        ("FeedForwardRegressor", sg.estimators.FeedForwardRegressor),
-        ("RBMFeatures", sg.estimators.RBMFeatures),
-        ("classifier", sg.models.feed_forward),
-        ("regressor", sg.models.feed_forward),
-        ("estimator", sg.estimators.feed_forward),
-        ("rbm_features", sg.estimators.rbm),
-        ("scikit_learn", sg.estimators.scikit_learn),
-    ],
-)
-def test_an_old_name_among_the_models_is_what_it_was(old, new):
-    assert getattr(sg.models, old) is new
-
-
-def test_a_name_that_was_never_there_is_missing():
-    with pytest.raises(AttributeError, match="has no attribute 'Perceptron'"):
-        _ = sg.models.Perceptron

@@ -157,10 +157,11 @@ def test_a_subject_has_names_arrays_in_float64_a_cost_of_them_and_what_is_claime
 
 def test_of_a_rule_the_cost_is_delta_times_the_value_and_the_claim_what_it_makes_of_delta():
     subject = of_operation(ops.multiply, (X, 2 * X), {})
-    value = subject.value(subject.arrays)
+    run, delta = subject.rule
+    value = run(subject.arrays)
     np.testing.assert_array_equal(value, 2 * X * X)
-    assert subject.cost(subject.arrays) == (subject.delta * value).sum()
-    np.testing.assert_array_equal(subject.given(subject.arrays)[0], 2 * X * subject.delta)
+    assert subject.cost(subject.arrays) == (delta * value).sum()
+    np.testing.assert_array_equal(subject.given(subject.arrays)[0], 2 * X * delta)
 
 
 def test_of_what_is_recorded_the_claim_is_the_engines_gradient_for_all_that_is_real():

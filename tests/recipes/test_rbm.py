@@ -125,11 +125,14 @@ def test_the_pictures_are_filters_chains_and_what_is_and_is_not_in_nats(data):
     state, settings = trained(data, hidden=12)
     pictures = dict(recipe.draw(state.model, data, settings, state.history, sg.generator(0)))
     assert set(pictures) == {
-        *("curves", "reconstruction", "likelihood"),
-        *("filters", "reconstructions", "chains"),
+        *("curves", "phases", "reconstruction", "likelihood"),
+        *("filters", "reconstructions", "chains", "inpainting"),
     }
     names = [line.get_label() for line in pictures["curves"].lines]
     assert names == ["cost", "F train − held out"]
+    assert [line.get_label() for line in pictures["phases"].lines] == ["F(data)", "F(chains)"]
+    rows = [text.get_text() for text in pictures["inpainting"].get_yticklabels()]
+    assert rows == ["known", "filled", "image"]
     assert pictures["likelihood"].get_ylabel() == "log p(held out), nats"
     steps = [text.get_text() for text in pictures["chains"].get_yticklabels()]
     assert steps == ["step 0", "step 1", "step 10", "step 100", "step 1000"]
@@ -182,3 +185,124 @@ def test_gaussian_units_train_at_the_default_rate_with_momentum(data, persistent
     state, _ = trained(data, epochs=20, hidden=100, **more)
     costs = state.history.curves()["cost"]
     assert costs[-1] < 0.5 * costs[0]
+
+
+# Settings beyond those of the notes
+
+
+def test_every_setting_reaches_the_model(data):
+    more = {"scale": 0.5, "centred": True, "temperatures": 3, "l1": 0.1, "l2": 0.2, "chains": 7}
+    model, _ = built(data, **more, hidden=5)
+    assert (model.scale, model.centred, model.n_temperatures) == (0.5, True, 3)
+    assert (model.l1, model.l2, model.n_chains) == (0.1, 0.2, 7)
+    model, settings = built(data, visible="gaussian", sigma=0.3, optimizer="adam")
+    assert model.sigma == 0.3
+    (adam,) = recipe.optimizers(model, settings)
+    assert (type(adam), adam.lr) == (sg.optim.Adam, 0.002)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"sigma": 0.3}, "--sigma is of Gaussian units: take --visible gaussian, got bernoulli"),
+        ({"visible": "spin", "levels": 17}, "--levels is of Gaussian units: .* got spin"),
+        ({"persistent": False, "temperatures": 2}, "--temperatures is of persistent chains: .* 2"),
+        ({"optimizer": "adam", "momentum": 0.5}, "--momentum is of --optimizer sgd: .* 0.5"),
+    ],
+    ids=str,
+)
+def test_settings_that_do_not_go_together_are_refused(more, message):
+    with pytest.raises(ValueError, match=message):
+        recipe.settings(more)
+
+
+def test_spins_see_images_as_minus_1_to_1_and_show_them_on_0_to_1(data):
+    state, settings = trained(data, visible="spin", hidden=8)
+    assert set(np.unique(recipe.draws(state.model, 20, sg.generator(0)))) == {0, 1}
+    samples = recipe.samples(state.model, 20, sg.generator(0))
+    assert samples.min() >= 0
+    assert samples.max() <= 1
+    said = recipe.judge(state.model, data, settings, sg.generator(0))
+    mean, independent = (
+        float(said[name].split()[0])
+        for name in ("−log p(v), given log Z", "  of independent units")
+    )
+    assert 0 < mean < independent
+    assert any("pseudo" in name for name in said)
+
+
+def test_a_training_with_more_and_more_steps_keeps_those_that_it_was_begun_with(data):
+    model, settings = built(data, hidden=4, epochs=5, k=2, k_every=2)
+    seen, losses = [], model.losses
+
+    def noted(x, rng):
+        seen.append(model.k)
+        return losses(x, rng)
+
+    model.losses = noted
+    state = Checkpoint(model, recipe.optimizers(model, settings), sg.generator(0), History())
+    few = Data(data.train[:50], None, data.test[:20], None)
+    for _ in recipe.epochs(state, few, settings):
+        assert model.k == 2
+    assert seen == [2, 2, 3, 3, 4]
+
+
+def test_the_defaults_of_learned_sigma_are_those_of_the_gaussian_rbm():
+    ours = RECIPES["gaussian-rbm"].settings({})
+    assert ours == RECIPES["gaussian-rbm"].DIGITS
+    assert recipe.settings({"visible": "gaussian", "sigma": None}) == ours
+    assert (ours.sigma, ours.levels, ours.optimizer) == (None, 17, "adam")
+    for name, levels in {"mnist": 256, "own.npy": None}.items():
+        assert RECIPES["gaussian-rbm"].settings({"data": name}).levels == levels
+
+
+def test_what_the_notes_do_not_train_has_no_preset():
+    with pytest.raises(ValueError, match="take scratchgen train rbm --preset lecture"):
+        RECIPES["gaussian-rbm"].settings({"preset": "lecture"})
+
+
+def test_pixels_that_have_other_values_than_the_levels_are_refused(data):
+    with pytest.raises(ValueError, match=r"--levels 9 are values 0, 1/8, … 1, and .* has others"):
+        built(data, visible="gaussian", sigma=None, levels=9)
+
+
+def test_bits_per_dim_are_those_of_the_density_of_what_was_spread_over_the_levels(data):
+    # Of independent units: the density of each pixel is a Gaussian of its own, in closed form.
+    settings = RECIPES["gaussian-rbm"].settings({"hidden": 4, "epochs": 1})
+    model = RECIPES["gaussian-rbm"].build(settings, data, sg.generator(0))
+    said = RECIPES["gaussian-rbm"].judge(model, data, settings, sg.generator(0))
+    source = np.random.default_rng(0)
+    train, test = (
+        (np.round(16 * x.reshape(-1, 64)) + source.random((len(x), 64), dtype=np.float32)) / 17
+        for x in (data.train, data.test)
+    )
+    mean, variance = train.mean(axis=0), train.var(axis=0)
+    nll = 0.5 * ((test - mean) ** 2 / variance + np.log(2 * np.pi * variance)).sum(axis=1)
+    expected = nll.mean() / (64 * math.log(2)) + math.log2(17)
+    assert float(said["bits/dim, of independent units"].split()[0]) == pytest.approx(
+        expected, abs=0.003
+    )
+
+
+def test_learned_sigma_models_digits_better_than_independent_units(data):
+    settings = RECIPES["gaussian-rbm"].settings({"hidden": 16, "epochs": 15})
+    model = RECIPES["gaussian-rbm"].build(settings, data, sg.generator(0))
+    optimizers = recipe.optimizers(model, settings)
+    state = Checkpoint(model, optimizers, sg.generator(0), History())
+    for _ in recipe.epochs(state, data, settings):
+        pass
+    said = recipe.judge(model, data, settings, sg.generator(0))
+    assert "exact" in said["log Z"]
+    bits, floor = (float(said[f"bits/dim{n}"].split()[0]) for n in ("", ", of independent units"))
+    assert bits < floor - 0.2
+    assert said["bits/dim"].endswith("log Z ± 0.0000")
+
+
+def test_a_run_of_gaussian_units_is_trained_and_evaluated_without_a_warning(elsewhere, capsys):
+    arguments = ["train", "gaussian-rbm", "--hidden", "8", "--epochs", "2", "--out", "run"]
+    assert cli.main([*arguments, "--k-every", "1"]) == 0
+    assert cli.main(["train", "gaussian-rbm", "--out", "run", "--resume", "--epochs", "3"]) == 0
+    assert cli.main(["evaluate", "run"]) == 0
+    said = capsys.readouterr()
+    assert "bits/dim, of independent units" in said.out
+    assert "warning" not in said.err

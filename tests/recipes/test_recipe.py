@@ -1,5 +1,7 @@
 """What all recipes share: the rate of each epoch, what ends a training, what a model shows."""
 
+import inspect
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ SMALL = {
     "ffnn": {"hidden": (6,)},
     "cnn": {"channels": (2,), "hidden": 4},
     "rbm": {"hidden": 4},
+    "gaussian-rbm": {"hidden": 4},
     "vae": {"hidden": 6},
     "gan": {"hidden": 6},
     "ddpm": {"width": 8, "T": 5},
@@ -176,3 +179,18 @@ def test_an_evaluation_by_annealing_says_how_far_it_is(few, monkeypatch):
     settings, state = built("rbm", few)
     RECIPES["rbm"].judge(state.model, few, settings, sg.generator(0))
     assert seen == [("annealing", 2998)]
+
+
+@pytest.mark.parametrize("name", ["ffnn", "rbm", "vae", "gan", "ddpm"])
+def test_the_preset_builds_the_lecture_of_the_models_own_chapter(name):
+    recipe, labels = RECIPES[name], np.arange(100) % 10
+    images = np.linspace(0, 1, 100 * 784, dtype=np.float32).reshape(100, 1, 28, 28)
+    data = Data(images, labels, images, labels, tuple("0123456789"))
+    model = recipe.build(recipe.LECTURE, data, sg.generator(0))
+    expected, optimizers = inspect.getmodule(recipe.kind).lecture(sg.generator(0))
+    assert model.state_dict().keys() == expected.state_dict().keys()
+    for key, value in expected.state_dict().items():
+        np.testing.assert_array_equal(model.state_dict()[key], value)
+    for ours, theirs in zip(recipe.optimizers(model, recipe.LECTURE), optimizers, strict=True):
+        assert type(ours) is type(theirs)
+        assert ours.construction == theirs.construction
