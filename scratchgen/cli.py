@@ -27,6 +27,7 @@ import numpy as np
 
 from . import __version__, interruption, plotting, tracing
 from .backend import Generator, describe_cuda, generator, to_device, to_host
+from .datasets.toys import TOYS
 from .files import write_atomically
 from .gradcheck import check_file, check_rules
 from .history import History
@@ -200,7 +201,7 @@ def _show_samples(run: Run, config: Config, state: Checkpoint) -> None:
 
 def _draw(run: Run, config: Config, state: Checkpoint, data: Data, epoch: int) -> None:
     """Save the pictures of the model; ``epoch`` is the epoch of its weights."""
-    if not plotting.is_image(config.shape):
+    if not (plotting.is_image(config.shape) or plotting.is_plane(config.shape)):
         print(f"no pictures of samples: those of shape {config.shape} are no images")
     kept = run.samples(math.prod(config.shape))
     heading = _heading(config, epoch)
@@ -262,11 +263,12 @@ def _sample(asked: argparse.Namespace) -> None:
     wanted = Sampling(**Sampling.parsed(vars(asked)))
     config, checkpoint = _run(asked, wanted.device)
     recipe, images = config.recipe, plotting.is_image(config.shape)
-    default = Path(asked.run) / f"samples-seed-{wanted.seed}.{'png' if images else 'npy'}"
+    drawn = images or plotting.is_plane(config.shape)
+    default = Path(asked.run) / f"samples-seed-{wanted.seed}.{'png' if drawn else 'npy'}"
     path = default if asked.out is None else Path(asked.out)
     if path.suffix not in (".png", ".npy"):
         raise ValueError(f"--out ends with .png or .npy, got {path}")
-    if path.suffix == ".png" and not images:
+    if path.suffix == ".png" and not drawn:
         raise ValueError(
             f"samples of shape {config.shape} are no images: take --out {path.with_suffix('.npy')}"
         )
@@ -282,9 +284,12 @@ def _sample(asked: argparse.Namespace) -> None:
         np.save(file, samples)
         write_atomically(path, file.getvalue())
     else:
-        grid = plotting.image_grid(samples, value_range=config.value_range)
+        if images:
+            picture = plotting.image_grid(samples, value_range=config.value_range)
+        else:
+            picture = plotting.plane({f"{wanted.n} {what}": samples})
         title = f"{_heading(config, len(checkpoint.history))}: {what}"
-        plotting.save(plotting.titled(grid, title), path)
+        plotting.save(plotting.titled(picture, title), path)
     print(f"{path}: {wanted.n} {what}, {_trained_for(checkpoint)}")
 
 
@@ -304,8 +309,11 @@ def _evaluate(asked: argparse.Namespace) -> None:
     if recipe.generative:
 
         def compared() -> dict[str, str]:
-            samples = to_host(recipe.samples(model, recipe.n_judged, rng))
-            return recognised(samples.reshape(-1, *data.shape), data, folder)
+            said: dict[str, str] = {}
+            for kind, samples in recipe.compared(model, recipe.n_judged, rng).items():
+                lines = recognised(to_host(samples).reshape(-1, *data.shape), data, folder)
+                said |= {f"{kind}: {k.strip()}" if kind else k: v for k, v in lines.items()}
+            return said
 
         judged |= had(iter([("samples", compared)]))
     print(f"{folder}: {config.model} {_trained_for(checkpoint)}")
@@ -376,7 +384,7 @@ def _info(_: argparse.Namespace) -> None:
         print(f"{package:<13} {metadata.version(package)}")
     print(f"cuda          {describe_cuda()}")
     print(f"models        {', '.join(RECIPES)}")
-    print(f"data          digits (bundled), mnist; SCRATCHGEN_DATA {folder}")
+    print(f"data          digits (bundled), {', '.join(TOYS)}, mnist; SCRATCHGEN_DATA {folder}")
 
 
 def _on_device(data: Any, rng: Generator) -> Any:

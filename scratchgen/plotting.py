@@ -287,6 +287,68 @@ def latent_scatter(
     return _open_frame(ax, math.inf, xlabel=names[0], ylabel=names[1])
 
 
+def plane(
+    points: Mapping[str, ArrayLike],
+    ax: Axes | None = None,
+    *,
+    heights: ArrayLike | None = None,
+    arrows: ArrayLike | None = None,
+    half_width: float | None = None,
+    label: str = "",
+) -> Axes:
+    """Points of the plane, (n, 2) for each name, over a function of the plane or a field of arrows.
+
+    The square |x₀|, |x₁| ≤ ``half_width``, by default the one that holds all points, is drawn.
+    ``heights``: (k, k), at the centres of k × k equal cells of the square, the first row at the
+    bottom; ``label`` says at the colour bar what they are. ``arrows``: (k, k, 2), at the same
+    centres, all drawn on one scale.
+    """
+    checked = {name: _numbers(f"points {name!r}", x) for name, x in points.items()}
+    for name, x in checked.items():
+        if x.ndim != 2 or x.shape[1] != 2:
+            raise ValueError(
+                f"points {name!r} have the shape {x.shape}, expected (n, 2): points of the plane"
+            )
+    if half_width is None:
+        half_width = max((np.abs(x).max() for x in checked.values()), default=0.0) * 1.05 or 1.0
+    if ax is None:
+        ax = _new_axes(5.6, 4.6)
+        ax.set_aspect("equal")
+    if heights is not None:
+        z = _numbers("heights", heights)
+        if z.ndim != 2 or z.shape[0] != z.shape[1]:
+            raise ValueError(f"heights have the shape {z.shape}, expected (k, k)")
+        edges = np.linspace(-half_width, half_width, len(z) + 1)
+        mesh = ax.pcolormesh(edges, edges, z, cmap="Blues", rasterized=True)
+        _figure(ax).colorbar(mesh, ax=ax, label=label)
+    if arrows is not None:
+        a = _numbers("arrows", arrows)
+        if a.ndim != 3 or a.shape != (len(a), len(a), 2):
+            raise ValueError(f"arrows have the shape {a.shape}, expected (k, k, 2)")
+        centres = cell_centres(half_width, len(a))
+        ax.quiver(centres, centres, a[..., 0], a[..., 1], color="0.45", width=0.003)
+    for k, (name, x) in enumerate(checked.items()):
+        area = float(np.clip(8_000 / len(x), 4, 20))
+        colour = "0.6" if k == 0 and len(checked) > 1 else f"C{k or 1}"
+        ax.scatter(x[:, 0], x[:, 1], s=area, alpha=0.6, linewidths=0, color=colour, label=name)
+    ax.set(xlim=(-half_width, half_width), ylim=(-half_width, half_width))
+    if checked:
+        beside: Any = {
+            "loc": "upper left",
+            "bbox_to_anchor": (0, -0.1),
+            "ncols": 2,
+            "frameon": False,
+        }
+        ax.legend(**beside, markerscale=2, handletextpad=0.1)
+    return _open_frame(ax, math.inf)
+
+
+def cell_centres(half_width: float, k: int) -> Floats:
+    """The centres of k equal cells from −``half_width`` to ``half_width``: (k,)."""
+    edges = np.linspace(-half_width, half_width, _whole("k", k, 1) + 1)
+    return 0.5 * (edges[1:] + edges[:-1])
+
+
 def interpolation(
     decode: Decode,
     start: ArrayLike,
@@ -380,6 +442,11 @@ def is_image(shape: tuple[int, ...]) -> bool:
     if len(shape) == 1:
         return math.isqrt(shape[0]) ** 2 == shape[0]
     return len(shape) == 2 or (len(shape) == 3 and shape[0] in (1, 3, 4))
+
+
+def is_plane(shape: tuple[int, ...]) -> bool:
+    """Whether :func:`plane` takes samples of this shape."""
+    return shape == (2,)
 
 
 def titled(ax: Axes, title: str) -> Axes:

@@ -7,21 +7,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from .. import datasets
-from ..backend import Array
+from ..backend import Array, generator
 from ..datasets.from_file import read_file
 from ..datasets.labels import Labels, number_classes
 from ..datasets.layout import named
 from ..datasets.scale import to_unit_interval
 from ..datasets.split import Indices, split
+from ..datasets.toys import TOYS, toy2d
 
 SHARE = 0.1
 """This share of the samples of a file is held out; the classifiers keep the same share of the
 training samples for validation.
 """
+POINTS = 4000
+"""The number of points of a toy to train on; as many more are held out."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,8 @@ class Data:
 
     @classmethod
     def named(cls, name: str, classes: Sequence[str] = ()) -> Data:
-        """Return ``digits``, ``mnist``, or the samples of a file, a tenth of each class held out.
+        """Return ``digits``, ``mnist``, a toy, or the samples of a file, a tenth of each class held
+        out.
 
         A file is split in the same way at every call. Labels are numbered in the order of
         ``classes``, by default the sorted labels of the data; ``ValueError`` for any other label.
@@ -53,8 +58,12 @@ class Data:
             (x, y), (x_test, y_test) = load("train"), load("test")
             known, both = _numbered(np.concatenate([y, y_test]), classes, name)
             return cls(x, both[: len(y)], x_test, both[len(y) :], known, name)
+        if name in TOYS:
+            return cls._of_toy(name, classes)
         if not name.lower().endswith((".npy", ".npz")):
-            raise ValueError(f"--data is digits, mnist, or a file .npy or .npz, got {name!r}")
+            raise ValueError(
+                f"--data is digits, mnist, {', '.join(TOYS)}, or a file .npy or .npz, got {name!r}"
+            )
         images, labels, assumed = read_file(name)
         if len(images) < 20:
             raise ValueError(f"{name} holds {len(images)} samples, at least 20 are needed")
@@ -67,6 +76,16 @@ class Data:
             )
         parts = [(images[k], None if numbers is None else numbers[k]) for k in (kept, held_out)]
         return cls(*parts[0], *parts[1], known, name, assumed)
+
+    @classmethod
+    def _of_toy(cls, name: Any, classes: Sequence[str]) -> Data:
+        """Points of a toy; the parts that it has, if several, are their classes."""
+        rng = generator(0)
+        (x, part), (x_test, part_test) = (toy2d(name, POINTS, rng) for _ in range(2))
+        if not part.any():
+            return cls(x, None, x_test, None, (), name)
+        known, numbers = _numbered(np.concatenate([part, part_test]), classes, name)
+        return cls(x, numbers[:POINTS], x_test, numbers[POINTS:], known, name)
 
     @property
     def shape(self) -> tuple[int, ...]:

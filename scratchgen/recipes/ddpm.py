@@ -131,21 +131,11 @@ class DDPMRecipe(Recipe[DDPMSettings]):
         """Build the model for images of this size."""
         only_mnist_sized(settings, data)
         data.check_unit_interval("a DDPM")
-        shape = data.shape if len(data.shape) == 3 else (1, *data.shape)
-        if len(shape) != 3:
-            raise ValueError(
-                "a DDPM on the command line takes images (n, height, width) or (n, channels, "
-                f"height, width), got samples of shape {data.shape}{_advice(data.shape)}"
-            )
+        shape = image_shape(data, "a DDPM on the command line")
         if settings.network == "notes":
             network: Any = PlainDenoiser(shape[0], rng=rng)
-        elif shape[1] % 4 or shape[2] % 4:
-            raise ValueError(
-                f"the U-Net halves images twice, these are {shape[1]} × {shape[2]}: pad them to "
-                f"{shape[1] + -shape[1] % 4} × {shape[2] + -shape[2] % 4}, or take --network notes"
-            )
         else:
-            network = UNet(shape[0], settings.width, rng=rng)
+            network = unet_for(shape, settings.width, rng, "notes")
         return DDPM(
             network,
             shape,
@@ -262,6 +252,27 @@ class DDPMRecipe(Recipe[DDPMSettings]):
             return frozen.errors(part, t, rng.standard_normal(part.shape, dtype=part.dtype))
 
         return in_parts(errors, x, rng, PARTS)
+
+
+def image_shape(data: Data, model: str) -> tuple[int, ...]:
+    """The shape of an image with its channels; ``ValueError`` for samples that are none."""
+    shape = data.shape if len(data.shape) == 3 else (1, *data.shape)
+    if len(shape) != 3:
+        raise ValueError(
+            f"{model} takes images (n, height, width) or (n, channels, height, width), got "
+            f"samples of shape {data.shape}{_advice(data.shape)}"
+        )
+    return shape
+
+
+def unet_for(shape: tuple[int, ...], width: int, rng: Generator, other: str) -> UNet:
+    """A U-Net for such images; ``ValueError``, which names the ``other`` network, for odd sizes."""
+    if shape[1] % 4 or shape[2] % 4:
+        raise ValueError(
+            f"the U-Net halves images twice, these are {shape[1]} × {shape[2]}: pad them to "
+            f"{shape[1] + -shape[1] % 4} × {shape[2] + -shape[2] % 4}, or take --network {other}"
+        )
+    return UNet(shape[0], width, rng=rng)
 
 
 def _advice(shape: tuple[int, ...]) -> str:

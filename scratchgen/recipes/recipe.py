@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import plotting
 from ..backend import Array, Generator, generator, to_device, to_host
+from ..datasets.toys import TOYS
 from ..history import Epoch, History
 from ..optim import Optimizer, WeightAverage
 from ..progress import watched
@@ -34,8 +35,10 @@ Pictures: TypeAlias = "Iterator[tuple[str, Axes]]"
 class Recipe(Generic[S]):
     """The base class: the parts that most models have in common."""
 
-    LECTURE: S
-    """The settings of the notes."""
+    LECTURE: S | None = None
+    """The settings of the notes, which give none for some models."""
+    TOY: S | None = None
+    """Its settings on points of the plane, if they differ from those on all other data."""
     DIGITS: S
     """The default settings for the small digits."""
     MNIST: S
@@ -58,8 +61,9 @@ class Recipe(Generic[S]):
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         """Add an option for each setting to the parser."""
-        defaults = {"digits": self.DIGITS, "else": self.MNIST, "lecture": self.LECTURE}
-        type(self.MNIST).add_options(parser, defaults)
+        defaults = {"digits": self.DIGITS, "toys": self.TOY, "else": self.MNIST}
+        defaults["lecture"] = self.LECTURE
+        type(self.MNIST).add_options(parser, {k: v for k, v in defaults.items() if v is not None})
 
     def parsed(self, words: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values of the settings among the words of a command line."""
@@ -67,8 +71,16 @@ class Recipe(Generic[S]):
 
     def settings(self, given: Mapping[str, Any]) -> S:
         """Combine the given settings with the defaults for the data, or with those of the notes."""
-        default = self.DIGITS if given.get("data", "digits") == "digits" else self.MNIST
+        data = given.get("data", "digits")
+        default = self.DIGITS if data == "digits" else self.MNIST
+        if data in TOYS and self.TOY is not None:
+            default = self.TOY
         if given.get("preset"):
+            if self.LECTURE is None:
+                raise ValueError(
+                    f"--preset lecture: the notes give no settings of the {self.title}, leave it "
+                    "out"
+                )
             default = self.LECTURE
         return replace(default, **{**default.following(given), **given})
 
@@ -180,6 +192,10 @@ class Recipe(Generic[S]):
         """Return n draws from the model's distribution: the samples, unless they are means."""
         return self.samples(model, n, rng)
 
+    def compared(self, model: Any, n: int, rng: Generator) -> dict[str, Array]:
+        """Samples that are held against data: by name, of a model that has several kinds."""
+        return {"": self.samples(model, n, rng)}
+
     def figures(self, model: Any, data: Data, settings: S, rng: Generator) -> Figures:
         """Yield each measure of quality: its name, and a function that returns its lines."""
         raise NotImplementedError
@@ -223,6 +239,19 @@ def layers_of(network: Any) -> tuple[Any, ...]:
     """Return the layers of a Sequential; ``AttributeError`` for another kind of network."""
     layers: tuple[Any, ...] = network.layers
     return layers
+
+
+def to_model(x: Array) -> Array:
+    """Images, or rows of numbers, on [0, 1] as 2x − 1 on [−1, 1]; points of the plane as they are.
+
+    :func:`from_model` is the way back.
+    """
+    return x if plotting.is_plane(x.shape[1:]) else 2 * x - 1
+
+
+def from_model(x: Array) -> Array:
+    """(x + 1)/2, but points of the plane as they are."""
+    return x if plotting.is_plane(x.shape[1:]) else 0.5 * (x + 1)
 
 
 def only_mnist_sized(settings: Settings, data: Data) -> None:

@@ -6,6 +6,9 @@ over the classes. Neither number means anything alone: copies of one image are a
 classifier may recognise half of uniform noise. Each number is therefore reported with its values
 for held-out data, which no generator is expected to surpass, and for uniform noise.
 
+The points of a toy lie near modes or a curve. In place of a classifier, the share of the samples
+within three standard deviations of these is counted, and how evenly they spread over its parts.
+
 The classifier is the feed-forward one with the settings of the command line and seed 0; on small
 data it trains for more epochs. It is trained once, and stored in the folder of the run.
 """
@@ -19,10 +22,12 @@ import math
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..backend import Array, generator
+from ..datasets.toys import DEVIATION, TOYS, skeleton
 from ..files import write_atomically
 from ..history import History
 from ..metrics import against_floor, median_bandwidth, mmd2_unbiased
@@ -36,6 +41,7 @@ from .recipe import had
 CONFIDENCE = 0.9
 RECOGNISED = f"recognised by a classifier, confidence from {CONFIDENCE}"
 COMPARED = 2000  # the largest number of samples for the MMD²
+WITHIN = 3  # standard deviations from where a toy lies: its points are near
 BATCH = 64
 STEPS = 1500  # the least number of training steps of the classifier
 
@@ -50,7 +56,10 @@ def recognised(samples: Array, data: Data, folder: Path) -> dict[str, str]:
     low, high = data.value_range
     noise = np.random.default_rng(0).uniform(low, high, samples.shape).astype(np.float32)
     compared = functools.partial(_distances, samples, noise, data)
-    told_apart = functools.partial(_classes, samples, noise, data, folder)
+    if data.name in TOYS:
+        told_apart = functools.partial(_near, samples, noise, data)
+    else:
+        told_apart = functools.partial(_classes, samples, noise, data, folder)
     return had(iter([("MMD² from held-out data", compared), (RECOGNISED, told_apart)]))
 
 
@@ -84,6 +93,27 @@ def _distances(samples: Array, noise: Array, data: Data) -> dict[str, str]:
         f"{name}, σ = {sigma:.3g}": f"{of_samples.value:.5f}; "
         f"of held-out data {of_samples.floor:.5f}, of uniform noise {of_noise:.5f}"
     }
+
+
+def _near(samples: Array, noise: Array, data: Data) -> dict[str, str]:
+    """The shares that lie near the toy without its noise, and near which of its parts."""
+    name: Any = data.name
+    if name not in DEVIATION:
+        return {}
+    points, part = skeleton(name)
+    shares, spread = [], []
+    for x in (samples, data.test, noise):
+        of_point = ((x[:, None] - points) ** 2).sum(axis=2)
+        near = of_point.min(axis=1) < (WITHIN * DEVIATION[name]) ** 2
+        counts = np.bincount(part[of_point.argmin(axis=1)[near]], minlength=part.max() + 1)
+        shares.append(f"{100 * near.mean():.1f} %")
+        spread.append(f"{evenness(counts):.3f}")
+    others = "{0}; of held-out data {1}, of uniform noise {2}"
+    where = "a mode" if name == "ring" else "the curve"
+    lines = {f"within {WITHIN} standard deviations of {where}": others.format(*shares)}
+    if part.any():
+        lines[f"  evenness over the {part.max() + 1} parts"] = others.format(*spread)
+    return lines
 
 
 def _classes(samples: Array, noise: Array, data: Data, folder: Path) -> dict[str, str]:

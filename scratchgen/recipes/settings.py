@@ -302,7 +302,8 @@ class Settings(Record):
     )
     data: str = setting(
         Name(
-            "digits (default), mnist (default of --preset lecture), or a file .npy or .npz",
+            "digits (default), mnist (default of --preset lecture), points of the plane (ring, "
+            "moons, swirl, laplace), or a file .npy or .npz",
             complete=True,
         ),
         default="digits",

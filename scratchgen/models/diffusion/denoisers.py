@@ -14,8 +14,10 @@ appendix B.
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -50,6 +52,25 @@ class PlainDenoiser(nn.Network):
         h = h + e.reshape(-1, 128, 1, 1)
         h = ops.relu(self.dec1(h))
         return self.dec2(h)
+
+
+class DenseDenoiser(nn.Network):
+    """Layers of ``hidden`` units with SiLU, of (x, t/T), for samples of ``size`` numbers each.
+
+    For points of the plane, and all that is no image.
+    """
+
+    def __init__(self, size: int, hidden: Sequence[int], *, rng: Generator) -> None:
+        self.size, self.hidden = operator.index(size), tuple(map(operator.index, hidden))
+        sizes, layers = [self.size + 1, *self.hidden], []
+        for n_in, n_out in itertools.pairwise(sizes):
+            layers += [nn.Linear(n_in, n_out, rng=rng), nn.SiLU()]
+        self.layers = nn.Sequential(*layers, nn.Linear(sizes[-1], self.size, rng=rng))
+
+    def __call__(self, x: Any, time: Any) -> Any:  # type: ignore[override]
+        """The noise in samples x: (n, …) at times t/T: (n,), in the shape of x."""
+        beside = ops.concatenate([x.reshape(len(x), self.size), time[:, None]], axis=1)
+        return self.layers(beside).reshape(*x.shape)
 
 
 class UNet(nn.Network):
