@@ -1,14 +1,14 @@
 """Reverse-mode differentiation: one sweep of δ = ∂C/∂(value) from a cost back to its origins.
 
-Three ideas, and nothing else. An operation computes a value together with one *delta equation* per
-input: equation k maps δ = ∂C/∂(value) to (∂value/∂inputₖ)ᵀ δ, its share of ∂C/∂(inputₖ). A tensor
-remembers the operation, the inputs and the equations that it came from. The gradient is one sweep
-that visits each tensor after all its consumers, and adds up the shares. The layer-wise equations
-of the notes are this form at the grain of a layer:
+There are three ideas. An operation computes a value together with one *delta equation* per input:
+equation k maps δ = ∂C/∂(value) to (∂value/∂inputₖ)ᵀ δ, its share of ∂C/∂(inputₖ). A tensor
+remembers its operation, its inputs and their equations. The gradient is one sweep that visits each
+tensor after all its consumers, and adds up the shares. Applied to whole layers, these are the
+equations of the notes:
 
     δˡ = (δˡ⁺¹ Wˡ⁺¹) ∘ σ′(zˡ),    ∂C/∂W = δᵀ a,    ∂C/∂b = Σ δ.
 
-Derivatives are of first order: equations work on plain arrays and are themselves not recorded.
+Derivatives are of first order: equations work on plain arrays, and are not recorded themselves.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _NO_ORIGIN: Any = (None, (), (), {})
 
 
 class Operation(Protocol):
-    """What ``differentiable`` makes of a rule: arrays in, array out; a tensor in, tensor out."""
+    """The result of ``differentiable`` for a rule: arrays give an array, tensors a tensor."""
 
     rule: Callable[..., Rule]
 
@@ -48,10 +48,10 @@ def _bound_later(*_: Any) -> Any:
 class Tensor:
     """An array of real numbers that remembers its origin: operation, inputs, equations, settings.
 
-    ``Tensor(data)`` stands at the origin itself: it came from nothing. It shares the memory of
-    ``data``; numbers, lists and integers become float64. Python's operators, ``.sum()``,
-    ``.mean()``, ``.max()``, ``.reshape()``, ``.T`` and ``[]`` are operations, and so are NumPy's
-    functions that have a rule, ``np.exp(tensor)``; comparisons give arrays, ``.data`` the numbers.
+    ``Tensor(data)`` is itself an origin, made by no operation. It shares the memory of ``data``;
+    numbers, lists and integers become float64. Python's operators, ``.sum()``, ``.mean()``,
+    ``.max()``, ``.reshape()``, ``.T`` and ``[]`` are operations, and so are NumPy's functions that
+    have a rule, as ``np.exp(tensor)``. Comparisons return arrays, and ``.data`` holds the numbers.
     """
 
     __slots__ = ("__weakref__", "birth", "data", "equations", "inputs", "operation", "settings")
@@ -74,7 +74,7 @@ class Tensor:
     T = property(lambda self: self.transpose())
 
     def changed(self) -> None:
-        """Say that ``data`` was changed in place: costs recorded before it no longer stand."""
+        """Mark ``data`` as changed in place: costs recorded before are no longer valid."""
         self.birth = next(_births)
 
     def __repr__(self) -> str:
@@ -87,16 +87,16 @@ class Tensor:
 def differentiable(rule: Callable[..., Rule]) -> Operation:
     """Make an operation of a rule: ``rule(*arrays, **settings) -> (value, equations)``.
 
-    Positional parameters of the rule are arrays, keyword-only ones are settings; callers of the
-    operation may give either by position or by name, and ``*arrays`` as one sequence. There is one
-    equation for each array, ``None`` for one of labels or indices. Given plain arrays only, the
-    operation returns a plain array and records nothing. The rule itself is ``operation.rule``.
+    Positional parameters of the rule are arrays, keyword-only parameters are settings. Callers of
+    the operation may give either by position or by name, and ``*arrays`` as one sequence. There is
+    one equation for each array, or ``None`` for an array of labels or indices. Given only plain
+    arrays, the operation returns a plain array and records nothing. ``operation.rule`` is the rule.
     """
     signature = inspect.signature(rule)
     parameters = signature.parameters.values()
     names = {p.name: p.default for p in parameters if p.kind is not p.KEYWORD_ONLY}
     sequence = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-    with suppress(ValueError):  # where a required setting follows an optional one, only by name
+    with suppress(ValueError):  # a required setting after an optional one is given by name only
         by_position = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in parameters]
         signature = inspect.Signature(by_position, return_annotation="Tensor | Array")
 
@@ -125,9 +125,10 @@ def gradient(
 ) -> list[Array]:
     """∂C/∂x for each tensor x of ``wrt``, in that order, as arrays that share no memory.
 
-    ``cost`` is a scalar; a tensor of any other shape needs ``delta`` = ∂C/∂(that tensor). Nothing
-    is accumulated anywhere: asked twice, the answer is the same. A tensor on which the cost does
-    not depend raises ``ValueError``, or has zeros for a gradient with ``unused="zeros"``.
+    ``cost`` is a scalar; a tensor of any other shape needs ``delta`` = ∂C/∂(that tensor). No
+    gradient is accumulated in a tensor: a second call returns the same result. For a tensor on
+    which the cost does not depend, it raises ``ValueError``, or returns zeros with
+    ``unused="zeros"``.
     """
     wanted, gradients, given = set(wrt), [], {id(delta)}
     deltas = {x: finished for x, finished in backward_sweep(cost, wrt, delta) if x in wanted}
@@ -147,10 +148,10 @@ def backward_sweep(
 ) -> Iterator[tuple[Tensor, Array]]:
     """Yield ``(tensor, δ)``, each δ = ∂C/∂tensor finished, from the cost back to its origins.
 
-    *Why in this order:* δ of a tensor is the sum of what all its consumers pass on, so it must wait
-    for every one of them; and since consumers are born after their inputs, latest birth first will
-    do. With ``wrt``, only tensors that lead to it are visited and only their equations are called.
-    The arrays may be shared: read them, do not change them.
+    *Why in this order:* δ of a tensor is the sum of the shares from all its consumers, so it must
+    wait for every one of them. Consumers are born after their inputs, so the sweep visits tensors
+    from the latest birth to the earliest. With ``wrt``, it visits only tensors that lead to
+    ``wrt``, and calls only their equations. The arrays may be shared: do not change them.
     """
     if not all(isinstance(x, Tensor) for x in (cost, *(wrt or ()))):
         kinds = [type(x).__name__ for x in (cost, *(wrt or ()))]
@@ -179,9 +180,10 @@ def backward_sweep(
 
 
 def ancestry(tensor: Tensor, steps: float = math.inf) -> list[Tensor]:
-    """The tensors that ``tensor`` came from within so many steps, oldest first, and itself last.
+    """The tensors from which ``tensor`` was computed in at most ``steps`` steps, and itself.
 
-    Inputs are born before what is computed from them, so each stands before its consumers.
+    They are ordered by birth, the oldest first. Inputs are born before values computed from them,
+    so that each tensor precedes its consumers.
     """
     away, found = {tensor: 0}, [tensor]
     for y in found:
@@ -194,7 +196,7 @@ def ancestry(tensor: Tensor, steps: float = math.inf) -> list[Tensor]:
 
 
 def _share(tensor: Tensor, k: int, delta: Array) -> Array:
-    """What input k receives of ``delta``: its equation, then broadcasting and promotion undone."""
+    """The share of ``delta`` for input k: its equation, then broadcasting and promotion undone."""
     x, equation, name = tensor.inputs[k].data, tensor.equations[k], tensor.operation.__name__
     if equation is None:
         raise ValueError(f"{name}: no derivative with respect to input {k}")
@@ -213,10 +215,10 @@ def _share(tensor: Tensor, k: int, delta: Array) -> Array:
 
 
 def value_and_grad(f: Callable[..., Any], argnum: int | Sequence[int] = 0) -> Callable[..., Any]:
-    """The function of arrays that returns ``(f(x, …), ∂f/∂x)`` for a scalar ``f``.
+    """Return a function of arrays that returns ``(f(x, …), ∂f/∂x)`` for a scalar ``f``.
 
-    ``argnum`` says which argument x is; a tuple of numbers gives a tuple of gradients. ``f`` is
-    written with Python's operators, NumPy and ``scratchgen.operations``.
+    ``argnum`` is the number of the argument x; a tuple of numbers gives a tuple of gradients. ``f``
+    is written with Python's operators, NumPy and ``scratchgen.operations``.
 
     >>> value_and_grad(lambda x, y: x**2 * y, argnum=(0, 1))(3.0, 2.0)
     (array(18.), (array(12.), array(9.)))
@@ -235,7 +237,7 @@ def value_and_grad(f: Callable[..., Any], argnum: int | Sequence[int] = 0) -> Ca
 
 
 def grad(f: Callable[..., Any], argnum: int | Sequence[int] = 0) -> Callable[..., Any]:
-    """The function of arrays that returns ∂f/∂x: :func:`value_and_grad` without the value.
+    """Return a function of arrays that returns ∂f/∂x: :func:`value_and_grad` without the value.
 
     >>> grad(lambda x: x**2 + 3 * x)(2.0)
     array(7.)

@@ -1,8 +1,9 @@
-"""Where the arrays live: NumPy on the host, CuPy on an NVIDIA GPU.
+"""The devices of arrays: NumPy on the host, CuPy on an NVIDIA GPU.
 
-The only file that names CuPy. Everything above is written with ``np.`` functions, which CuPy arrays
-answer through NumPy's own dispatch protocols; here arrays change sides, generators are made, and
-element-wise chains become one kernel. There is no global device: a generator decides it.
+This is the only file that names CuPy. All other files use ``np.`` functions, which work on CuPy
+arrays through NumPy's dispatch protocols. This file moves arrays between devices, makes random
+generators, and compiles element-wise expressions into one kernel. There is no global device: the
+random generator determines the device.
 """
 
 from __future__ import annotations
@@ -40,16 +41,16 @@ Array: TypeAlias = npt.NDArray[Any]
 """A NumPy array, or a CuPy array."""
 
 Generator: TypeAlias = np.random.Generator
-"""A NumPy generator, or a CuPy generator, whose methods are a subset."""
+"""A NumPy generator, or a CuPy generator, which has a subset of its methods."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def generator(seed: int | Sequence[int] | Generator | None, device: str = "cpu") -> Generator:
-    """Random numbers from ``seed``, and with them the device: what is drawn from it lives there.
+    """Return a random generator from ``seed``; its draws live on ``device``.
 
-    ``seed``: a non-negative integer, or some, ``None`` for fresh entropy, or a generator, which is
-    returned as it is. ``device``: ``"cpu"`` (NumPy) or ``"cuda"`` (CuPy).
+    ``seed`` is a non-negative integer or a sequence of them, ``None`` for fresh entropy, or a
+    generator, which is returned unchanged. ``device`` is ``"cpu"`` (NumPy) or ``"cuda"`` (CuPy).
 
     Raises ``ValueError`` for an unknown device or a negative seed, and ``RuntimeError`` where CuPy
     is missing or finds no GPU.
@@ -71,14 +72,14 @@ def check_generator(rng: object) -> None:
 
 
 def copy_of(rng: Generator) -> Generator:
-    """Another generator, at the same point of the same sequence."""
+    """Return a copy of the generator, at the same point of its sequence."""
     if device_of(rng) == "cuda":
         return generator_from_state(*generator_state(rng))
     return copy.deepcopy(rng)
 
 
 def device_of(x: object) -> str:
-    """``"cuda"`` for an array or generator of CuPy, ``"cpu"`` for everything else."""
+    """Return ``"cuda"`` for an array or generator of CuPy, ``"cpu"`` for everything else."""
     cupy = sys.modules.get("cupy")
     if cupy is not None and isinstance(x, (cupy.ndarray, cupy.random.Generator)):
         return "cuda"
@@ -86,10 +87,10 @@ def device_of(x: object) -> str:
 
 
 def plain(x: Any) -> Any:
-    """``x``; of an array with a class of its own, as a memmap is, the array itself, not copied.
+    """Return ``x``, or the array beneath a subclass of arrays such as a memmap, without a copy.
 
-    Raises ``TypeError`` where the same operators would compute something else: for a matrix, whose
-    ``*`` is a product of matrices, a masked array, whose sums leave entries out, and a sparse one.
+    Raises ``TypeError`` for types whose operators differ from those of arrays: a matrix (``*`` is
+    the product of matrices), a masked array (sums leave entries out), and a sparse matrix.
     """
     if type(x) in (np.ndarray, float, int):
         return x
@@ -105,25 +106,25 @@ def plain(x: Any) -> Any:
 
 
 def to_host(x: npt.ArrayLike) -> Array:
-    """``x`` as a NumPy array; what is one already is not copied. :func:`plain` says what raises."""
+    """Return ``x`` as a NumPy array, not copied if it is one; it raises as :func:`plain` does."""
     if device_of(x) == "cuda":
         return cast(Array, _cupy().asnumpy(x))
     return np.asarray(plain(x))
 
 
 def to_device(x: npt.ArrayLike, device: str | Generator) -> Array:
-    """``x`` on ``device``, which may be named or be that of a generator; not copied if there."""
+    """Return ``x`` on a device, given by name or by a generator; no copy if it is there already."""
     if check_device(device if isinstance(device, str) else device_of(device)) == "cpu":
         return to_host(x)
     return cast(Array, _cupy().asarray(plain(x)))
 
 
 def fused(expression: F) -> F:
-    """The expression as a function of arrays: one kernel on CuPy; on NumPy, as it stands.
+    """Make a function of arrays from an expression: one kernel on CuPy; unchanged on NumPy.
 
-    An expression is a lambda or a function that is element-wise, written in ``np``: of its
-    arguments, and of arrays and numbers that it captures. It may change arguments in place. Written
-    anew at each call of a rule, it is compiled once.
+    The expression is an element-wise lambda or function, written in ``np``, of its arguments and of
+    the arrays and numbers that it captures. It may change its arguments in place. A rule defines it
+    anew at each call, but it is compiled only once.
 
     >>> z = np.array([0.0, 1.0])
     >>> sigma_prime = fused(lambda delta: delta * z * (1 - z))
@@ -135,7 +136,7 @@ def fused(expression: F) -> F:
         if device_of(arguments[0]) == "cpu":
             return expression(*arguments)
         captured = [cell.cell_contents for cell in expression.__closure__ or ()]
-        # CuPy's releases differ in whether a Python number would make a float32 chain float64.
+        # In some releases of CuPy a Python number turns a float32 expression into float64.
         real = np.result_type(arguments[0].dtype, np.float16).type
         given = [real(x) if isinstance(x, float) else x for x in (*arguments, *captured)]
         return _kernel(expression)(*given)
@@ -144,15 +145,15 @@ def fused(expression: F) -> F:
     return cast(F, value)
 
 
-_kernels: dict[Any, Callable[..., Any]] = {}  # what CuPy has compiled, by the code of expressions
+_kernels: dict[Any, Callable[..., Any]] = {}  # the compiled kernels, by the code of expressions
 
 
 def _kernel(expression: Callable[..., Any]) -> Callable[..., Any]:
-    """The kernel of the arguments of the expression, followed by what it captures."""
+    """Return the kernel of the expression; its inputs are the arguments and the captures."""
     cupy, code = _cupy(), expression.__code__
     key = cupy, expression.__module__, code
     if key not in _kernels:
-        # While it fuses, CuPy hands out stand-ins that only its own functions take.
+        # While CuPy fuses, the arguments are placeholders that only CuPy's own functions accept.
         names = {**expression.__globals__, "np": cupy}
 
         def on_stand_ins(*given: Any) -> Any:
@@ -172,7 +173,7 @@ def special(x: Array) -> Any:
 
 
 def generator_state(rng: Generator) -> tuple[dict[str, Any], Array | None]:
-    """All that ``rng`` has to remember: what JSON can hold, and the state of a GPU's generator."""
+    """Return the state of ``rng``: a dictionary for JSON, and for a GPU the array of its state."""
     name = type(rng.bit_generator).__name__
     if device_of(rng) == "cuda":
         # CuPy gives no public access to this state (release 13).
@@ -189,7 +190,7 @@ def generator_state(rng: Generator) -> tuple[dict[str, Any], Array | None]:
 
 
 def generator_from_state(state: dict[str, Any], array: Array | None = None) -> Generator:
-    """The generator that :func:`generator_state` described, at the same point of its sequence."""
+    """Return the generator of a :func:`generator_state`, at the same point of its sequence."""
     if state.get("device") == "cuda":
         if array is None:
             raise ValueError("the state of a GPU's generator lacks its array")
@@ -209,7 +210,7 @@ def generator_from_state(state: dict[str, Any], array: Array | None = None) -> G
 
 
 def describe_cuda() -> str:
-    """The GPU and the CuPy release that device ``"cuda"`` would use, or why there is none."""
+    """Describe the GPU and the CuPy release of device ``"cuda"``, or say why there is none."""
     try:
         cupy = _cupy()
     except RuntimeError as error:
@@ -219,14 +220,14 @@ def describe_cuda() -> str:
 
 
 def check_device(device: str) -> str:
-    """``device``, or ``ValueError`` unless it is ``"cpu"`` or ``"cuda"``."""
+    """Return ``device``; raise ``ValueError`` unless it is ``"cpu"`` or ``"cuda"``."""
     if device not in ("cpu", "cuda"):
         raise ValueError(f"device is 'cpu' or 'cuda', got {device!r}")
     return device
 
 
 def _cupy() -> Any:
-    """The CuPy module, where it is installed and finds a GPU."""
+    """Return the CuPy module, provided that it is installed and finds a GPU."""
     try:
         import cupy
     except ModuleNotFoundError:

@@ -1,8 +1,8 @@
 """The command line: ``scratchgen train | sample | evaluate | check | trace | info``.
 
-A run is a folder that needs nothing else: ``config.json``, ``model.safetensors``, ``history.csv``
-and pictures. Exit codes: 0; 2 with one line on standard error for what cannot be done as asked; 130
-after Ctrl-C, with the last epoch saved.
+A run is a folder that is complete in itself: ``config.json``, ``model.safetensors``,
+``history.csv`` and pictures. The exit codes are 0 for success; 2, with one line on standard error,
+for a request that cannot be carried out; and 130 after Ctrl-C, with the last epoch saved.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ import numpy as np
 
 from . import __version__, interruption, plotting, tracing
 from .backend import Generator, describe_cuda, generator, to_device, to_host
+from .datasets.toys import TOYS
 from .files import write_atomically
 from .gradcheck import check_file, check_rules
 from .history import History
@@ -43,7 +44,7 @@ from .training import TrainingWarning
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling(Record):
-    """What ``scratchgen sample`` is asked."""
+    """The options of ``scratchgen sample``."""
 
     n: int = setting(Whole("how many samples", most=1_000_000), default=64)
     draw: bool = setting(
@@ -56,7 +57,7 @@ class Sampling(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation(Record):
-    """What ``scratchgen evaluate`` is asked."""
+    """The options of ``scratchgen evaluate``."""
 
     data: str | None = setting(
         Name("other data than it was trained on", none="the same"), default=None
@@ -66,15 +67,15 @@ class Evaluation(Record):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the arguments ask for, and return the exit code."""
+    """Run the command that the arguments give, and return the exit code."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a − or σ is no reason to fail
+        if isinstance(stream, io.TextIOWrapper):  # printing − or σ must not fail
             stream.reconfigure(errors="backslashreplace")
     try:
         interruption.restore()
         asked = _parser().parse_args(arguments)
         with np.errstate(all="ignore"), warnings.catch_warnings():
-            # What is not finite is found where it matters; what is doubtful takes one line.
+            # The library checks for NaN and infinity itself; each warning is printed on one line.
             for category in (TrainingWarning, RunWarning):
                 warnings.simplefilter("always", category)
             warnings.showwarning = _in_one_line
@@ -84,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as interrupt:
         print(f"scratchgen: interrupted{interrupt}", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # what read the output has gone, as head does
+    except BrokenPipeError:  # the reader of the output has exited, as head does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (ValueError, TypeError, RuntimeError, OSError, MemoryError) as error:
@@ -100,9 +101,9 @@ def _in_one_line(message: Warning | str, *_: Any, **__: Any) -> None:
 def _train(asked: argparse.Namespace) -> None:
     recipe = RECIPES[asked.model]
     given = recipe.parsed(vars(asked))
-    if Path(given.get("data", "")).suffix:  # a file, to be found from any folder
+    if Path(given.get("data", "")).suffix:  # the absolute path is valid in any folder
         given["data"] = str(Path(given["data"]).resolve())
-    settings = recipe.settings(given)  # what is wrong with one is said before all else
+    settings = recipe.settings(given)  # an invalid setting is reported before anything else
     if not asked.resume:
         settings.check_rates()
     with _folder(asked, settings) as run:
@@ -134,7 +135,7 @@ def _train(asked: argparse.Namespace) -> None:
                         if recipe.generative and settings.shows(epoch.number):
                             kept.flush()
                             _show_samples(run, config, state)
-                if not state.history:  # of --epochs 0, the model is as it was built
+                if not state.history:  # with --epochs 0, the initial model is saved
                     kept.note(state)
             shown = len(state.history)
             if patience is not None:
@@ -148,7 +149,7 @@ def _train(asked: argparse.Namespace) -> None:
 
 
 def _folder(asked: argparse.Namespace, settings: Settings) -> AbstractContextManager[Run]:
-    """The folder that was named; else the newest run of the model and data, or a new one."""
+    """Hold the folder given by --out, else the newest run of this model and data, or a new one."""
     if asked.out is not None:
         if not asked.out:
             raise ValueError("--out is the name of a folder, got an empty one")
@@ -160,7 +161,7 @@ def _folder(asked: argparse.Namespace, settings: Settings) -> AbstractContextMan
 def _state_and_patience(
     run: Run, begun: Config | None, config: Config, data: Data
 ) -> tuple[Checkpoint, Any]:
-    """What the training goes on from, of the run or a new model, and its patience."""
+    """Return the state from which training continues, stored or new, and its patience."""
     recipe, settings = config.recipe, config.settings
     saved = run.checkpoints(begun) if begun else None
     if not begun or not saved:
@@ -179,7 +180,7 @@ def _state_and_patience(
 
 
 def _say_how_it_goes_on(folder: Path, begun: Config, config: Config, state: Checkpoint) -> None:
-    """After which epoch, and what another number of epochs does to the learning rate."""
+    """Print the last epoch, and how a new number of epochs changes the learning rate."""
     before, now, done = begun.settings, config.settings, len(state.history)
     print(f"{folder}: going on after epoch {done}")
     if now.epochs != before.epochs and spans_the_training(now.schedule):
@@ -191,7 +192,7 @@ def _say_how_it_goes_on(folder: Path, begun: Config, config: Config, state: Chec
 
 
 def _show_samples(run: Run, config: Config, state: Checkpoint) -> None:
-    """Keep samples of the last epoch, if it is one of those of which they are kept."""
+    """Store samples of the last epoch, if it is one of the epochs whose samples are kept."""
     done, settings = len(state.history), config.settings
     if config.recipe.generative and done and settings.shows(done):
         rng = generator(settings.seed, settings.device)
@@ -199,8 +200,8 @@ def _show_samples(run: Run, config: Config, state: Checkpoint) -> None:
 
 
 def _draw(run: Run, config: Config, state: Checkpoint, data: Data, epoch: int) -> None:
-    """Leave the pictures that fit the model, which is that of an epoch."""
-    if not plotting.is_image(config.shape):
+    """Save the pictures of the model; ``epoch`` is the epoch of its weights."""
+    if not (plotting.is_image(config.shape) or plotting.is_plane(config.shape)):
         print(f"no pictures of samples: those of shape {config.shape} are no images")
     kept = run.samples(math.prod(config.shape))
     heading = _heading(config, epoch)
@@ -219,7 +220,7 @@ def _draw(run: Run, config: Config, state: Checkpoint, data: Data, epoch: int) -
 
 
 def _heading(config: Config, epoch: int) -> str:
-    """What stands over every picture: the model, its data, and how long it was trained."""
+    """The title of every picture: the model, its data, and the number of epochs."""
     data = Path(config.settings.data).stem
     return f"{config.model} on {data}, epoch {epoch}"
 
@@ -232,7 +233,7 @@ def _how_to_go_on(run: Run, model: str) -> str:
 
 
 def _say_what_is_next(folder: Path, generative: bool) -> None:
-    """What there is to look at, and what to type, as it works from here."""
+    """Print the files of the run, and the commands to type next from the current folder."""
     print(f"left in {folder}/: {', '.join(sorted(path.name for path in folder.iterdir()))}")
     first = folder / ("samples.png" if generative else "confusion.png")
     if first.exists():
@@ -244,7 +245,7 @@ def _say_what_is_next(folder: Path, generative: bool) -> None:
 
 
 def _command() -> str:
-    """How this program was started, as it can be typed again."""
+    """The command that started this program, in a form that can be typed again."""
 
     def typed(program: str, name: str) -> str:
         found = shutil.which(name)
@@ -262,11 +263,12 @@ def _sample(asked: argparse.Namespace) -> None:
     wanted = Sampling(**Sampling.parsed(vars(asked)))
     config, checkpoint = _run(asked, wanted.device)
     recipe, images = config.recipe, plotting.is_image(config.shape)
-    default = Path(asked.run) / f"samples-seed-{wanted.seed}.{'png' if images else 'npy'}"
+    drawn = images or plotting.is_plane(config.shape)
+    default = Path(asked.run) / f"samples-seed-{wanted.seed}.{'png' if drawn else 'npy'}"
     path = default if asked.out is None else Path(asked.out)
     if path.suffix not in (".png", ".npy"):
         raise ValueError(f"--out ends with .png or .npy, got {path}")
-    if path.suffix == ".png" and not images:
+    if path.suffix == ".png" and not drawn:
         raise ValueError(
             f"samples of shape {config.shape} are no images: take --out {path.with_suffix('.npy')}"
         )
@@ -282,9 +284,12 @@ def _sample(asked: argparse.Namespace) -> None:
         np.save(file, samples)
         write_atomically(path, file.getvalue())
     else:
-        grid = plotting.image_grid(samples, value_range=config.value_range)
+        if images:
+            picture = plotting.image_grid(samples, value_range=config.value_range)
+        else:
+            picture = plotting.plane({f"{wanted.n} {what}": samples})
         title = f"{_heading(config, len(checkpoint.history))}: {what}"
-        plotting.save(plotting.titled(grid, title), path)
+        plotting.save(plotting.titled(picture, title), path)
     print(f"{path}: {wanted.n} {what}, {_trained_for(checkpoint)}")
 
 
@@ -304,8 +309,11 @@ def _evaluate(asked: argparse.Namespace) -> None:
     if recipe.generative:
 
         def compared() -> dict[str, str]:
-            samples = to_host(recipe.samples(model, recipe.n_judged, rng))
-            return recognised(samples.reshape(-1, *data.shape), data, folder)
+            said: dict[str, str] = {}
+            for kind, samples in recipe.compared(model, recipe.n_judged, rng).items():
+                lines = recognised(to_host(samples).reshape(-1, *data.shape), data, folder)
+                said |= {f"{kind}: {k.strip()}" if kind else k: v for k, v in lines.items()}
+            return said
 
         judged |= had(iter([("samples", compared)]))
     print(f"{folder}: {config.model} {_trained_for(checkpoint)}")
@@ -314,7 +322,7 @@ def _evaluate(asked: argparse.Namespace) -> None:
 
 
 def _run(asked: argparse.Namespace, device: str) -> tuple[Config, Checkpoint]:
-    """What a run was asked for, and its model, on a device."""
+    """Return the config of a run, and its model on a device."""
     folder = Path(asked.run)
     config = Config.read(folder)
     config = replace(config, settings=replace(config.settings, device=device))
@@ -322,7 +330,7 @@ def _run(asked: argparse.Namespace, device: str) -> tuple[Config, Checkpoint]:
 
 
 def _trained_for(checkpoint: Checkpoint) -> str:
-    """How long a model was trained for, in words."""
+    """Say for how many epochs a model was trained."""
     done = len(checkpoint.history)
     return f"after {done} epoch{'s' * (done != 1)}" if done else "untrained, after 0 epochs"
 
@@ -376,11 +384,11 @@ def _info(_: argparse.Namespace) -> None:
         print(f"{package:<13} {metadata.version(package)}")
     print(f"cuda          {describe_cuda()}")
     print(f"models        {', '.join(RECIPES)}")
-    print(f"data          digits (bundled), mnist; SCRATCHGEN_DATA {folder}")
+    print(f"data          digits (bundled), {', '.join(TOYS)}, mnist; SCRATCHGEN_DATA {folder}")
 
 
 def _on_device(data: Any, rng: Generator) -> Any:
-    """An array, or each of a tuple of arrays, where the generator draws."""
+    """Move an array, or each of a tuple of arrays, to the device of the generator."""
     if isinstance(data, tuple):
         return tuple(to_device(x, rng) for x in data)
     return to_device(data, rng)

@@ -1,4 +1,4 @@
-"""Networks and optimizers remember what they were constructed with: storage rebuilds them so."""
+"""Networks and optimizers keep their constructors' arguments; storage rebuilds them from these."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ class Constructed:
     """A class whose instances keep the arguments of their constructor, defaults filled in."""
 
     construction: dict[str, Any]
-    """Argument by name, without ``rng`` and ``parameters``, which are no settings."""
+    """The arguments by name, without ``rng`` and ``parameters``, which are not settings."""
 
     def __new__(cls: type[T], *arguments: Any, **settings: Any) -> T:
-        """Note the arguments; ``TypeError`` with all that there are for one that is unknown."""
+        """Keep the arguments; for an unknown one raise ``TypeError`` with a list of all."""
         self = super().__new__(cls)
         signature = inspect.signature(cls.__init__)
         try:

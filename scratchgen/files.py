@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, and folders that one process writes to at a time."""
+"""Files that are either complete or missing, and folders that one process at a time writes to."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write ``content`` to ``path``, which at any moment is the old file or the new one, whole.
+    """Write ``content`` to ``path``, which always holds the old file or the complete new one.
 
-    A temporary file in the same folder is written, flushed to the disk and put in its place. Raises
-    ``OSError`` where that cannot be done; the old file is then as it was.
+    The content goes to a temporary file in the same folder, is flushed to the disk, and then
+    replaces the old file. Raises ``OSError`` where that fails, and leaves the old file unchanged.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.part")
@@ -35,11 +35,11 @@ class FolderHeldError(RuntimeError):
 
 @contextmanager
 def sole_writer(folder: str | os.PathLike[str]) -> Iterator[None]:
-    """Hold a folder for this process alone: :class:`FolderHeldError` where another one holds it.
+    """Hold a folder for this process alone; raise :class:`FolderHeldError` if another one holds it.
 
-    The folder is made if it is missing, before it is held; those folders that were made so, and
-    into which nothing was put, are gone afterwards. The hold ends with the process, however that
-    ends. On Windows, which has none on folders, it is not taken.
+    Missing folders are created first; those that are still empty at the end are removed. The hold
+    ends with the process, however the process ends. Windows has no locks on folders, and there this
+    function takes none.
     """
     folder = Path(folder)
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
@@ -47,7 +47,7 @@ def sole_writer(folder: str | os.PathLike[str]) -> Iterator[None]:
     with _held(folder):
         try:
             yield
-        finally:  # under the hold: nobody has begun to write here since
+        finally:  # this process still holds the folder: no other one has begun to write here
             with suppress(OSError):
                 for each in missing:
                     each.rmdir()
@@ -63,7 +63,7 @@ def _held(folder: Path) -> Iterator[None]:
     held = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Whoever made the folder may have left nothing, and removed it while it was opened here.
+        # The process that made the folder may have removed it, still empty, after it was opened.
         if not os.path.samestat(os.fstat(held), os.stat(folder)):
             raise FileNotFoundError
     except (BlockingIOError, FileNotFoundError):

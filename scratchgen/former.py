@@ -1,4 +1,4 @@
-"""Names of earlier releases: programs that import them go on to find what they named."""
+"""Names of earlier releases, so that programs written for them still run."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ MODULES = {
     "regressor": (models.feed_forward, estimators.feed_forward),
     "unet": (denoisers,),
 }
-"""Modules that ``scratchgen.models`` had, each with the modules that hold its content now."""
+"""Former modules of ``scratchgen.models``, each with the modules that hold its content now."""
 CLASSES = (
     estimators.FeedForwardClassifier,
     estimators.FeedForwardRegressor,
     estimators.RBMFeatures,
 )
-"""Classes that ``scratchgen.models`` had."""
+"""Former classes of ``scratchgen.models``."""
 
 
 def install() -> None:
-    """Let ``scratchgen.models`` have these modules and classes, under their former names."""
+    """Add these modules and classes to ``scratchgen.models`` under their former names."""
     for kind in CLASSES:
         setattr(models, kind.__name__, kind)
     for name, homes in MODULES.items():

@@ -1,4 +1,4 @@
-"""The history of a training: what each epoch cost, and what else the model reported."""
+"""The history of a training: the costs of each epoch, and the other quantities it reported."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from .html import table
 
 @dataclass(frozen=True)
 class Epoch:
-    """One pass over the data: the mean cost of each player, and what else the model reports."""
+    """One pass over the data: the mean cost of each player, and the reported quantities."""
 
     number: int
     costs: tuple[float, ...]
     seconds: float
     report: dict[str, float] = field(default_factory=dict)
     players: tuple[str, ...] = ()
-    """What the model calls its players, if it does: ``model.player_names``."""
+    """The names of the players, ``model.player_names``, if the model has them."""
 
     def values(self) -> dict[str, float]:
-        """The costs and the reported quantities, by name."""
+        """Return the costs and the reported quantities, by name."""
         names = self.players or [f"cost {k}" for k in range(len(self.costs))]
         if len(names) == 1:
             names = ["cost"]
@@ -37,7 +37,7 @@ class Epoch:
 
 
 class History(list[Epoch]):
-    """The epochs of a run, first to last; shown are the first, some between, and the last."""
+    """The epochs of a run, in order; printed are the first, the last, and some in between."""
 
     def __repr__(self) -> str:
         return "\n".join(map(str, self._some())) or "History of no epochs"
@@ -52,19 +52,19 @@ class History(list[Epoch]):
         return table(("epoch", *names, "time"), rows)
 
     def _some(self) -> History:
-        """A dozen epochs at most, evenly spaced, the first and the last among them."""
+        """Return at most a dozen epochs, evenly spaced, including the first and the last."""
         return History(self[round(k)] for k in np.linspace(0, len(self) - 1, min(len(self), 12)))
 
     def curves(self) -> dict[str, list[float]]:
-        """Each cost and reported quantity over the epochs."""
+        """Return each cost and each reported quantity over the epochs, by name."""
         names = self[0].values() if self else ()
         return {name: [epoch.values()[name] for epoch in self] for name in names}
 
     def plot(self, ax: Any = None) -> Any:
-        """The curves over the epochs, on ``ax`` or on new axes, which are returned.
+        """Plot the curves over the epochs, on ``ax`` or on new axes, and return the axes.
 
-        New axes have the costs, and all that is counted in units; quantities that stay between 0
-        and 1, such as probabilities, have axes of their own below.
+        New axes show the costs and all quantities with units. Quantities that stay between 0 and 1,
+        such as probabilities, get axes of their own below.
         """
         from .plotting import learning_curves, learning_panels
 
@@ -85,5 +85,5 @@ class History(list[Epoch]):
 
 
 def _figure(value: float) -> str:
-    """Four decimals, or four digits where a number is too small or too large for them."""
+    """Format with four decimals, or with four digits for a number too small or too large."""
     return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e7 else f"{value:.3e}"

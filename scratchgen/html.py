@@ -1,7 +1,7 @@
 """A table of words as HTML, for notebooks: plain tags, escaped text, no script.
 
-Colours and fonts are those of the page, dark or light. Only the alignment is stated, since
-notebooks push cells to the right.
+Colours and fonts are those of the page, dark or light. The table sets only the alignment, since
+notebooks align cells to the right.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from html import escape
 def table(
     head: Sequence[object], rows: Iterable[Sequence[object]], below: Iterable[object] = ()
 ) -> str:
-    """A table with one line of ``head`` and its ``rows``, and under it a paragraph for each text.
+    """Return a table with the line ``head`` and its ``rows``, and below it a paragraph per text.
 
-    Whatever is given is shown as ``str`` gives it: marks of HTML in it are escaped.
+    Every value is converted by ``str`` and escaped.
     """
     body = "".join(f"<tr>{_cells('td', row)}</tr>" for row in rows)
     whole = f"<table><thead><tr>{_cells('th', head)}</tr></thead><tbody>{body}</tbody></table>"

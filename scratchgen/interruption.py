@@ -1,7 +1,7 @@
-"""Ctrl-C while the command line is imported ends it as Ctrl-C does later: exit code 130, one line.
+"""Ctrl-C during the import of the command line ends it as later: exit code 130, one line.
 
-The first thing that the package imports. It does nothing unless the package is imported by its own
-command; ``cli.main`` gives Ctrl-C its usual meaning back.
+The package imports this module first. It has no effect unless the package's own command imports the
+package; ``cli.main`` restores the usual meaning of Ctrl-C.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from types import FrameType
 
 
 def end(_: int, __: FrameType | None) -> None:
-    """End here and now: nothing has been begun that could be left half done."""
+    """End the process at once: nothing has begun that could be left unfinished."""
     os.write(2, b"scratchgen: interrupted\n")
     os._exit(130)
 
@@ -25,7 +25,7 @@ def is_command() -> bool:
 
 
 def restore() -> None:
-    """Let Ctrl-C be the exception that Python makes of it."""
+    """Let Ctrl-C raise KeyboardInterrupt again, as usual in Python."""
     if signal.getsignal(signal.SIGINT) is end:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

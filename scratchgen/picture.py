@@ -1,7 +1,8 @@
-"""Axes that a notebook shows. This is the one file that imports matplotlib when it is loaded.
+"""Axes that a notebook displays. Only this file imports matplotlib when it is loaded.
 
-A notebook knows the figures of pyplot, and shows them whether they are asked for or not. These are
-none of pyplot's: one is shown where its axes end a cell, since they say how they are drawn.
+A notebook displays every figure of pyplot, requested or not. The figures here do not belong to
+pyplot: a notebook displays one only if its axes are the last value of a cell, as they define their
+own representation.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 
 class Picture(Axes):
-    """Axes on a figure of their own; at the end of a cell of a notebook the figure is shown."""
+    """Axes on a figure of their own, which a notebook displays at the end of a cell."""
 
     def _repr_png_(self) -> bytes:
         return png(self.figure)
 
 
 def new_pictures(width: float, heights: list[float], dpi: float, margin: float) -> list[Axes]:
-    """Axes one above the other, all sizes in inches, that share the epochs below them."""
+    """Make axes one above the other, with a common x-axis; all sizes are in inches."""
     layout = ConstrainedLayoutEngine(w_pad=margin, h_pad=margin)
     figure = Figure(figsize=(width, sum(heights)), dpi=dpi, layout=layout)
     grid = figure.add_gridspec(len(heights), height_ratios=heights)
@@ -34,7 +35,7 @@ def new_pictures(width: float, heights: list[float], dpi: float, margin: float) 
 
 
 def png(figure: Any, dpi: float | str = "figure") -> bytes:
-    """The whole figure as a PNG."""
+    """Return the whole figure as a PNG."""
     file = BytesIO()
     figure.savefig(file, format="png", dpi=dpi)
     return file.getvalue()

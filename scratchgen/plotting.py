@@ -1,14 +1,14 @@
 """The pictures of the notes: costs over epochs, δ by layer, images side by side, latent spaces.
 
-Established here: one mosaic, which every picture made of images is cut from, and three ways to
-look into a latent space (a scatter, a straight line, a grid of quantiles). From nothing but arrays
-of the host and matplotlib, which is imported when the first picture is drawn.
+Every picture of several images is one mosaic. There are three views of a latent space: a scatter, a
+straight line, and a grid of quantiles. The functions need only arrays on the host, and import
+matplotlib when the first picture is drawn.
 
-Every function draws on the ``ax`` that it is given, or on a figure of its own, and returns the
-axes; none touches pyplot. A notebook shows a figure of its own where the axes end a cell; axes that
-are given are shown by whoever made them. A figure of its own has 150 dots per inch, and
-its images whole numbers of dots per pixel: what ``save`` writes is crisp. Arrays that do not fit
-are a ValueError that says what came, what was expected and what to do, before anything is drawn.
+Every function draws on the given ``ax``, or on a figure of its own, and returns the axes; none uses
+pyplot. A notebook shows a figure of its own if its axes are the last value of a cell; given axes
+are shown by their owner. A figure of its own has 150 dots per inch and a whole number of dots per
+pixel of an image, so that the file from ``save`` is sharp. Unsuitable arrays raise a ValueError
+before anything is drawn; it names the value, the expectation and the cure.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Decode = Callable[[Floats], ArrayLike]  # latents (n, k) -> n images, of any shape of image_grid
-Ticks = Mapping[float, str]  # where, counted in cells of a mosaic -> what is written there
+Ticks = Mapping[float, str]  # position, in units of cells of a mosaic -> label
 
 LINE: dict[str, Any] = {"linewidth": 1.6, "markersize": 4}
-MARKERS = "o^sDPX"  # of classes 0 … 9, 10 … 19, …
-LETTER = 0.09  # inches: about as wide is a letter of a label
+MARKERS = "o^sDPX"  # for classes 0 … 9, 10 … 19, …
+LETTER = 0.09  # inches: the approximate width of a letter of a label
 DPI = 150  # dots per inch, on screen and in files
-CELL = 0.6  # inches that an image takes, where there is room
-MOVING = 0.4  # and in an animation, whose file grows with each dot
-SIDES = (1.5, 7.5)  # inches: the longer side of a mosaic stays between them
-MARGIN = 6.001 / DPI  # inches: images begin on a whole dot, and rounding down takes none away
+CELL = 0.6  # inches: the side of an image, if there is room
+MOVING = 0.4  # inches: the side of an image in an animation, whose file grows with each dot
+SIDES = (1.5, 7.5)  # inches: the limits of the longer side of a mosaic
+MARGIN = 6.001 / DPI  # inches: images begin on a whole dot, and rounding down loses none
 
 
 def learning_curves(
@@ -55,11 +55,11 @@ def learning_curves(
     first_epoch: int = 1,
     ylabel: str = "cost",
 ) -> Axes:
-    """Cost against epoch, one line per name: value k of a curve stands at ``first_epoch + k``.
+    """Plot cost against epoch, one line per name: value k of a curve is at ``first_epoch + k``.
 
-    Curves may differ in length. A name without values, or a value that is not finite, is refused.
-    On axes of its own, the first epochs, one in twenty at most, lie beyond the edge where all
-    others would have less than a quarter of the height; the label of the epochs says so.
+    Curves may differ in length. A name without values, and a value that is not finite, raise
+    ``ValueError``. On axes of its own, the first epochs, at most one in twenty, are cut off if the
+    others would otherwise fill less than a quarter of the height; the label of the x-axis says so.
     """
     if ax is None:
         return learning_panels({ylabel: curves}, first_epoch=first_epoch)
@@ -67,9 +67,9 @@ def learning_curves(
 
 
 def learning_panels(panels: Mapping[str, Mapping[str, ArrayLike]], *, first_epoch: int = 1) -> Axes:
-    """:func:`learning_curves` one above the other, for what is counted in different units.
+    """Plot :func:`learning_curves` one above the other, for quantities with different units.
 
-    ``panels``: the label of each vertical axis, and its curves. The uppermost axes are returned.
+    ``panels`` maps the label of each y-axis to its curves. Returns the uppermost axes.
     """
     from .picture import new_pictures
 
@@ -85,11 +85,11 @@ def learning_panels(panels: Mapping[str, Mapping[str, ArrayLike]], *, first_epoc
 
 
 def delta_norms(norms: Mapping[str, float], ax: Axes | None = None) -> Axes:
-    """‖δ‖ of each layer, from the output on the left back to the input, on a logarithmic axis.
+    """Plot ‖δ‖ of each layer, from the output on the left to the input, on a logarithmic axis.
 
     Where it falls from layer to layer the gradient vanishes, where it rises it explodes; the legend
-    says by what factor on average, geometrically. A layer that no δ reaches, ‖δ‖ = 0, is a cross on
-    the lower edge.
+    gives the mean factor per layer (a geometric mean). A layer with ‖δ‖ = 0, which no δ reaches, is
+    a cross on the lower edge.
     """
     if not norms:
         raise ValueError("norms is empty: pass at least one layer with its ‖δ‖")
@@ -116,10 +116,10 @@ def delta_norms(norms: Mapping[str, float], ax: Axes | None = None) -> Axes:
 
 
 def noise_schedule(beta: ArrayLike, ax: Axes | None = None) -> Axes:
-    """β_t, ᾱ_t = ∏ (1 − β) up to t, and ᾱ_t/(1 − ᾱ_t), signal to noise, on a logarithmic axis.
+    """Plot β_t, ᾱ_t = ∏ (1 − β) up to t, and the ratio of signal to noise ᾱ_t/(1 − ᾱ_t).
 
-    ``beta``: (T,) between 0 and 1. What is left at the end stands in the legend: with it sampling
-    begins, as if it were nothing.
+    ``beta``: (T,) between 0 and 1. The y-axis is logarithmic. The legend gives the last ᾱ, the
+    share of signal that sampling neglects when it starts from pure noise.
     """
     y = _numbers("beta", beta)
     if y.ndim != 1 or y.min() <= 0 or y.max() >= 1:
@@ -144,12 +144,12 @@ def image_grid(
     value_range: tuple[float, float] = (0.0, 1.0),
     padding: int = 1,
 ) -> Axes:
-    """Image k in row ``k // columns`` and column ``k % columns``, by default ⌈√n⌉ columns.
+    """Draw image k in row ``k // columns`` and column ``k % columns``, by default ⌈√n⌉ columns.
 
     ``images``: (n, H, W), (n, 1, H, W), (n, D) with D a square, or in colour (n, 3, H, W), and
-    with alpha (n, 4, H, W), drawn over white. The ends of ``value_range`` are black and white; what
-    lies beyond them is drawn as they are.
-    ``padding`` is in pixels of the images; it and the cells left over are blank, not black.
+    with alpha (n, 4, H, W), drawn over white. The ends of ``value_range`` are black and white;
+    values beyond them are clipped. ``padding`` is in pixels of the images. The padding and the
+    unused cells are blank, not black.
     """
     stack = _images("images", images, value_range)
     return _draw(stack, ax, _columns(columns, len(stack)), value_range, padding)
@@ -162,9 +162,9 @@ def image_table(
     columns: Sequence[str] = (),
     value_range: tuple[float, float] = (0.0, 1.0),
 ) -> Axes:
-    """One row of images for each name, as many in each; ``columns`` names the columns, if given.
+    """Draw one row of images for each name, all of one length; ``columns`` names the columns.
 
-    Rows as in ``image_grid``: the samples of some epochs, the states of some chains over the steps.
+    The rows are as in ``image_grid``, for example samples of some epochs, or states of some chains.
     """
     stacks = _stacks("row", rows, value_range)
     n = len(stacks[0])
@@ -182,15 +182,15 @@ def filters(
     limit: float | None = None,
     padding: int = 1,
 ) -> Axes:
-    """The weights of each unit as an image: red above zero, blue below it, white at zero.
+    """Draw the weights of each unit as an image: red above zero, blue below it, white at zero.
 
-    ``weights``: (n, H, W), or (n, D) with D a square, as in ``image_grid``. All share one scale,
-    from −``limit`` to ``limit``, by default the size that 99 of 100 weights do not exceed. A bar
-    beside the images shows it.
+    ``weights``: (n, H, W), or (n, D) with D a square, as in ``image_grid``. All images share one
+    scale from −``limit`` to ``limit``, shown by a colour bar. The default limit is the absolute
+    value that 99 of 100 weights do not exceed.
     """
     w = _numbers("weights", weights)
     if limit is None:
-        # Weights that are all zero are white on any scale.
+        # If all weights are zero, they are white on any scale.
         limit = float(np.quantile(np.abs(w), 0.99)) or float(np.abs(w).max()) or 1.0
     if not 0 < limit < math.inf:
         raise ValueError(f"limit is {limit}, expected a number above 0: the size that is darkest")
@@ -208,9 +208,9 @@ def reconstructions(
     *,
     value_range: tuple[float, float] = (0.0, 1.0),
 ) -> Axes:
-    """Each image above its reconstruction: two rows, one column per image, best for about ten.
+    """Draw each image above its reconstruction: two rows, one column per image, best for about ten.
 
-    Both as in ``image_grid``; one may be flat, (n, D), and the other not.
+    Both arguments are as in ``image_grid``; one may be flat, (n, D), and the other not.
     """
     above = _images("originals", originals, value_range)
     below = _images("reconstructed", reconstructed, value_range)
@@ -230,15 +230,15 @@ def latent_scatter(
     *,
     classes: Sequence[str] = (),
 ) -> Axes:
-    """Latents (n, k) as points of a plane, each in the colour and the shape of its class.
+    """Plot latents (n, k) as points of a plane, each in the colour and shape of its class.
 
-    k = 2: the latents themselves. k > 2: (h − h̄) v₁ and (h − h̄) v₂, with v₁ and v₂ the leading
-    right singular vectors of h − h̄ (principal component analysis); the labels of the axes then
-    say which share s² / Σ s² of the variance each axis keeps.
+    For k = 2 these are the latents themselves. For k > 2 they are (h − h̄) v₁ and (h − h̄) v₂, with
+    v₁ and v₂ the leading right singular vectors of h − h̄ (principal component analysis); the
+    labels of the axes then give the share s² / Σ s² of the variance along each axis.
 
-    ``labels``: (n,), integers or text. ``classes``, if given, names class k in place k. Ten classes
-    differ in colour, the next ten in shape too, and so on; of more than 60 the colour runs from the
-    first to the last.
+    ``labels``: (n,), integers or text. Entry k of ``classes``, if given, names class k. Ten classes
+    differ in colour, the next ten also in shape, and so on; more than 60 classes share one colour
+    scale.
     """
     from matplotlib import colormaps
     from matplotlib.lines import Line2D
@@ -261,8 +261,8 @@ def latent_scatter(
     if ax is None:
         beside = max(columns - 1, 0) * (0.4 + LETTER * max(map(len, key.values()), default=0))
         ax = _new_axes(5.6 + beside, 4.6)
-        ax.set_aspect("equal", adjustable="datalim")  # distances on paper are those of the latents
-    # A thousand points are to be seen one by one, and ten thousand not to become a blot.
+        ax.set_aspect("equal", adjustable="datalim")  # distances are those of the latents
+    # A thousand points remain distinct, and ten thousand do not merge into a blot.
     x, y = latents.T
     look: dict[str, Any] = {"s": np.clip(16_000 / n, 4, 26), "alpha": 0.75, "linewidths": 0}
     if many:
@@ -287,6 +287,68 @@ def latent_scatter(
     return _open_frame(ax, math.inf, xlabel=names[0], ylabel=names[1])
 
 
+def plane(
+    points: Mapping[str, ArrayLike],
+    ax: Axes | None = None,
+    *,
+    heights: ArrayLike | None = None,
+    arrows: ArrayLike | None = None,
+    half_width: float | None = None,
+    label: str = "",
+) -> Axes:
+    """Points of the plane, (n, 2) for each name, over a function of the plane or a field of arrows.
+
+    The square |x₀|, |x₁| ≤ ``half_width``, by default the one that holds all points, is drawn.
+    ``heights``: (k, k), at the centres of k × k equal cells of the square, the first row at the
+    bottom; ``label`` says at the colour bar what they are. ``arrows``: (k, k, 2), at the same
+    centres, all drawn on one scale.
+    """
+    checked = {name: _numbers(f"points {name!r}", x) for name, x in points.items()}
+    for name, x in checked.items():
+        if x.ndim != 2 or x.shape[1] != 2:
+            raise ValueError(
+                f"points {name!r} have the shape {x.shape}, expected (n, 2): points of the plane"
+            )
+    if half_width is None:
+        half_width = max((np.abs(x).max() for x in checked.values()), default=0.0) * 1.05 or 1.0
+    if ax is None:
+        ax = _new_axes(5.6, 4.6)
+        ax.set_aspect("equal")
+    if heights is not None:
+        z = _numbers("heights", heights)
+        if z.ndim != 2 or z.shape[0] != z.shape[1]:
+            raise ValueError(f"heights have the shape {z.shape}, expected (k, k)")
+        edges = np.linspace(-half_width, half_width, len(z) + 1)
+        mesh = ax.pcolormesh(edges, edges, z, cmap="Blues", rasterized=True)
+        _figure(ax).colorbar(mesh, ax=ax, label=label)
+    if arrows is not None:
+        a = _numbers("arrows", arrows)
+        if a.ndim != 3 or a.shape != (len(a), len(a), 2):
+            raise ValueError(f"arrows have the shape {a.shape}, expected (k, k, 2)")
+        centres = cell_centres(half_width, len(a))
+        ax.quiver(centres, centres, a[..., 0], a[..., 1], color="0.45", width=0.003)
+    for k, (name, x) in enumerate(checked.items()):
+        area = float(np.clip(8_000 / len(x), 4, 20))
+        colour = "0.6" if k == 0 and len(checked) > 1 else f"C{k or 1}"
+        ax.scatter(x[:, 0], x[:, 1], s=area, alpha=0.6, linewidths=0, color=colour, label=name)
+    ax.set(xlim=(-half_width, half_width), ylim=(-half_width, half_width))
+    if checked:
+        beside: Any = {
+            "loc": "upper left",
+            "bbox_to_anchor": (0, -0.1),
+            "ncols": 2,
+            "frameon": False,
+        }
+        ax.legend(**beside, markerscale=2, handletextpad=0.1)
+    return _open_frame(ax, math.inf)
+
+
+def cell_centres(half_width: float, k: int) -> Floats:
+    """The centres of k equal cells from −``half_width`` to ``half_width``: (k,)."""
+    edges = np.linspace(-half_width, half_width, _whole("k", k, 1) + 1)
+    return 0.5 * (edges[1:] + edges[:-1])
+
+
 def interpolation(
     decode: Decode,
     start: ArrayLike,
@@ -296,9 +358,9 @@ def interpolation(
     steps: int = 10,
     value_range: tuple[float, float] = (0.0, 1.0),
 ) -> Axes:
-    """decode((1 − t) start + t end) for t = 0 … 1: a straight line in latent space, seen as images.
+    """Draw decode((1 − t) start + t end) for t = 0 … 1: images along a line in latent space.
 
-    ``start`` and ``end``: (k,), or (m, k) for m lines, one to a row. ``decode`` is called once, on
+    ``start`` and ``end``: (k,), or (m, k) for m lines, one per row. ``decode`` is called once, on
     (m · steps, k) latents.
     """
     ends = [_numbers("start", start), _numbers("end", end)]
@@ -320,11 +382,12 @@ def manifold(
     n: int = 20,
     value_range: tuple[float, float] = (0.0, 1.0),
 ) -> Axes:
-    """decode(h) over the plane of two latents, h₁ to the right, h₂ upwards, h = Φ⁻¹((i + ½) / n).
+    """Draw decode(h) over the plane of two latents, h₁ to the right, h₂ upwards.
 
-    Equal steps on paper are equal steps of probability under the prior N(0, I): Kingma & Welling,
-    "Auto-encoding variational Bayes", figure 4. A tick stands where Φ puts its number. ``decode``
-    is called once, on (n², 2) latents, from the top left, row by row.
+    The latents are h = Φ⁻¹((i + ½) / n), so that equal distances in the picture are equal
+    probabilities under the prior N(0, I): Kingma & Welling, "Auto-encoding variational Bayes",
+    figure 4. The tick of a number h is at Φ(h). ``decode`` is called once, on (n², 2) latents,
+    from the top left, row by row.
     """
     prior = NormalDist()
     q = np.array([prior.inv_cdf((i + 0.5) / n) for i in range(_whole("n", n, 1))])
@@ -339,11 +402,11 @@ def manifold(
 def confusion_matrix(
     counts: ArrayLike, ax: Axes | None = None, *, classes: Sequence[str] = ()
 ) -> Axes:
-    """How many samples of each class (rows) were taken for which (columns): ``counts``, (K, K).
+    """Draw how many samples of each class (rows) were predicted as which (columns).
 
-    The shade of a cell is the square root of its share of the row, so that a mistake of one in a
-    hundred is seen beside what is right. Up to 20 classes the counts are written in the cells; a
-    zero is left blank. ``classes`` names them, by default 0 … K − 1.
+    ``counts``: (K, K). The shade of a cell is the square root of its share of the row, so that an
+    error of one in a hundred is visible beside the correct predictions. For up to 20 classes the
+    cells show the counts, except zeros. ``classes`` names the classes, by default 0 … K − 1.
     """
     n = _numbers("counts", counts)
     if n.ndim != 2 or n.shape[0] != n.shape[1] or n.min() < 0 or (n != np.floor(n)).any():
@@ -375,16 +438,21 @@ def confusion_matrix(
 
 
 def is_image(shape: tuple[int, ...]) -> bool:
-    """Whether :func:`image_grid` takes samples of this shape."""
+    """Whether :func:`image_grid` accepts samples of this shape."""
     if len(shape) == 1:
         return math.isqrt(shape[0]) ** 2 == shape[0]
     return len(shape) == 2 or (len(shape) == 3 and shape[0] in (1, 3, 4))
 
 
-def titled(ax: Axes, title: str) -> Axes:
-    """``ax`` with ``title`` over it, each line of it broken where ``ax`` has no room for more.
+def is_plane(shape: tuple[int, ...]) -> bool:
+    """Whether :func:`plane` takes samples of this shape."""
+    return shape == (2,)
 
-    A figure of its own grows by these lines, so that its images stay as crisp as they were.
+
+def titled(ax: Axes, title: str) -> Axes:
+    """Set ``title`` over ``ax``, and break each of its lines that is wider than the picture.
+
+    A figure of its own grows by these lines, so that its images stay sharp.
     """
     from .picture import Picture
 
@@ -398,7 +466,7 @@ def titled(ax: Axes, title: str) -> Axes:
         lines = [textwrap.fill(x, columns, break_long_words=False) for x in title.splitlines()]
         broken = "\n".join(lines)
         if broken.count("\n") > fits.count("\n") and fits:
-            break  # of as many lines as it takes, the last was the most even
+            break  # the last fitting text had the most even lines of this number
         if fits or ax.set_title(broken, fontsize=10).get_window_extent().width <= room:
             fits = broken
     ax.set_title(fits or broken, fontsize=10)
@@ -409,7 +477,7 @@ def titled(ax: Axes, title: str) -> Axes:
 
 @dataclass(frozen=True)
 class Animation:
-    """Moving images: ``gif`` is the file, which ``save`` writes and a notebook plays."""
+    """Moving images: ``gif`` is the content of the file, for ``save`` and for notebooks."""
 
     frames: int
     gif: bytes = field(repr=False)
@@ -427,14 +495,14 @@ def animation(
     seconds: float = 0.1,
     hold: float = 2.0,
 ) -> Animation:
-    """One ``image_grid`` after another, each under its name, for ever again: the steps of a chain.
+    """Show one ``image_grid`` after another in a loop, each under its name: the steps of a chain.
 
-    ``frames``: names and images, as many for each, as in ``image_table``. A frame is seen for so
-    many ``seconds``, the last for ``hold`` of them. ``title`` stands over all. Greys are rounded to
-    32, which keeps the file small.
+    ``frames``: names and images, equally many for each name, as in ``image_table``. A frame lasts
+    ``seconds``, the last one ``hold`` seconds. ``title`` is above all frames. Greys are rounded to
+    32 levels, which keeps the file small.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from PIL import Image  # which matplotlib brings
+    from PIL import Image  # a dependency of matplotlib
 
     stacks = _stacks("frame", frames, value_range)
     if not (0 < seconds < math.inf and 0 < hold < math.inf):
@@ -444,7 +512,7 @@ def animation(
     titled(ax, f"{title}\n{max(frames, key=len)}".strip())
     figure, heading = _figure(ax), ax.get_title().splitlines()[:-1]
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # nothing moves from frame to frame but what is drawn
+    figure.set_layout_engine("none")  # a fixed layout, so that only the images change
     canvas: Any = FigureCanvasAgg(figure)
     pictures = []
     for name, stack in zip(frames, stacks, strict=True):
@@ -465,8 +533,8 @@ def animation(
 def save(picture: Axes | Figure | Animation, path: str | os.PathLike[str]) -> None:
     """Write a whole figure to ``path`` as a PNG of 150 dots per inch, or an animation as a GIF.
 
-    The file appears under its name only when it is complete; one that was there before is kept
-    until then. No folder is made: an OSError is the system's own.
+    The file replaces an older one only when it is complete. Missing folders are not created, and an
+    OSError is the system's own.
     """
     from .picture import png
 
@@ -480,13 +548,13 @@ def save(picture: Axes | Figure | Animation, path: str | os.PathLike[str]) -> No
     write_atomically(path, whole)
 
 
-# The mosaic, beneath every picture made of images.
+# The mosaic, the base of every picture of several images.
 
 
 def _mosaic(images: Floats, columns: int, padding: int) -> Floats:
     """Cell (r, c) begins at pixel (r (H + padding), c (W + padding)); NaN is blank.
 
-    ``images``: (n, H, W), or (n, H, W, 3) in colour; so is the mosaic, without n.
+    ``images``: (n, H, W), or (n, H, W, 3) in colour; the mosaic has the same axes without n.
     """
     n, height, width, *channels = images.shape
     rows = math.ceil(n / columns)
@@ -511,9 +579,9 @@ def _draw(
     scale: Mapping[float, str] | None = None,
     cell: float = CELL,
 ) -> Axes:
-    """The mosaic, its ticks at places counted in cells; ``scales`` names axes to be read off.
+    """Draw the mosaic, with ticks at positions in units of cells; ``scales`` labels the axes.
 
-    ``scale``: what is written at the lower end, the middle and the upper end of a colour bar.
+    ``scale`` holds the labels at the lower end, the middle and the upper end of a colour bar.
     """
     low, high = value_range
     picture = _visible(_mosaic(images, columns, _whole("padding", padding, 0)), value_range)
@@ -528,7 +596,7 @@ def _draw(
     if x_ticks or y_ticks:
         below, beside = (ax.xaxis, x_ticks, images.shape[2]), (ax.yaxis, y_ticks, images.shape[1])
         for axis, ticks, pixels in (below, beside):
-            # Pixel 0 reaches from −½ to ½, and half of the padding belongs to either cell.
+            # Pixel 0 reaches from −½ to ½, and each cell has half of the padding between them.
             places = [cell * (pixels + padding) - (padding + 1) / 2 for cell in ticks or ()]
             axis.set_ticks(places, [*(ticks or {}).values()])
         if x_ticks and len(x_ticks) == columns:
@@ -543,7 +611,7 @@ def _draw(
         bar = ax.inset_axes((1 + thickness, 0, thickness, 1))
         _figure(ax).colorbar(image, cax=bar, ticks=[*scale])
         bar.set_yticklabels([*scale.values()])
-        # Within the height of the images, which thus begin on a whole dot.
+        # The labels stay within the height of the images, which then begin on a whole dot.
         for label, side in zip(bar.get_yticklabels(), ("bottom", "center", "top"), strict=True):
             label.set(verticalalignment=side)
     if own:
@@ -552,7 +620,7 @@ def _draw(
 
 
 def _visible(picture: Floats, value_range: tuple[float, float]) -> Floats:
-    """A mosaic as ``imshow`` takes it: in colour scaled to [0, 1], with α = 0 where it is blank."""
+    """Convert a mosaic for ``imshow``: colours are scaled to [0, 1], and blank pixels get α = 0."""
     if picture.ndim == 2:
         return picture
     low, high = value_range
@@ -562,13 +630,13 @@ def _visible(picture: Floats, value_range: tuple[float, float]) -> Floats:
 
 
 def _fit(ax: Axes, width: float, height: float) -> None:
-    """Resize the figure so that ``ax`` is width × height inches beside its labels and its title."""
+    """Resize the figure so that ``ax`` is width × height inches, without labels and title."""
     figure, aspect = _figure(ax), ax.get_aspect()
-    ax.set_aspect("auto")  # else the labels would be measured inside the box, not beside it
-    # matplotlib rounds a figure down to whole dots, and an image up: see MARGIN.
+    ax.set_aspect("auto")  # otherwise the labels would be measured inside the box
+    # matplotlib rounds the size of a figure down to whole dots, and of an image up: see MARGIN.
     width, height = width * (1 - 1e-7), height * (1 - 1e-7)
-    figure.set_size_inches(width + 4, height + 4)  # for now, with room for any label
-    for _ in range(4):  # once, if it were not for a colour bar, which grows with the images
+    figure.set_size_inches(width + 4, height + 4)  # at first, with room for any label
+    for _ in range(4):  # several times, as a colour bar grows with the images
         figure.draw_without_rendering()
         box = ax.get_position()
         before = figure.get_size_inches()
@@ -587,7 +655,7 @@ def _draw_curves(ax: Axes, curves: Mapping[str, Floats], first_epoch: int, ylabe
 
 
 def _draw_lines(ax: Axes, lines: Mapping[str, Floats], first: int = 0, **said: str) -> Axes:
-    """Value k of each line at ``first + k``, with a dot where they are few."""
+    """Plot value k of each line at ``first + k``, with dots if there are few values."""
     for name, y in lines.items():
         marker = "o" if len(y) <= 20 else ""
         ax.plot(first + np.arange(len(y)), y, label=name, marker=marker, **LINE)
@@ -595,7 +663,7 @@ def _draw_lines(ax: Axes, lines: Mapping[str, Floats], first: int = 0, **said: s
 
 
 def _cut_off(ax: Axes, curves: Mapping[str, Floats], first_epoch: int) -> str:
-    """Leave the first epochs beyond the edge where they flatten all others; what is said of it."""
+    """Cut off the first epochs if they flatten all others; return the label that says so."""
     early = max(1, max(map(len, curves.values())) // 20)
     later = np.concatenate([y[early:] for y in curves.values()])
     values = np.concatenate([*curves.values()])
@@ -611,7 +679,7 @@ def _cut_off(ax: Axes, curves: Mapping[str, Floats], first_epoch: int) -> str:
 
 
 def _figure(part: Axes | Figure) -> Figure:
-    """The whole figure that a part belongs to."""
+    """The figure to which a part belongs."""
     from matplotlib.figure import Figure
 
     whole: Any = part
@@ -621,25 +689,25 @@ def _figure(part: Axes | Figure) -> Figure:
 
 
 def _new_axes(width: float, height: float) -> Axes:
-    """Axes of a figure of its own, in inches; pyplot never hears of it, and a notebook shows it."""
+    """Make axes on a figure of its own, in inches, outside pyplot; a notebook shows it."""
     from .picture import new_pictures
 
     return new_pictures(width, [height], DPI, MARGIN)[0]
 
 
 def _width(ax: Axes) -> float:
-    """About as many inches as the longest name below ``ax`` takes."""
+    """The approximate width in inches of the longest label below ``ax``."""
     return LETTER * max((len(name.get_text()) for name in ax.get_xticklabels()), default=0)
 
 
 def _turn(ax: Axes, turned: bool) -> None:
-    """Turn the names below ``ax`` where they have no room."""
+    """Turn the labels below ``ax`` if they have no room."""
     for name in ax.get_xticklabels() if turned else ():
         name.set(rotation=45, ha="right", rotation_mode="anchor")
 
 
 def _open_frame(ax: Axes, several: float, **said: str) -> Axes:
-    """Two sides that carry numbers, faint lines behind the data, a key to ``several`` lines."""
+    """Draw two sides of the frame, a faint grid, and a legend for ``several`` lines or more."""
     ax.set(**said)
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(alpha=0.25, linewidth=0.6)
@@ -649,7 +717,7 @@ def _open_frame(ax: Axes, several: float, **said: str) -> Axes:
     return ax
 
 
-# What comes in, checked: each returns what it accepts, and says what to do about what it refuses.
+# Checks of the arguments: each returns the valid value, or raises an error that names the cure.
 
 
 def _numbers(name: str, values: ArrayLike) -> Floats:
@@ -673,7 +741,7 @@ def _numbers(name: str, values: ArrayLike) -> Floats:
 
 
 def _images(name: str, values: ArrayLike, value_range: tuple[float, float]) -> Floats:
-    """(n, H, W), or (n, H, W, 3) in colour."""
+    """Return (n, H, W), or (n, H, W, 3) in colour."""
     low, high = value_range
     if not -math.inf < low < high < math.inf:
         raise ValueError(
@@ -707,7 +775,7 @@ def _images(name: str, values: ArrayLike, value_range: tuple[float, float]) -> F
 def _stacks(
     what: str, named: Mapping[str, ArrayLike], value_range: tuple[float, float]
 ) -> list[Floats]:
-    """The images of each row or frame, as many and as large in all of them."""
+    """Return the images of each row or frame, checked to agree in number and size."""
     if not named:
         raise ValueError(f"{what}s is empty: pass at least one name with its images")
     stacks = [_images(f"{what} {name!r}", images, value_range) for name, images in named.items()]
@@ -750,10 +818,10 @@ def _decoded(decode: Decode, value_range: tuple[float, float], latents: Floats) 
 def _classes(
     labels: ArrayLike, n: int, classes: Sequence[str]
 ) -> tuple[NDArray[np.intp], dict[int, str]]:
-    """The number of each sample's class, and the names of the numbers that occur.
+    """Return the number of each sample's class, and the names of the numbers that occur.
 
-    Labels of 0 … 9, and those that ``classes`` names, are such numbers: a class keeps its number
-    whichever others occur. Any others are numbered in their order.
+    Labels 0 … 9, and labels that ``classes`` names, are class numbers already: they do not depend
+    on which other classes occur. Other labels are numbered in sorted order.
     """
     given = np.asarray(labels)
     if given.shape != (n,) or given.dtype.kind not in "iuU":
@@ -774,12 +842,12 @@ def _classes(
 
 
 def _principal_plane(h: Floats) -> tuple[Floats, Floats]:
-    """Coordinates (n, 2) on the two principal axes, and each axis's share of the variance."""
+    """Return coordinates (n, 2) on the two principal axes, and the share of variance of each."""
     if len(h) < 2:
         raise ValueError("h has one row, expected two or more: one point has no principal axes")
     centred = h - h.mean(axis=0)
     _, s, v = np.linalg.svd(centred, full_matrices=False)
-    # The sign of an axis is free: its greatest component is made positive, on every machine.
+    # The sign of an axis is arbitrary; its greatest component is made positive everywhere.
     greatest = np.take_along_axis(v[:2], np.abs(v[:2]).argmax(axis=1)[:, None], axis=1)
     variance = s**2
     shares = variance[:2] / variance.sum() if variance.any() else np.zeros(2)
@@ -787,7 +855,7 @@ def _principal_plane(h: Floats) -> tuple[Floats, Floats]:
 
 
 def _columns(columns: int | None, n: int) -> int:
-    """As many as are asked for, or as many as rows."""
+    """Return the given number of columns, or as many columns as rows."""
     return math.ceil(math.sqrt(n)) if columns is None else _whole("columns", columns, 1)
 
 

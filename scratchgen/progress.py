@@ -1,7 +1,7 @@
-"""How far a training, or any long loop, has come: a bar where one can be seen, else a few lines.
+"""The progress of a training, or of any long loop: a bar if one can be drawn, else a few lines.
 
-A bar is drawn on a terminal, and in a notebook that has ipywidgets. It fits into 80 columns, and
-shows the one figure that matters most. Where standard error is a file or a pipe, a training prints
+A bar is drawn on a terminal, and in a notebook that has ipywidgets. It fits into 80 columns and
+shows the one number that matters most. If standard error is a file or a pipe, a training prints
 about twenty of its epochs, and a loop prints nothing.
 """
 
@@ -20,11 +20,11 @@ from .optim import Optimizer, WeightAverage
 from .training import train
 
 LINES = 20
-"""About as many epochs are printed where no bar can be seen."""
+"""About this many epochs are printed where no bar can be drawn."""
 COLUMNS = 80
 """A bar is never wider than this."""
 JUDGED = ("validation cost", "test cost")
-"""The figures that matter more than the cost of the training data."""
+"""The costs that matter more than the cost of the training data."""
 
 T = TypeVar("T")
 
@@ -44,8 +44,8 @@ def fit(
 ) -> History:
     """Run :func:`~scratchgen.train` to its end with a progress bar, and return the history.
 
-    Without ``optimizers``, those of ``model.default_optimizers()`` are taken. Where no bar can be
-    seen, about twenty of the epochs are printed instead, the first and the last among them.
+    The default ``optimizers`` are those of ``model.default_optimizers()``. Where no bar can be
+    drawn, about twenty of the epochs are printed instead, including the first and the last.
     """
     history = History() if history is None else history
     if optimizers is None and not hasattr(model, "default_optimizers"):
@@ -71,9 +71,9 @@ def fit(
 class ProgressBar:
     """One bar for all epochs of a training, or about twenty lines on standard output.
 
-    ``batches`` is the ``progress`` of :func:`~scratchgen.train`, ``show`` takes each epoch. Of
-    ``epochs`` in all, ``done`` came before. The first epoch that is shown is printed, then every
-    k-th of those to come, k = ⌈their number / 20⌉, and on leaving the last, wherever that was.
+    Pass ``batches`` as the ``progress`` of :func:`~scratchgen.train`, and each epoch to ``show``.
+    Of ``epochs`` in all, ``done`` are already done. Without a bar, it prints the first epoch, then
+    every k-th of the remaining ones, k = ⌈their number / 20⌉, and on exit the last epoch.
     """
 
     def __init__(self, epochs: int, done: int = 0) -> None:
@@ -92,14 +92,14 @@ class ProgressBar:
         self.bar.close()
 
     def batches(self, starts: Iterable[int]) -> Iterator[int]:
-        """The batches of an epoch, counted as they pass."""
+        """Yield the batches of an epoch, and advance the bar after each."""
         starts = list(starts)
         for start in starts:
             yield start
             self.bar.update(1 / len(starts))
 
     def show(self, epoch: Epoch) -> None:
-        """The values of an epoch that is done: all of them in a line, or one in the bar."""
+        """Show a finished epoch: all its values on a line, or the most important in the bar."""
         self.seen = epoch
         if not self.bar.disable:
             self.bar.n = epoch.number
@@ -111,26 +111,26 @@ class ProgressBar:
 
 
 def headline(epoch: Epoch) -> tuple[str, float]:
-    """The one figure of an epoch: the cost of held-out data if it has that, else its first cost."""
+    """The most important number of an epoch: the cost of held-out data, or else its first cost."""
     values = epoch.values()
     name = next((name for name in JUDGED if name in values), next(iter(values)))
     return name, values[name]
 
 
 def watched(things: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:
-    """The things as they come, beneath a bar that says ``what`` they are, gone when they are.
+    """Yield ``things`` under a bar labelled ``what``, which disappears at the end.
 
-    It appears when a second has passed, so that what is quick shows none. ``total`` says how many
-    things there are where they do not tell by ``len``.
+    The bar appears after one second, so that a quick loop shows none. ``total`` is the number of
+    things, for an iterable without ``len``.
     """
     form = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {elapsed}<{remaining}"
     return _bar(iterable=things, desc=what, total=total, bar_format=form, leave=False, delay=1)
 
 
 def _bar(**settings: Any) -> Any:
-    """A bar of tqdm: a widget of a notebook, or text on a terminal, or one that is disabled."""
+    """Return a bar of tqdm: a notebook widget, text on a terminal, or a disabled bar."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a notebook without ipywidgets is no reason to warn
+        warnings.simplefilter("ignore")  # a notebook without ipywidgets needs no warning
         from tqdm.auto import tqdm
         from tqdm.notebook import tqdm_notebook
     if issubclass(tqdm, tqdm_notebook):
@@ -139,9 +139,9 @@ def _bar(**settings: Any) -> Any:
 
 
 def _columns() -> int:
-    """One less than the terminal has, and than 80: some begin a new line at the last."""
+    """The width of the terminal, at most 80, less 1: some terminals wrap after the last column."""
     try:
         columns = os.get_terminal_size(sys.stderr.fileno()).columns
-    except (AttributeError, OSError, ValueError):  # standard error is no file of the system
+    except (AttributeError, OSError, ValueError):  # standard error has no file descriptor
         columns = COLUMNS
     return min(columns or COLUMNS, COLUMNS) - 1

@@ -1,4 +1,4 @@
-"""What training refuses before its first step, and the data as it takes them."""
+"""The checks that training makes before its first step, and the conversion of its data."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def check_parts(model: Any, part_size: int | None, n: int) -> None:
 
 
 def check_search(model: Any, optimizer: Optimizer, n: int, batch_size: int) -> None:
-    """Raise ``ValueError`` where there is no one cost to search along."""
+    """Raise ``ValueError`` where a line search has no single fixed cost to follow."""
     name = f"{type(optimizer).__name__} searches along one cost, evaluating it again and again"
     if batch_size < n:
         raise ValueError(f"{name}: take a batch_size of all {n} samples, got {batch_size}")
@@ -62,14 +62,14 @@ def check_search(model: Any, optimizer: Optimizer, n: int, batch_size: int) -> N
 
 
 def _kept(model: Any) -> list[str]:
-    """The buffers that a step of training changes."""
+    """Return the names of the buffers that a training step changes."""
     constant = getattr(model, "constants", ())
     buffers = getattr(model, "named_buffers", lambda: ())()
     return [name for name, _ in buffers if name not in constant]
 
 
 def ready(data: Any, dtype: Any, rng: Generator) -> tuple[Array, ...]:
-    """The arrays of ``data``, checked, as the parameters want them, on the device of ``rng``."""
+    """Check the arrays of ``data``, cast them to ``dtype``, move them to the device of ``rng``."""
     if isinstance(data, list) and any(getattr(x, "shape", ()) for x in data):
         raise ValueError(
             f"data is a list of {len(data)} arrays: samples with their labels are a tuple, (x, y), "

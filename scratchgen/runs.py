@@ -1,14 +1,15 @@
 """A run is a folder: its settings, its model, its history, samples of its epochs, and pictures.
 
-One process writes to it at a time, under a lock that is taken before anything in it is looked at.
-Each file is whole at any moment, and their order makes every cut harmless: the settings come before
-the model, the model before the history and before the samples of its epoch. A training that goes on
-from a run, with as many epochs in all, has the bits of one that never stopped.
+One process at a time writes to it, under a lock that is taken before anything in it is read. Every
+file is complete at any moment, and the order of writing makes every interruption harmless: the
+settings come before the model, and the model before the history and before the samples of its
+epoch. A training that continues a run to the same number of epochs has the same bits as one without
+interruption.
 
-``model.safetensors`` is the model that the run stands for: that of the last epoch or, where
-patience keeps the best weights, of the best one. In that case ``last.safetensors`` is what training
-goes on from, wherever the last epoch is not the best. Each is a whole checkpoint, and each epoch
-goes into one of the two, so that the one with more epochs is the last.
+``model.safetensors`` is the model of the run: that of the last epoch or, with early stopping, of
+the best one. If the last epoch is not the best, training continues from ``last.safetensors``. Both
+files are complete checkpoints, and each epoch is written to one of them, so that the file with more
+epochs holds the last one.
 """
 
 from __future__ import annotations
@@ -40,44 +41,44 @@ from .storage import Checkpoint, load, to_bytes
 CONFIG, MODEL, LAST = "config.json", "model.safetensors", "last.safetensors"
 HISTORY, EPOCHS = "history.csv", "epochs.npz"
 SHOWN = 5
-"""So many samples of an epoch are kept."""
+"""The number of samples that are kept of an epoch."""
 FORMAT = 3
-"""Of config.json; the first one had no number, and other names for some settings; the second one
-lacks the settings that were added since."""
+"""The format of config.json. The first format had no number, and other names for some settings. The
+second format lacks the settings that were added later."""
 
 
 class RunWarning(UserWarning):
-    """Something that a run has lost, and goes on without."""
+    """A file of a run is lost or unreadable, and the run continues without it."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """What a run was asked for, and what samples it was begun on."""
+    """The settings of a run, and the data that it was begun with."""
 
     model: str
     settings: Any
     shape: tuple[int, ...]
     """The shape of one sample."""
     value_range: tuple[float, float]
-    """What is drawn black and white."""
+    """The values that are drawn black and white."""
     classes: tuple[str, ...]
-    """The name of class k in place k."""
+    """Entry k is the name of class k."""
     data_sha256: str | None
-    """Of the samples, the classes, and how they were parted; None where it was not kept."""
+    """The SHA-256 of the samples, their classes and their split; None where it was not stored."""
 
     @classmethod
     def of(cls, model: str, settings: Any, data: Data) -> Config:
-        """Of a run on these data."""
+        """Return the config of a run on these data."""
         return cls(model, settings, data.shape, data.value_range, data.classes, data.sha256)
 
     @property
     def recipe(self) -> Recipe[Any]:
-        """What is known of such a model."""
+        """The recipe of the model."""
         return RECIPES[self.model]
 
     @classmethod
     def read(cls, folder: Path) -> Config:
-        """What config.json says; ``ValueError`` where there is none, or one that is damaged."""
+        """Read config.json; ``ValueError`` where it is missing or damaged."""
         path = folder / CONFIG
         if not path.is_file():
             raise ValueError(
@@ -123,13 +124,13 @@ class Config:
         return cls(model, settings, tuple(sizes), (low, high), tuple(names), sha256)
 
     def to_bytes(self) -> bytes:
-        """The content of config.json."""
+        """Return the content of config.json."""
         content = asdict(self)
         settings = content.pop("settings")
         return json.dumps({"format": FORMAT, **content, **settings}, indent=2).encode()
 
     def asked_again(self, folder: Path, model: str, given: dict[str, Any]) -> Any:
-        """The settings with which a run goes on: as it was begun, with more or fewer epochs."""
+        """The settings for continuing a run: those it began with, with more or fewer epochs."""
         if model != self.model:
             raise ValueError(f"{folder} was begun as a {self.model}, not as a {model}")
         settings = replace(self.settings, **given)
@@ -144,7 +145,7 @@ class Config:
         return settings
 
     def check_shape(self, data: Data, folder: Path) -> None:
-        """Raise ``ValueError`` for samples of another shape than the run was begun on."""
+        """Raise ``ValueError`` for samples whose shape differs from that of the run's data."""
         if data.shape != self.shape:
             raise ValueError(
                 f"{folder} was trained on samples of shape {self.shape}, those in {data.name} are "
@@ -152,12 +153,12 @@ class Config:
             )
 
     def check_data(self, data: Data, folder: Path, validates: bool) -> None:
-        """Raise ``ValueError`` where these are not the samples that the run was begun on."""
+        """Raise ``ValueError`` unless these are the samples with which the run began."""
         self.check_shape(data, folder)
         data.check_same(self.data_sha256, folder, validates)
 
     def load(self, path: Path) -> Checkpoint:
-        """A checkpoint of this run; ``ValueError`` if it is of a model with other settings."""
+        """Load a checkpoint of this run; ``ValueError`` if its model has other settings."""
         state = load(path, self.settings.device)
         if type(state.model) is not self.recipe.kind:
             differ = [f"it is a {type(state.model).__name__}, not a {self.recipe.kind.__name__}"]
@@ -187,21 +188,21 @@ class Config:
 
 @dataclass
 class Run:
-    """A folder that this process alone writes to."""
+    """The folder of a run, to which only this process writes."""
 
     folder: Path
 
     @classmethod
     @contextmanager
     def held(cls, folder: Path) -> Iterator[Run]:
-        """Hold this folder, which is made if it is missing."""
+        """Hold this folder, creating it if it is missing."""
         with sole_writer(folder):
             yield cls(folder)
 
     @classmethod
     @contextmanager
     def new(cls, base: Path) -> Iterator[Run]:
-        """Hold the first of base, base-2, base-3 … that holds nothing and is held by nobody."""
+        """Hold the first of base, base-2, base-3 … that is empty and that no process holds."""
         for folder in itertools.chain([base], (Path(f"{base}-{k}") for k in itertools.count(2))):
             with ExitStack() as held:
                 if folder.is_dir() or not folder.exists():
@@ -214,9 +215,9 @@ class Run:
                         return
 
     def begun(self) -> Config | None:
-        """What the folder was begun with, or None where it holds no run.
+        """Return the config with which the run began, or None where the folder holds no run.
 
-        ``ValueError`` where files of a run are there and others are missing.
+        Raises ``ValueError`` where some files of a run are there and others are missing.
         """
         there = [n for n in (MODEL, LAST, HISTORY, EPOCHS) if (self.folder / n).exists()]
         if (self.folder / CONFIG).exists():
@@ -232,7 +233,7 @@ class Run:
         return config
 
     def checkpoints(self, config: Config) -> tuple[Checkpoint, Checkpoint] | None:
-        """What training goes on from, and the model that the run stands for; None of a new run."""
+        """Return the last checkpoint and that of the run's model; None for a new run."""
         if not (self.folder / MODEL).exists():
             return None
         best = last = config.load(self.folder / MODEL)
@@ -248,9 +249,10 @@ class Run:
 
     @contextmanager
     def training(self, config: Config, state: Checkpoint) -> Iterator[Keeper]:
-        """Begin, or go on: what is noted is on the disk at the end, whatever it is.
+        """Begin or continue a training; at its end every noted epoch is on the disk.
 
-        A run that ends before its first epoch leaves nothing.
+        This holds for every way in which the training ends. A run that ends before its first epoch
+        leaves nothing.
         """
         write_atomically(self.folder / CONFIG, config.to_bytes())
         keeper = Keeper(self.folder, state)
@@ -262,7 +264,7 @@ class Run:
                 (self.folder / CONFIG).unlink()
 
     def samples(self, pixels: int) -> dict[int, Array]:
-        """The samples that are kept of some epochs, as rows of so many numbers."""
+        """Return the stored samples of some epochs, as rows of ``pixels`` numbers, by epoch."""
         path = self.folder / EPOCHS
         if not path.exists():
             return {}
@@ -274,7 +276,7 @@ class Run:
             if {x.size for x in kept.values()} != {SHOWN * pixels}:
                 raise ValueError(f"it does not hold {SHOWN} samples of {pixels} numbers each")
             return {epoch: x.reshape(SHOWN, pixels) for epoch, x in kept.items()}
-        # What a damaged file makes NumPy, zipfile and zlib raise has no class in common.
+        # NumPy, zipfile and zlib raise errors without a common class for a damaged file.
         except Exception as error:
             said = next(iter(str(error).splitlines()), type(error).__name__)
             warnings.warn(
@@ -287,7 +289,7 @@ class Run:
             return {}
 
     def keep_samples(self, epoch: int, samples: Array) -> None:
-        """Add the samples of an epoch, on the host, to those of the epochs before."""
+        """Store the samples of an epoch, on the host, with those of the epochs before."""
         rows = samples.reshape(SHOWN, -1)
         kept = {**self.samples(rows.shape[1]), epoch: rows}
         named: dict[str, Any] = {f"{name}": kept[name] for name in sorted(kept)}
@@ -297,7 +299,7 @@ class Run:
 
 
 class Keeper:
-    """The epochs of a training that goes on, written at most once a second: some are shorter."""
+    """The epochs of a training in progress, written at most once a second."""
 
     def __init__(self, folder: Path, state: Checkpoint) -> None:
         self.folder, self.history = folder, [*state.history]
@@ -305,7 +307,7 @@ class Keeper:
         self.written = -math.inf
 
     def note(self, state: Checkpoint, is_best: bool = True) -> None:
-        """Keep what is so after an epoch, whose model is the one that the run stands for or not."""
+        """Note the state after an epoch; with ``is_best``, it becomes the model of the run."""
         content = to_bytes(state.model, state.optimizers, state.rng, state.history, state.average)
         if is_best:
             self.unwritten = {MODEL: content}
@@ -316,7 +318,7 @@ class Keeper:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is not on the disk yet; in this order, as the module says."""
+        """Write what is not on the disk yet, in the order that the module's docstring gives."""
         if MODEL in self.unwritten:
             write_atomically(self.folder / MODEL, self.unwritten[MODEL])
             if LAST not in self.unwritten:
@@ -329,7 +331,7 @@ class Keeper:
 
 
 def newest(base: Path) -> Path:
-    """Of base, base-2, base-3 …, the run that was begun, or gone on with, last."""
+    """Of base, base-2, base-3 …, return the run that was begun or continued last."""
     name = re.compile(re.escape(base.name) + r"(-\d+)?")
     there = base.parent.iterdir() if base.parent.is_dir() else ()
     runs = [path for path in there if name.fullmatch(path.name) and (path / CONFIG).is_file()]

@@ -1,9 +1,10 @@
-"""Early stopping: a training ends when the held-out cost has ceased to fall; the best weights stay.
+"""Early stopping: training ends when the held-out cost no longer falls, and keeps the best weights.
 
-The cost of held-out samples falls with the cost of the samples that are trained on, until what is
-learned is peculiar to these. The weights at its lowest are the ones to keep: early stopping bounds
-how far they go from where they began, as a penalty would. One meaning holds for the estimators and
-the command line. Source: Prechelt 1998; Goodfellow, Bengio, Courville 2016, algorithm 7.1.
+At first the cost of held-out samples falls together with the training cost. It stops falling when
+the model learns peculiarities of the training samples. The weights at its lowest value are the best
+ones: early stopping bounds their distance from the initial weights, as a penalty would. The
+estimators and the command line use the same definition of patience.
+Source: Prechelt 1998; Goodfellow, Bengio, Courville 2016, algorithm 7.1.
 
     patience = Patience(10)
     for epoch in train(model, data, optimizer, …, history=history):
@@ -14,12 +15,13 @@ the command line. Source: Prechelt 1998; Goodfellow, Bengio, Courville 2016, alg
             break
     patience.restore(model)
 
-To go on after a checkpoint, give the costs of the epochs that it holds and the best weights:
+To continue from a checkpoint, pass the costs of its epochs and the best weights:
 
     patience = Patience(10, costs, load("best.safetensors").model.state_dict())
 
-In this order of the two files, a run that is cut between them goes on to the same bits: the best
-weights may be one epoch ahead of the checkpoint, and that epoch, done again, arrives at them again.
+The order of the two files matters: a run that is cut between them continues to the same bits. The
+best weights may then be one epoch ahead of the checkpoint, and repeating that epoch gives the same
+weights again.
 """
 
 from __future__ import annotations
@@ -35,12 +37,12 @@ from .nn import Network
 
 
 class Patience:
-    """The held-out cost of each epoch, the weights at its lowest, and whether that is long ago.
+    """The held-out cost of each epoch, the weights at its lowest, and whether patience has run out.
 
-    ``epochs``: after how many epochs without a lower cost the training is over, an integer from 1.
-    ``costs``, ``best``: of a training that goes on, the cost of each epoch that is done, and the
-    weights at the lowest of them, by name. ``ValueError`` for another ``epochs``, or for costs
-    without weights or weights without costs.
+    ``epochs`` is the number of epochs to wait for a lower cost, an integer from 1. For a training
+    that continues, ``costs`` holds the cost of each finished epoch, and ``best`` the weights at the
+    lowest cost, by name. Raises ``ValueError`` for other ``epochs``, or if only one of ``costs``
+    and ``best`` is given.
     """
 
     def __init__(
@@ -61,9 +63,9 @@ class Patience:
             )
 
     def note(self, cost: float, model: Network) -> bool:
-        """Note the cost of one more epoch; whether it is the lowest, so that its weights are kept.
+        """Note the cost of one more epoch; keep its weights and return True if it is the lowest.
 
-        The first of equal costs is the lowest. NaN is as bad as infinity.
+        Of equal costs, the first is the lowest. NaN counts as infinity.
         """
         self.costs.append(_comparable(cost))
         is_lowest = self.best_epoch == len(self.costs)
@@ -73,16 +75,16 @@ class Patience:
 
     @property
     def best_epoch(self) -> int:
-        """The epoch of the lowest cost, the first one being 1; 0 before any is noted."""
+        """The number of the epoch with the lowest cost, counted from 1; 0 before any epoch."""
         return 1 + self.costs.index(min(self.costs)) if self.costs else 0
 
     @property
     def is_over(self) -> bool:
-        """Whether no cost of the last ``epochs`` epochs was lower than all before."""
+        """Whether none of the last ``epochs`` epochs had a lower cost than all before them."""
         return len(self.costs) - self.best_epoch >= self.epochs
 
     def restore(self, model: Network) -> None:
-        """Put the best weights back, if any epoch was noted."""
+        """Load the best weights into the model, if any epoch was noted."""
         if self.best:
             model.load_state_dict(self.best)
 

@@ -1,9 +1,9 @@
 """Checkpoints: a model, its optimizers, the generator and the history in one safetensors file.
 
 Nothing in the file is executed. Its arrays are numbers; its metadata is JSON that names classes of
-this library and their settings. On loading, the content is first checked against its SHA-256, then
-the architecture is built and every array is held against what it implies; only then is it accepted.
-Training that goes on from a checkpoint has the same bits as training that never stopped.
+this library and their settings. Loading first checks the content against its SHA-256, then builds
+the architecture and compares every array with it, and only then accepts the file. Training that
+continues from a checkpoint has the same bits as training without interruption.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ FORMAT = "scratchgen 1"
 
 
 class CheckpointError(ValueError):
-    """A file that is no checkpoint of this library, or not the one that was written."""
+    """The file is not a checkpoint of this library, or it has changed since it was written."""
 
 
 class _Saved(NamedTuple):
@@ -53,9 +53,9 @@ class _Saved(NamedTuple):
 
 
 class Checkpoint(_Saved):
-    """What :func:`load` gives back: ``model, optimizers, rng, history = load(path)``.
+    """The return value of :func:`load`: ``model, optimizers, rng, history = load(path)``.
 
-    ``average`` is that of the model's weights, where training keeps one.
+    ``average`` is the average of the model's weights, if the training kept one.
     """
 
     average: WeightAverage | None
@@ -68,14 +68,14 @@ class Checkpoint(_Saved):
         history: History,
         average: WeightAverage | None = None,
     ) -> Checkpoint:
-        """The four that it is unpacked to, and the average beside them."""
+        """Make the tuple of four values, with the average of the weights as an attribute."""
         checkpoint = super().__new__(cls, model, optimizers, rng, history)
         checkpoint.average = average
         return checkpoint
 
     @property
     def averaged_model(self) -> Any:
-        """The model with the average of its weights, if that is kept; else the model itself."""
+        """The model with its averaged weights if they are kept, else the model itself."""
         return self.model if self.average is None else self.average.of(self.model)
 
 
@@ -87,14 +87,14 @@ def save(
     history: Sequence[Epoch] = (),
     average: WeightAverage | None = None,
 ) -> None:
-    """Write everything that training goes on from into one file, which is whole at any moment.
+    """Write everything that training needs to continue into one file, atomically.
 
-    ``average`` is that of the model's weights, if training keeps one.
+    ``average`` is the average of the model's weights, if the training keeps one.
 
-    Raises ``ValueError`` where an array holds NaN or infinity, where an optimizer moves, or the
-    average is of, what is no parameter of the model, where a parameter has two names, or where the
-    model is built from what JSON cannot hold; ``OSError`` where the file cannot be written. What
-    was there before is kept.
+    Raises ``ValueError`` where an array holds NaN or infinity, where an optimizer or the average
+    has a tensor that is not a parameter of the model, where a parameter has two names, or where a
+    constructor argument of the model cannot be stored as JSON; ``OSError`` where the file cannot be
+    written. An error leaves the previous file unchanged.
     """
     write_atomically(path, to_bytes(model, optimizers, rng, history, average))
 
@@ -106,11 +106,11 @@ def to_bytes(
     history: Sequence[Epoch] = (),
     average: WeightAverage | None = None,
 ) -> bytes:
-    """The content of the file that :func:`save` writes."""
+    """Return the content of the file that :func:`save` writes."""
     from safetensors.numpy import save as safetensors_of
 
     optimizers = [optimizers] if isinstance(optimizers, Optimizer) else list(optimizers or ())
-    each = list(dict.fromkeys(optimizers))  # one that makes several moves is kept once
+    each = list(dict.fromkeys(optimizers))  # an optimizer with several moves is stored once
     arrays = {f"model/{name}": value for name, value in model.state_dict().items()}
     names: dict[Tensor, str] = {}
     for name, parameter in model.named_parameters():
@@ -123,7 +123,7 @@ def to_bytes(
     described["moves"] = [each.index(optimizer) for optimizer in optimizers]
 
     def add(name: str, what: Optimizer | WeightAverage) -> dict[str, Any]:
-        """The description of what follows some parameters; its arrays join the others."""
+        """Describe an optimizer or an average, and add its arrays to the others."""
         strangers = [p for p in what.parameters if p not in names]
         if strangers:
             raise ValueError(f"{name} follows {len(strangers)} tensors that the model lacks")
@@ -155,12 +155,12 @@ def to_bytes(
 def load(
     path: str | os.PathLike[str], device: str = "cpu", classes: Iterable[type[Network]] = ()
 ) -> Checkpoint:
-    """The model, optimizers, generator and history that :func:`save` wrote, on ``device``.
+    """Return the model, optimizers, generator and history that :func:`save` wrote, on ``device``.
 
-    The generator comes back on the device that it was saved from; on another one it is ``None``.
-    Networks of your own are built if their class is among ``classes``. Raises
-    ``FileNotFoundError``, or :class:`CheckpointError` for anything but an intact checkpoint. No
-    code from the file runs, and no more memory is taken than some times its size.
+    The generator is restored on the device from which it was saved; on another one it is ``None``.
+    To load networks of your own, pass their classes as ``classes``. Raises ``FileNotFoundError``,
+    or :class:`CheckpointError` for anything but an intact checkpoint. No code from the file runs,
+    and loading takes only a few times the memory of the file's size.
     """
     path = Path(path)
     check_device(device)
@@ -174,7 +174,7 @@ def load(
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
-    """The description and the arrays of a file whose content is what its digest says."""
+    """Return the description and the arrays of a file whose content matches its digest."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -236,7 +236,7 @@ def _rebuild(
         else:
             *path, last = name.split(".")
             setattr(functools.reduce(getattr, path, model), last, value)
-    # Each optimizer takes a buffer for what it moves, and an average one for what it is of.
+    # Each optimizer and each average allocates a buffer for its parameters.
     average = described.get("average")
     following = [*described["optimizers"], *([average] if average else [])]
     moved = sum(parameters[name].size for entry in following for name in entry["moves"])
@@ -266,9 +266,9 @@ def _rebuild(
 def _move_average(
     described: dict[str, Any], arrays: dict[str, Array], parameters: Mapping[str, Tensor]
 ) -> None:
-    """Make an average of its own of the one that a DDPM once kept: the sums in a row, their weight.
+    """Convert the average that a DDPM once stored: all sums in one array, then their weight.
 
-    That was so up to the version of November 2026.
+    Versions up to November 2026 stored it so.
     """
     decay = described["model"]["settings"].get("ema")
     flat = arrays.pop("model/average", None) if decay is not None else None
@@ -290,7 +290,7 @@ def _move_average(
 
 
 class _Blueprint(np.random.Generator):
-    """The generator with which an architecture is built: draws zeros, and only so many."""
+    """The generator that builds an architecture: it returns zeros, up to a limited number."""
 
     def __init__(self, numbers: int) -> None:
         super().__init__(np.random.PCG64())
@@ -306,7 +306,7 @@ class _Blueprint(np.random.Generator):
 
 
 def _describe(built: Constructed) -> dict[str, Any]:
-    """The class and the settings of what was constructed, and of what these contain, for JSON."""
+    """The class and the settings of an object, and of the objects within its settings, for JSON."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, Constructed):
@@ -326,15 +326,15 @@ def _describe(built: Constructed) -> dict[str, Any]:
 
     settings = {}
     for name, given in built.construction.items():
-        now = getattr(built, name, given)  # it may have been set since
+        now = getattr(built, name, given)  # the attribute may have changed since construction
         settings[name] = plain(now if type(now) is type(given) else given)
     return {"class": type(built).__name__, "settings": settings}
 
 
 def _construct(described: Mapping[str, Any], classes: Mapping[str, Any], source: Any) -> Any:
-    """Build what was described; ``source`` is what it takes its parameters from.
+    """Build the described object; ``source`` is its constructor's generator or parameters.
 
-    A setting with a default may be missing, as a constructor may have got it since.
+    A setting may be missing if it has a default: the file may be older than the setting.
     """
     name = described["class"]
     if name not in classes:

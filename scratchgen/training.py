@@ -1,12 +1,12 @@
 """Training: one loop for every model, as an iterator over epochs.
 
-A model states its ``players``, one list of parameters per optimizer, and its ``losses(x, rng)``, a
-generator that yields one cost per player, in turn, and may return a dictionary of what else to
-report. Each player moves before the next one's cost is built.
+A model has ``players``, one list of parameters per optimizer, and ``losses(x, rng)``, a generator
+that yields one cost per player, in turn. The generator may return a dictionary of other quantities
+to report. Each player takes its step before the cost of the next player is computed.
 
-The samples of a batch may go through the model in parts, C = Σₖ (nₖ/n) Cₖ. The parts of a batch
-are fixed by its size and the size of a part. Each part has ``losses`` and a generator of its own,
-so that a training has the same bits on any number of threads.
+The samples of a batch may go through the model in parts, C = Σₖ (nₖ/n) Cₖ. The size of the batch
+and the size of a part determine the parts. Each part has its own ``losses`` and its own random
+generator, so that a training has the same bits on any number of threads.
 """
 
 from __future__ import annotations
@@ -43,22 +43,22 @@ from .parallel.parts import mean_over_parts
 
 
 class Model(Protocol):
-    """What the loop knows of a model."""
+    """The interface that the loop needs from a model."""
 
     @property
     def players(self) -> Sequence[Sequence[Tensor]]:
         """One list of parameters per optimizer."""
 
     def losses(self, x: Any, rng: Generator) -> Yields[Tensor, None, Mapping[str, Any] | None]:
-        """Yield the cost of each player in turn; return what else to report."""
+        """Yield the cost of each player in turn; return other quantities to report."""
 
 
 class TrainingWarning(UserWarning):
-    """What will keep a model from learning its data, found before training."""
+    """A problem, found before training, that will keep a model from learning its data."""
 
 
 class NonFiniteCostError(RuntimeError):
-    """A cost became NaN or infinite: in which epoch, step and player, and where it first did."""
+    """A cost became NaN or infinite; the message names the epoch, step, player and origin."""
 
 
 def train(
@@ -77,21 +77,22 @@ def train(
 ) -> Iterator[Epoch]:
     """Train, yielding an :class:`Epoch` after each pass over the data: ``for epoch in train(...)``.
 
-    ``data``: an array of n samples, or a tuple of arrays of n each (images and labels); floating
-    numbers are cast to the dtype of the parameters and moved to the device of ``rng``, whole. Each
-    epoch goes through them once in an order drawn from ``rng``, in batches of ``batch_size``, the
-    last one smaller or, with ``drop_last``, left out. With the ``history`` of earlier epochs,
-    training goes on after them to ``epochs`` in all, and appends to it. ``progress`` wraps the
-    batches of each epoch, as tqdm does.
+    ``data`` is an array of n samples, or a tuple of arrays of n samples each (images and labels).
+    Floating-point numbers are cast to the dtype of the parameters, and all data move to the device
+    of ``rng``. Each epoch visits every sample once, in an order drawn from ``rng``, in batches of
+    ``batch_size``. The last batch is smaller, or is left out with ``drop_last``. With the
+    ``history`` of earlier epochs, training continues after them to ``epochs`` in all, and appends
+    to the history. ``progress`` wraps the batches of each epoch, as tqdm does.
 
-    With a ``part_size``, at most so many samples go through the model at a time. The cost and its
-    gradient are those of the batch, and memory is that of a few samples. Random numbers are then
-    drawn for each part. By default it is the model's own ``part_size``, if it has one.
-    ``average`` takes up the weights after each step.
+    With a ``part_size``, at most that many samples go through the model at a time. The cost and its
+    gradient are still those of the batch, and only one part needs memory at a time. Random numbers
+    are then drawn for each part. The default is the model's own ``part_size``, if it has one.
+    ``average`` is updated with the weights after each step.
 
-    Raises ``ValueError`` at once for data that are empty, not finite, of different lengths or not
-    what the model can take, and :class:`NonFiniteCostError` when a cost becomes NaN or infinite: at
-    that step on the host, at the end of the epoch on a GPU, which is not made to wait.
+    Raises ``ValueError`` at once for data that are empty, not finite, of different lengths or
+    unsuitable for the model, and :class:`NonFiniteCostError` when a cost becomes NaN or infinite.
+    The host raises this error at that step; a GPU, which should not have to wait, raises it at the
+    end of the epoch.
     """
     optimizers = [optimizers] if isinstance(optimizers, Optimizer) else list(optimizers)
     if operator.index(epochs) < 0 or operator.index(batch_size) < 1:
@@ -118,7 +119,7 @@ def train(
 
 @dataclass(frozen=True)
 class Training:
-    """What is trained on what: all that an epoch needs, checked."""
+    """Everything that an epoch needs, already checked: model, data, optimizers and settings."""
 
     model: Model
     arrays: tuple[Array, ...]
@@ -130,7 +131,7 @@ class Training:
     average: WeightAverage | None
 
     def epoch(self, number: int, progress: Callable[[Iterable[int]], Iterable[int]]) -> Epoch:
-        """One pass over the data."""
+        """Train for one pass over the data."""
         began, n = time.perf_counter(), len(self.arrays[0])
         order = np.argsort(self.rng.random(n))
         seed = self.seed_of_parts(min(n, self.batch_size))
@@ -155,9 +156,9 @@ class Training:
         return tally.epoch(time.perf_counter() - began)
 
     def seed_of_parts(self, n: int) -> tuple[int, ...]:
-        """What the generators of parts are seeded with, beside step and part; of one part nothing.
+        """The seed of the parts' generators, besides step and part; empty for a single part.
 
-        It is drawn once an epoch, since a GPU has to be waited for.
+        It is drawn only once per epoch, since each draw on a GPU makes the host wait.
         """
         several = self.part_size is not None and n > self.part_size
         return (int(self.rng.integers(2**63 - 1)),) if several else ()
@@ -176,15 +177,15 @@ def _epochs(
 
 
 def threads_of_training(model: Model, batch_size: int) -> contextlib.AbstractContextManager[object]:
-    """As many threads of BLAS as the products of all players' weights with a batch pay for."""
+    """Run small products on one BLAS thread; a batch times the largest weights decides."""
     return threads_of([p for player in model.players for p in player], batch_size)
 
 
 class Losses:
-    """The losses of one batch: each is the mean over the samples, C = Σₖ (nₖ/n) Cₖ over its parts.
+    """The losses of one batch, each the mean over its samples: C = Σₖ (nₖ/n) Cₖ over the parts.
 
-    ``batch``: arrays of n samples each. One part has ``rng`` itself, several have generators that
-    are seeded with ``seed`` and the number of the part.
+    ``batch`` holds arrays of n samples each. A single part draws from ``rng`` itself; several parts
+    have generators of their own, seeded with ``seed`` and the number of the part.
     """
 
     def __init__(
@@ -204,7 +205,7 @@ class Losses:
             self.of_part[part.start] = model.losses(x, rng)
 
     def cost(self, player: int, parameters: Sequence[Tensor]) -> Tensor:
-        """The next cost, which is that of a player, and knows its gradient for ``parameters``."""
+        """Return the next cost, that of ``player``, with its gradient for ``parameters``."""
 
         def of_part(part: slice) -> Tensor:
             cost = next(self.of_part[part.start], None)
@@ -217,7 +218,7 @@ class Losses:
         return mean_over_parts(of_part, self.parts, parameters)
 
     def report(self) -> dict[str, Any]:
-        """What the model's losses return once every player has moved: means over the samples."""
+        """Return the report of the model's losses, after all players have moved: sample means."""
         report: dict[str, Any] = {}
         for part in self.parts:
             share = (part.stop - part.start) / self.parts[-1].stop
@@ -227,7 +228,7 @@ class Losses:
 
 
 class Tally:
-    """The costs of an epoch, step by step, and what else the model reports."""
+    """The costs of an epoch, step by step, and the other quantities that the model reports."""
 
     def __init__(self, training: Training, number: int) -> None:
         self.model, self.number = training.model, number
@@ -238,20 +239,20 @@ class Tally:
         self.sizes: list[int] = []
 
     def note(self, player: int, step: int, cost: Tensor) -> None:
-        """The cost of a player; :class:`NonFiniteCostError`, on the host, if it is not finite."""
+        """Note the cost of a player; on the host, check at once that it is finite."""
         self.costs[player].append(cost.data)
         self.last[player] = cost
         if self.on_host and not np.isfinite(cost.data).all():
             raise NonFiniteCostError(_diagnosis(self.model, cost, self.number, step, player))
 
     def note_report(self, report: Mapping[str, Any], size: int) -> None:
-        """What the model reported of a batch of so many samples."""
+        """Note the model's report of a batch of ``size`` samples."""
         self.sizes.append(size)
         for name, value in report.items():
             self.reports.setdefault(name, []).append(value)
 
     def epoch(self, seconds: float) -> Epoch:
-        """The means over all samples; :class:`NonFiniteCostError` if a cost's is not finite."""
+        """Return the means over all samples; :class:`NonFiniteCostError` if one is not finite."""
         means = [self._mean(values) for values in self.costs]
         for player, mean in enumerate(means):
             if not math.isfinite(mean):
@@ -264,7 +265,7 @@ class Tally:
         return Epoch(self.number, tuple(means), seconds, report, names)
 
     def _mean(self, values: Sequence[Array]) -> float:
-        """The mean over all samples of what was a mean over each batch."""
+        """Return the mean over all samples, given the mean over each batch."""
         means = to_host(np.stack(values)).astype(np.float64)
         return float(np.average(means, weights=self.sizes))
 
@@ -272,7 +273,7 @@ class Tally:
 def _evaluation(
     losses_of: Callable[[Generator], Losses], rng: Generator, optimizer: Optimizer
 ) -> Evaluate:
-    """The cost of a batch and its gradient, each time with the draws that ``rng`` would make."""
+    """Return a function that evaluates cost and gradient, with the same draws at each call."""
 
     def evaluate() -> tuple[float, list[Array]]:
         cost = losses_of(copy_of(rng)).cost(0, optimizer.parameters)
@@ -282,12 +283,12 @@ def _evaluation(
 
 
 def _as_given(arrays: tuple[Array, ...]) -> Any:
-    """One array as itself, several as the tuple that they came in."""
+    """Return a single array itself, and several arrays as the tuple in which they came."""
     return arrays[0] if len(arrays) == 1 else arrays
 
 
 def _returned(losses: Yields[Tensor, None, Mapping[str, Any] | None]) -> Mapping[str, Any]:
-    """What a model's ``losses`` return once every player has moved."""
+    """Return the report with which a model's ``losses`` end once every player has moved."""
     try:
         next(losses)
     except StopIteration as end:

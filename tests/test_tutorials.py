@@ -1,6 +1,7 @@
 """Each chapter of ``tutorials/`` prints what it says, and the numbers are the notes'."""
 
 import importlib.util
+import os
 import pathlib
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 import scratchgen as sg
 
 FOLDER = pathlib.Path(__file__).parents[1] / "tutorials"
-CHAPTERS = sorted(path.stem for path in FOLDER.glob("*.py"))
+FILES = sorted(path.stem for path in FOLDER.glob("*.py"))
+CHAPTERS = [name for name in FILES if name != "nuclear_masses"]  # which needs a file of data
 
 
 def chapter(name):
@@ -34,7 +36,7 @@ def test_a_chapter_is_silent_when_imported_and_prints_when_run(name, capsys):
     assert len(capsys.readouterr().out.splitlines()) > 10
 
 
-@pytest.mark.parametrize("name", CHAPTERS)
+@pytest.mark.parametrize("name", FILES)
 def test_the_index_names_every_chapter(name):
     assert f"({name}.py)" in (FOLDER / "README.md").read_text(encoding="utf-8")
 
@@ -195,6 +197,47 @@ def test_relu_gains_4_to_8_percent_in_a_layer_where_delta_knows_the_weights(seed
 def test_the_picture_has_one_labelled_line_for_each_activation():
     labels = [line.get_label().split(":")[0] for line in depth.picture().get_lines()]
     assert labels == list(depth.ACTIVATIONS)
+
+
+# Nuclear masses.
+
+
+@pytest.fixture
+def masses():
+    folder = pathlib.Path(os.environ.get("SCRATCHGEN_DATA") or "absent")
+    if not any((folder / place / "mass16.txt").is_file() for place in (".", "nuclear")):
+        pytest.skip("SCRATCHGEN_DATA names no folder that holds AME2016's mass16.txt")
+    return chapter("nuclear_masses")
+
+
+def test_drop_and_network_know_the_nuclei_that_are_held_out_to_four_tenths_of_an_mev(
+    masses, tmp_path, capsys
+):
+    masses.main(tmp_path / "residuals.png")
+    lines = capsys.readouterr().out.splitlines()
+    drop, network = float(lines[3].split()[-1]), float(lines[-1].split()[-2])
+    assert lines[3].startswith("OLS")
+    assert 2.9 < drop < 3.1
+    assert network <= 0.4
+    error = masses.left()
+    assert network == pytest.approx(masses.rms(error[masses.parts(len(error))[1]]), abs=0.005)
+    assert (tmp_path / "residuals.png").stat().st_size > 10_000
+
+
+def test_every_fifth_nucleus_is_held_out_and_no_other(masses):
+    train, held_out = masses.parts(100)
+    assert len(held_out) == 20
+    np.testing.assert_array_equal(np.sort(np.concatenate([train, held_out])), np.arange(100))
+
+
+def test_without_its_file_the_chapter_says_in_one_line_what_is_missing(monkeypatch):
+    def missing():
+        raise RuntimeError("mass16.txt was not found")
+
+    module = chapter("nuclear_masses")
+    monkeypatch.setattr(module.datasets, "nuclear_masses", missing)
+    with pytest.raises(SystemExit, match=r"nuclear_masses: mass16\.txt was not found"):
+        module.main()
 
 
 # The errata.

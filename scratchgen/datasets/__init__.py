@@ -1,8 +1,9 @@
-"""The data that the notes train on: what was observed, before any model.
+"""The data of the notes: observations, before any model.
 
-Each loader of images returns ``(images, labels)``: images float32, samples first, channels second;
-labels, one per image, int64 (text where a file has text). Nothing is downloaded before a loader
-that needs it is called. ``preprocessing`` holds what is done to data, with the way back.
+Each loader of images returns ``(images, labels)``. Images are float32, with the samples first and
+the channels second; labels are int64, one per image (or text, if a file has text). A loader
+downloads its data only when it is called. ``preprocessing`` holds transformations of data and their
+inverses.
 """
 
 from . import preprocessing

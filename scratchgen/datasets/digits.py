@@ -1,7 +1,7 @@
-"""1,797 handwritten digits of 8 × 8 pixels, in the package: a model trains on them in seconds.
+"""1,797 handwritten digits of 8 × 8 pixels, part of the package: a model trains on them in seconds.
 
-A bitmap of 32 × 32 pixels is divided into blocks of 4 × 4; a pixel here is the number of inked
-pixels of its block, 0 … 16. ``digits.LICENSE.md`` says where they come from.
+Each bitmap of 32 × 32 pixels is divided into blocks of 4 × 4; a pixel here is the number of inked
+pixels of its block, 0 … 16. ``digits.LICENSE.md`` states their origin.
 """
 
 from pathlib import Path
@@ -20,8 +20,8 @@ def digits(
 
     ``images``: (n, 1, 8, 8) float32 on [0, 1]; ``labels``: (n,) int64, 0 … 9. "all" (n = 1,797) has
     the order of the source, in which writers follow each other and labels repeat. "test" is a fifth
-    of each digit (n = 359), "train" is the rest (n = 1,438), each in an order drawn at random, and
-    the same at every call. A split of images, not of writers.
+    of each digit (n = 359), "train" is the rest (n = 1,438), each in a random order that is the
+    same at every call. The split is by images, not by writers.
 
     Raises ValueError for any other ``split``.
 

@@ -1,4 +1,4 @@
-"""Fashion-MNIST: 70,000 articles of clothing in the form of MNIST, ten classes, harder to tell."""
+"""Fashion-MNIST: 70,000 images of clothing in the form of MNIST; its ten classes are harder."""
 
 import gzip
 import hashlib
@@ -40,10 +40,10 @@ def fashion_mnist(
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Return ``(images, labels)`` with x = pixel / 255, in the form of :func:`mnist`.
 
-    ``images``: (n, 1, 28, 28) float32 on [0, 1]; ``labels``: (n,) int64, the places of
-    ``CLASSES``; n = 60,000 ("train") or 10,000 ("test"). The gzip files bear the names of MNIST's.
-    They are looked for in the folder ``fashion`` within the one that SCRATCHGEN_DATA names, then in
-    the user's cache, into which they are downloaded once (30 MB).
+    ``images``: (n, 1, 28, 28) float32 on [0, 1]; ``labels``: (n,) int64, positions in ``CLASSES``;
+    n = 60,000 ("train") or 10,000 ("test"). The gzip files have the same names as those of MNIST.
+    They are looked for in the subfolder ``fashion`` of the folder SCRATCHGEN_DATA, then in the
+    user's cache, into which they are downloaded once (30 MB).
 
     Raises ValueError for any other ``split`` and for files that are not the published ones,
     RuntimeError when a file is in neither place and cannot be downloaded.

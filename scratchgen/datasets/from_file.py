@@ -1,7 +1,7 @@
-"""Data of one's own, as NumPy saved it: the boundary at which a file becomes samples.
+"""Your own data, as saved by NumPy: this file turns arrays into samples.
 
-Everything that a model could only fail on later, hours into a training, is refused here. What is
-certain is converted, and what was assumed for that is said.
+It refuses all data on which a model would only fail later, hours into a training. It converts
+unambiguous data, and reports every assumption behind a conversion.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from .scale import from_whole_numbers
 
 
 class DataWarning(UserWarning):
-    """Something about the content of a file was assumed; the warning says what."""
+    """An assumption about the content of a file; the message names it."""
 
 
 class Samples(NamedTuple):
-    """The content of a file, and one sentence for each thing that was assumed about it."""
+    """The content of a file, and one sentence for each assumption about it."""
 
     images: NDArray[np.float32]
     labels: Labels | None
@@ -33,25 +33,25 @@ class Samples(NamedTuple):
 
 
 def from_file(path: str | os.PathLike[str]) -> tuple[NDArray[np.float32], Labels | None]:
-    """Return ``(images, labels)`` of a ``.npy`` or ``.npz`` file, labels None where it has none.
+    """Return ``(images, labels)`` of a ``.npy`` or ``.npz`` file; labels are None if it has none.
 
-    A ``.npy`` file holds the images; a ``.npz`` file holds them as ``images``, and may hold
+    A ``.npy`` file holds the images. A ``.npz`` file holds them as ``images``; it may also hold
     ``labels``, and ``channels``, which is "first" or "last".
 
     ``images``: (n, …) float32, n ≥ 1, at least two axes.
 
-    - *Channels* come out first, (n, channels, height, width). Images whose channels are last are
-      transposed, and images that may be read either way are refused unless ``channels`` says how.
-      An alpha channel is the fourth, and is left out if it is 1 everywhere.
-    - *Values.* Floats keep theirs. False and True, and whole numbers 0 and 1, become 0 and 1. uint8
-      with a number above 127 is divided by 255. Other whole numbers are refused, as their scale is
-      not known.
+    - *Channels* are returned first, (n, channels, height, width). Images with the channels last are
+      transposed. Images that can be read either way are refused unless ``channels`` says how. An
+      alpha channel is the fourth, and is omitted if it is 1 everywhere.
+    - *Values.* Floats are kept. False and True, and whole numbers 0 and 1, become 0 and 1. uint8
+      with a number above 127 is divided by 255. Other whole numbers are refused, as their scale
+      is unknown.
 
-    ``labels``: (n,), int64 or text, of whole numbers, text or one-hot rows.
+    ``labels``: (n,), int64 or text, from whole numbers, text or one-hot rows.
 
-    What was assumed in doing so is a :class:`DataWarning`. Raises FileNotFoundError for a missing
-    file and ValueError for one that is not of this form, cannot be read whole, or holds a number
-    that is not finite in float32. No pickle is loaded.
+    Each assumption is a :class:`DataWarning`. Raises FileNotFoundError for a missing file, and
+    ValueError for a file of another form, for one that cannot be read completely, and for numbers
+    that are not finite in float32. No pickle is loaded.
     """
     images, labels, assumed = read_file(path)
     for sentence in assumed:
@@ -60,7 +60,7 @@ def from_file(path: str | os.PathLike[str]) -> tuple[NDArray[np.float32], Labels
 
 
 def read_file(path: str | os.PathLike[str]) -> Samples:
-    """Return the samples that :func:`from_file` returns, and what was assumed; raise as it does."""
+    """Return the samples of :func:`from_file` and the assumptions; raise the same errors."""
     file = Path(path)
     if not file.exists():
         raise FileNotFoundError(
@@ -76,7 +76,7 @@ def read_file(path: str | os.PathLike[str]) -> Samples:
         )
     try:
         arrays, others = _read_npy(file) if suffix == ".npy" else _read_npz(file)
-    # What a damaged file makes NumPy, zipfile and zlib raise has no class in common.
+    # NumPy, zipfile and zlib raise errors without a common class for a damaged file.
     except Exception as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise ValueError(
@@ -111,7 +111,7 @@ def _read_npy(file: Path) -> tuple[dict[str, NDArray[Any]], list[str]]:
 
 
 def _read_npz(file: Path) -> tuple[dict[str, NDArray[Any]], list[str]]:
-    """Return the arrays that matter, and the names of the others."""
+    """Return the arrays in use, and the names of the others."""
     arrays = {}
     with zipfile.ZipFile(file) as archive:
         names = {member.removesuffix(".npy"): member for member in archive.namelist()}
@@ -122,7 +122,7 @@ def _read_npz(file: Path) -> tuple[dict[str, NDArray[Any]], list[str]]:
 
 
 def _read_array(stream: IO[bytes]) -> NDArray[Any]:
-    # numpy.load guesses the format and blames pickle for whatever it does not know; this does not.
+    # numpy.load guesses the format, and its errors name pickle for any unknown one.
     array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
     return array
 
@@ -137,7 +137,7 @@ def _advice_on(reason: str) -> str:
 
 
 def _numbers(array: NDArray[Any]) -> tuple[NDArray[np.float32], str | None]:
-    """Return the images as float32 (n, …), and what was assumed of their scale, if anything."""
+    """Return the images as float32 (n, …), and the assumption about their scale, if any."""
     if array.ndim < 2 or array.size == 0:
         one_each = "; for one number each, save images[:, None]" if array.ndim == 1 else ""
         raise ValueError(
@@ -148,7 +148,7 @@ def _numbers(array: NDArray[Any]) -> tuple[NDArray[np.float32], str | None]:
         return from_whole_numbers(array)
     if array.dtype.kind not in "fb":
         raise ValueError(f"images are {array.dtype}, expected real numbers; save them as float32")
-    # A float64 beyond float32's range becomes infinite here, and is refused with the others.
+    # A float64 beyond the range of float32 becomes infinite here, and is refused below.
     with np.errstate(over="ignore"):
         images = array.astype(np.float32)
     wrong = ~np.isfinite(images)
@@ -164,7 +164,7 @@ def _numbers(array: NDArray[Any]) -> tuple[NDArray[np.float32], str | None]:
 def _channels_first(
     images: NDArray[np.float32], channels: NDArray[Any] | None
 ) -> tuple[NDArray[np.float32], str | None]:
-    """Return images (n, channels, height, width), and what was assumed of their axes."""
+    """Return images (n, channels, height, width), and the assumption about their axes, if any."""
     shape, said = images.shape, str(channels)
     if channels is not None and said not in ("first", "last"):
         raise ValueError(f'channels is {said}, expected "first" or "last"')
@@ -185,7 +185,7 @@ def _channels_first(
 def _without_opaque_alpha(
     images: NDArray[np.float32],
 ) -> tuple[NDArray[np.float32], str | None]:
-    """Return RGB images where a fourth channel is 1 everywhere."""
+    """Return RGB images if a fourth channel is 1 everywhere."""
     if images.ndim != 4 or images.shape[1] != 4 or not (images[:, 3] == 1).all():
         return images, None
     return np.ascontiguousarray(images[:, :3]), "alpha is opaque everywhere, and left out"

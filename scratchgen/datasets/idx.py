@@ -1,4 +1,4 @@
-"""The IDX format of the MNIST files: a header says how many numbers follow, and none else may.
+"""The IDX format of the MNIST files: a header, and exactly as many numbers as it promises.
 
 ============  ======================================================================
 bytes         meaning
@@ -38,7 +38,7 @@ TYPES: dict[int, np.dtype[Any]] = {
 
 GZIP_MAGIC = b"\x1f\x8b"
 
-# Deflate writes at best 258 bytes for two bits: what is larger than this ratio cannot come.
+# Deflate expands two bits to at most 258 bytes: no valid content exceeds this ratio.
 DEFLATE_RATIO = 1032
 
 # NumPy's own limit.
@@ -46,12 +46,12 @@ MOST_AXES = 64
 
 
 def read_idx(source: bytes | str | os.PathLike[str]) -> NDArray[Any]:
-    """Return the array of an IDX file, of its shape and type, in this machine's byte order.
+    """Return the array of an IDX file, with its shape and type, in native byte order.
 
     ``source``: the bytes of the file or its path; gzip is recognised by its first two bytes.
 
-    Raises ValueError for what is no IDX file, an unknown type, a corrupt gzip, and for fewer or
-    more bytes than the header promises; OSError for a file that cannot be read.
+    Raises ValueError for any other format, an unknown type, a corrupt gzip, and for fewer or more
+    bytes than the header promises; OSError for a file that cannot be read.
     """
     content = idx_content(source)
     dtype, shape = _header(content, "the content")
@@ -62,7 +62,7 @@ def read_idx(source: bytes | str | os.PathLike[str]) -> NDArray[Any]:
 def idx_content(source: bytes | str | os.PathLike[str]) -> bytes:
     """Return the bytes of an IDX file, decompressed, exactly as many as its header promises.
 
-    Raises as ``read_idx``. At most one byte more than promised is ever decompressed.
+    Raises the errors of ``read_idx``. At most one byte more than promised is ever decompressed.
     """
     if isinstance(source, bytes):
         name, content = "the IDX data", source
@@ -100,7 +100,7 @@ def _header(content: bytes, name: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
         came = f"{len(content)} bytes came, the header alone has {4 + 4 * axes}"
         raise _broken(name, f"is truncated: {came}")
     dtype, shape = TYPES[code], struct.unpack_from(f">{axes}I", content, 4)
-    # An axis of length zero must not hide the others: NumPy refuses them with no word on the file.
+    # An axis of length 0 must not hide huge ones: NumPy's error would not name the file.
     if math.prod(max(length, 1) for length in shape) * dtype.itemsize > sys.maxsize:
         raise _broken(name, f"promises the shape {shape}, more than any memory can hold")
     return dtype, shape
@@ -112,7 +112,7 @@ def _length(dtype: np.dtype[Any], shape: tuple[int, ...]) -> int:
 
 
 def _decompress(compressed: bytes, name: str) -> bytes:
-    """Return the content of a gzip, up to one byte beyond what its header promises."""
+    """Return the content of a gzip, up to one byte beyond the length that its header promises."""
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(compressed)) as stream:
             content = stream.read(4)
@@ -122,7 +122,7 @@ def _decompress(compressed: bytes, name: str) -> bytes:
             if expected > DEFLATE_RATIO * len(compressed):
                 more = f"more than {len(compressed)} compressed bytes can hold"
                 raise _broken(name, f"is truncated: its header promises {expected} bytes, {more}")
-            # The byte beyond is the end of the file too, where gzip checks its sum.
+            # Reading one byte more reaches the end of the file, where gzip checks its checksum.
             return content + stream.read(expected - len(content) + 1)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise _broken(name, f"is a corrupt gzip ({error})") from error

@@ -4,12 +4,12 @@ Spins s ∈ {−1, 1} on L × L sites, with periodic boundaries, have
 
     E(s) = −Σ_⟨ij⟩ sᵢ sⱼ,      p(s) = exp(−β E(s)) / Z.
 
-The sum runs over pairs of neighbours, each once (at L = 2, where a neighbour to the left is the one
-to the right too, twice). At β = ½ log(1 + √2) = 0.4407 the infinite lattice orders itself. Single
-spins that flip would take ages there, and below that temperature for ever. Clusters do not: two
-equal neighbours are bound with probability 1 − exp(−2β), and every cluster of bound spins takes a
-common sign at random. This leaves p(s) as it is (Fortuin and Kasteleyn), and forgets its start in
-few sweeps. Source: Swendsen and Wang 1987.
+The sum runs over pairs of neighbours, each once (at L = 2 twice, as the left neighbour of a site is
+its right neighbour too). At β = ½ log(1 + √2) = 0.4407 the infinite lattice orders itself. Flips of
+single spins would mix very slowly there, and never below that temperature. Flips of clusters mix
+fast: two equal neighbours are bound with probability 1 − exp(−2β), and every cluster of bound spins
+takes a random common sign. This leaves p(s) unchanged (Fortuin and Kasteleyn), and forgets the
+initial state within a few sweeps. Source: Swendsen and Wang 1987.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..backend import Array, Generator, check_generator, to_device, to_host
 
 
 class IsingMoments(NamedTuple):
-    """Exact expectations: per lattice, in the order of the notes' symbols."""
+    """Exact expectations per lattice, named as in the notes."""
 
     energy: float
     """E[E(s)]."""
@@ -38,8 +38,9 @@ class IsingMoments(NamedTuple):
 def ising(L: int, beta: float, n: int, rng: Generator, sweeps: int = 200) -> Array:
     """n states of the lattice, (n, L, L) float32 of −1 and 1, on the device of ``rng``.
 
-    Each is the end of a chain of its own, of ``sweeps`` sweeps of all its clusters, from random
-    spins. The clusters are found on the host. ``ValueError`` for L below 2, β below 0 or n below 1.
+    Each state is the end of a separate chain of ``sweeps`` sweeps over all its clusters, which
+    starts from random spins. The clusters are found on the host. ``ValueError`` for L below 2, β
+    below 0 or n below 1.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -49,7 +50,7 @@ def ising(L: int, beta: float, n: int, rng: Generator, sweeps: int = 200) -> Arr
         raise ValueError(f"L ≥ 2, β ≥ 0, n ≥ 1 and sweeps ≥ 1, got {L}, {beta}, {n} and {sweeps}")
     size = n * L * L
     sites = np.arange(size).reshape(n, L, L)
-    # Each site with its neighbour below and its neighbour to the right.
+    # Pair each site with its neighbour below and its neighbour to the right.
     here = np.stack([sites, sites]).ravel()
     there = np.stack([np.roll(sites, -1, axis=1), np.roll(sites, -1, axis=2)]).ravel()
     spins = 1 - 2 * to_host(rng.integers(0, 2, size))
@@ -70,7 +71,7 @@ def ising_energy(s: Array) -> Array:
 
 
 def ising_moments(L: int, beta: float) -> IsingMoments:
-    """The exact moments, by a sum over all 2^(L²) states: L is at most 4."""
+    """The exact moments, by a sum over all 2^(L²) states, for L from 2 to 4."""
     if not 2 <= L <= 4:
         raise ValueError(f"all states are summed over for L from 2 to 4, got {L}")
     states = np.arange(2 ** (L * L))[:, None] >> np.arange(L * L) & 1

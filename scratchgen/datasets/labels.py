@@ -1,4 +1,4 @@
-"""Labels as people have them: numbers from anywhere, names, one-hot rows."""
+"""Labels in the forms in which they come: numbers of any type, names, one-hot rows."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ Labels = NDArray[np.int64] | NDArray[np.str_]
 
 
 def read_labels(array: NDArray[Any], n: int) -> tuple[Labels, str | None]:
-    """Return one label for each of ``n`` samples, int64 or text, and what was assumed, if anything.
+    """Return one label for each of ``n`` samples, int64 or text, and the assumption, if any.
 
-    ``array``: (n,) or (n, 1), of whole numbers of any type, True and False, text or bytes; or
-    (n, K) one-hot, of which label k is the place of the only 1 in a row. Raises ValueError for
-    others.
+    ``array`` is (n,) or (n, 1), of whole numbers of any type, True and False, text or bytes; or
+    (n, K) one-hot, where label k is the position of the only 1 in a row. Raises ValueError for
+    other arrays.
     """
     if array.ndim == 2 and array.shape[0] == n and array.shape[1] > 1:
         return _from_one_hot(array), f"labels {array.shape} are taken as one-hot rows"
@@ -39,7 +39,7 @@ def read_labels(array: NDArray[Any], n: int) -> tuple[Labels, str | None]:
     if array.dtype.kind == "b":
         return array.astype(np.int64), None
     values = array.astype(np.float64) if array.dtype.kind == "f" else array
-    fits = (values >= -(2**63)) & (values < 2**63)  # not true of NaN
+    fits = (values >= -(2**63)) & (values < 2**63)  # False for NaN
     labels = np.where(fits, values, 0).astype(np.int64)
     wrong = ~fits | (labels != values)
     if wrong.any():
@@ -52,7 +52,7 @@ def read_labels(array: NDArray[Any], n: int) -> tuple[Labels, str | None]:
 
 
 def number_classes(labels: Labels) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """Return the names of the classes, sorted, and the number 0 … K − 1 of the class of each label.
+    """Return the sorted names of the classes, and the number 0 … K − 1 of each label's class.
 
     >>> number_classes(np.array(["owl", "cat", "owl"]))
     (('cat', 'owl'), array([1, 0, 1]))

@@ -1,5 +1,5 @@
-"""Where the channels of images stand: first, as every model here takes them, or last, as image
-libraries and cameras give them. A transpose leads from one to the other; a reshape scrambles.
+"""The axis of the channels of images: first, as in all models here, or last, as image libraries and
+cameras give them. A transpose converts one into the other; a reshape scrambles the pixels.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ def channels_last(shape: Sequence[int]) -> bool | None:
     """Say whether samples of ``shape`` (a, b, c) are images of a × b with c channels, not b × c.
 
     An axis of at most four is evidence for channels, and two equal sides are evidence for an image.
-    Return None where both readings have as much: (3, 8, 3), (1, 28, 1), (16, 3, 3). Without any
-    evidence the channels are first: (16, 32, 48). Other shapes than of three axes have no channels.
+    Return None where both readings have equal evidence: (3, 8, 3), (1, 28, 1), (16, 3, 3). Without
+    any evidence the channels are first: (16, 32, 48). Shapes without three axes have no channels.
     """
     if len(shape) != 3:
         return False
@@ -27,7 +27,7 @@ def channels_last(shape: Sequence[int]) -> bool | None:
 
 
 def advice(shape: Sequence[int], name: str = "x") -> str:
-    """Return what an error says beside about samples of ``shape`` whose channels are last, else "".
+    """Return the advice for samples of ``shape`` whose channels are last, else "".
 
     >>> advice((32, 48, 3))
     '; channels come first: take x.transpose(0, 3, 1, 2)'
@@ -36,7 +36,7 @@ def advice(shape: Sequence[int], name: str = "x") -> str:
 
 
 def named(shape: Sequence[int]) -> str:
-    """Return what n samples of ``shape`` are, channels first: "RGB images of 32 × 48 pixels"."""
+    """Name n samples of ``shape``, channels first: "RGB images of 32 × 48 pixels"."""
     if len(shape) == 1:
         return f"rows of {shape[0]} numbers"
     if len(shape) > 3:

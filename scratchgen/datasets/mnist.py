@@ -1,7 +1,7 @@
-"""MNIST: 70,000 handwritten digits of 28 × 28 pixels, the data of every recipe in the notes.
+"""MNIST: 70,000 handwritten digits of 28 × 28 pixels, the data of every model in the notes.
 
-A file is what its content's SHA-256 says, wherever it lies and however it is compressed: the four
-sums below are those of the published files, so counts, shapes and labels follow from them.
+The SHA-256 of its content identifies a file, wherever it lies and however it is compressed. The
+four sums below are those of the published files; counts, shapes and labels follow from them.
 """
 
 import hashlib
@@ -54,7 +54,7 @@ def mnist(
 
 
 def _read(name: str) -> NDArray[Any]:
-    """Return the array of the published file ``name``, from the first place that holds it."""
+    """Return the array of the published file ``name``, from the first folder that holds it."""
     path = published_file("mnist", name, f"{URL}{name}.gz", f"sha256:{DOWNLOAD[name]}")
     try:
         content = idx_content(path.read_bytes())

@@ -1,13 +1,14 @@
-r"""Nuclear masses: what the evaluation AME2016 says of every nucleus that is known.
+r"""Nuclear masses: the evaluation AME2016 for every known nucleus.
 
-A nucleus of Z protons and N neutrons, A = N + Z, is bound by an energy B(N, Z) > 0, by which it is
+A nucleus of Z protons and N neutrons, A = N + Z, has a binding energy B(N, Z) > 0, by which it is
 lighter than its parts. The *liquid drop* explains nearly all of it with five terms,
 
     B = a_V A − a_S A^⅔ − a_C Z(Z − 1)/A^⅓ − a_A (N − Z)²/A + a_P δ/√A,
 
 volume, surface, Coulomb repulsion, asymmetry and pairing, where δ is 1 for even N and Z, −1 for odd
-N and Z, and 0 else: a linear model in its coefficients. What it leaves, some MeV of the hundreds,
-is the shell structure: nuclei with 8, 20, 28, 50, 82 or 126 of either kind are bound more tightly.
+N and Z, and 0 otherwise. The formula is a linear model in its coefficients. The remainder, several
+MeV out of hundreds, is the shell structure: nuclei with 8, 20, 28, 50, 82 or 126 protons or
+neutrons are bound more tightly.
 
 Sources: the notes, "Simple example, fitting nuclear masses"; M. Wang et al., "The AME2016 atomic
 mass evaluation (II)", Chinese Physics C 41 (2017) 030003; von Weizsäcker 1935; Bethe and Bacher
@@ -40,13 +41,13 @@ class Nuclei(NamedTuple):
     Z: NDArray[np.int64]
     """Protons, (n,)."""
     symbol: NDArray[np.str_]
-    """Of the element, (n,)."""
+    """The symbol of the element, (n,)."""
     binding_energy: NDArray[np.float64]
     """B of the whole nucleus, (n,)."""
     uncertainty: NDArray[np.float64]
     """One standard deviation of B, (n,)."""
     estimated: NDArray[np.bool_]
-    """Whether B is an estimate from the neighbours, and no measurement, (n,)."""
+    """Whether B is estimated from the neighbours instead of measured, (n,)."""
 
     @property
     def A(self) -> NDArray[np.int64]:
@@ -55,11 +56,11 @@ class Nuclei(NamedTuple):
 
 
 def nuclear_masses(estimated: bool = False) -> Nuclei:
-    """The nuclei of AME2016, those with measured masses, or with ``estimated`` all of them.
+    """The nuclei of AME2016 with measured masses, or with ``estimated`` all of them.
 
-    The file ``mass16.txt`` is looked for in the folder that SCRATCHGEN_DATA names and in its folder
+    The file ``mass16.txt`` is looked for in the folder SCRATCHGEN_DATA and in its subfolder
     ``nuclear``, then in the user's cache, into which it is downloaded once (0.4 MB). Its columns
-    have fixed widths, and "#" in the place of the decimal point marks an estimate.
+    have fixed widths, and "#" in place of the decimal point marks an estimate.
 
     Raises ValueError for a file whose content is not the published one, RuntimeError when it is in
     neither place and cannot be downloaded.
@@ -111,9 +112,9 @@ def liquid_drop(N: NDArray[np.int64], Z: NDArray[np.int64]) -> NDArray[np.float6
 
 
 def shell_features(N: NDArray[np.int64], Z: NDArray[np.int64]) -> NDArray[np.float64]:
-    """What explains the rest: N, Z, their parities, and where each stands in its shell, (n, 8).
+    """Features for the remainder: N, Z, their parities, and their positions in a shell, (n, 8).
 
-    That is the distance to the nearest magic number, and the share of the shell that is filled.
+    The positions are the distance to the nearest magic number, and the filled share of the shell.
     """
     magic = np.array(MAGIC)
 

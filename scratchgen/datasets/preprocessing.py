@@ -1,8 +1,9 @@
-r"""What is done to data before a model meets them, each with the way back.
+r"""Transformations of data for a model, each with its inverse.
 
-A model assumes something of its data: states 0 and 1, a variance near 1, the range of a tanh, a
-density. Each function here brings data to one of these forms and returns the inverse, or says what
-it adds to a log density. By the change of variables y = f(x), log p(x) = log p(y) + log|∂y/∂x|.
+A model assumes a form of its data: states 0 and 1, a variance near 1, the range of a tanh, a
+density. Each function here brings data to one of these forms and returns the inverse, or the
+correction to the log density. By the change of variables y = f(x), log p(x) = log p(y) +
+log|∂y/∂x|.
 """
 
 from __future__ import annotations
@@ -18,22 +19,22 @@ from ..distributions import bernoulli
 
 @dataclass(frozen=True)
 class Affine:
-    """y = (x − shift) / scale, of each number of a sample or of all alike.
+    """y = (x − shift) / scale, for each number of a sample, or with one shift and scale for all.
 
-    ``log_volume``: log|∂y/∂x| of a whole sample, which log p(y) lacks to be log p(x).
+    ``log_volume``: log|∂y/∂x| of a whole sample, the difference between log p(x) and log p(y).
     """
 
     shift: Array | float
     scale: Array | float
     size: int
-    """Numbers in a sample."""
+    """The number of numbers in a sample."""
 
     def __call__(self, x: Array) -> Array:
-        """Y of samples x."""
+        """Return y for samples x."""
         return ((x - self.shift) / self.scale).astype(x.dtype)
 
     def inverse(self, y: Array) -> Array:
-        """X = shift + scale y."""
+        """Return x = shift + scale y."""
         return (self.shift + self.scale * y).astype(y.dtype)
 
     @property
@@ -46,13 +47,13 @@ class Affine:
 def standardise(x: Array, per_feature: bool = True) -> Affine:
     """The map to mean 0 and variance 1, of each feature or of all numbers together.
 
-    A feature that never varies has no scale: it is shifted only. Fit it on the samples that are
-    trained on, and apply it to all others as it is.
+    A constant feature has no scale: it is only shifted. Fit the map on the training samples, and
+    apply it unchanged to all others.
     """
     _check(x)
     axes = 0 if per_feature else None
     mean, deviation = x.mean(axis=axes, dtype=np.float64), x.std(axis=axes, dtype=np.float64)
-    # The mean of equal numbers is off by rounding, which is no spread.
+    # The mean of equal numbers has a rounding error, which must not count as a spread.
     varies = x.max(axis=axes) > x.min(axis=axes)
     return Affine(mean, np.where(varies, deviation, 1.0), _size(x))
 
@@ -72,8 +73,8 @@ def to_symmetric(x: Array) -> Affine:
 def dequantise(levels: Array, n_levels: int, rng: Generator) -> tuple[Array, float]:
     """y = (x + u)/K of integers x from 0 to K − 1, with u ~ U[0, 1), and the log volume −D log K.
 
-    A density of y is a bound for the probabilities of x: E_u log p(y) − D log K ≤ log P(x), by
-    Jensen's inequality. Without u, a density of discrete data has no upper bound.
+    A density of y gives a lower bound on the probabilities of x, by Jensen's inequality:
+    E_u log p(y) − D log K ≤ log P(x). Without u, the density of discrete data is unbounded.
     Source: Theis, van den Oord and Bethge, arXiv:1511.01844, section 3.1.
     """
     check_generator(rng)
@@ -88,7 +89,7 @@ def dequantise(levels: Array, n_levels: int, rng: Generator) -> tuple[Array, flo
     dtype = levels.dtype if levels.dtype.kind == "f" else np.dtype(np.float32)
     u = rng.random(levels.shape, dtype=dtype)
     y = (levels.astype(dtype) + u) / n_levels
-    # Rounding may bring the last level to 1 itself.
+    # Rounding may bring the last level to exactly 1.
     return np.minimum(y, np.nextafter(dtype.type(1), dtype.type(0))), -_size(levels) * math.log(
         n_levels
     )
@@ -101,7 +102,7 @@ def binarise(x: Array, threshold: float = 0.5) -> Array:
 
 
 def binarise_at_random(x: Array, rng: Generator) -> Array:
-    """1 with probability x, else 0, so that the mean of many draws is x: data in [0, 1]."""
+    """1 with probability x, else 0, for data x in [0, 1]: the mean of many draws is x."""
     low, high = _ends(x)
     if low < 0 or high > 1:
         raise ValueError(f"probabilities lie in [0, 1], got {low:g} to {high:g}: take to_unit")
@@ -109,11 +110,11 @@ def binarise_at_random(x: Array, rng: Generator) -> Array:
 
 
 def outliers(x: Array, limit: float = 5.0) -> Array:
-    """The samples in which a number lies further than ``limit`` from the median: their places.
+    """Indices of the samples in which a number is further than ``limit`` from the median.
 
-    Distances are counted in 1.4826 medians of the absolute deviations of that feature, which is the
-    standard deviation of normal numbers, and which outliers do not move. A feature whose median
-    deviation is 0 has none. Source: Rousseeuw and Croux 1993.
+    The unit of distance is 1.4826 times the median absolute deviation of the feature. For normal
+    numbers this is the standard deviation, and outliers do not change it. A feature whose median
+    deviation is 0 has no outliers. Source: Rousseeuw and Croux 1993.
     """
     _check(x)
     rows = to_host(x).reshape(len(x), -1).astype(np.float64)

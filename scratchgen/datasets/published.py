@@ -1,4 +1,4 @@
-"""Published files: from a folder of the user's, or downloaded once and checked by their hash."""
+"""Published files: from a folder of the user, or downloaded once and checked by their hash."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ AGAIN = "delete it, and it will be downloaded again"
 def published_file(collection: str, name: str, url: str, known_hash: str) -> Path:
     """The path of the file ``name`` of a collection, such as ``"mnist"``.
 
-    It is looked for in the folder that the environment variable SCRATCHGEN_DATA names, and in that
-    folder's ``collection``, plain or with ``.gz``; then in the user's cache, into which ``url`` is
-    downloaded once, if what comes has ``known_hash`` (as ``"sha256:…"``). What a file of the user's
-    holds is for the caller to check. ``RuntimeError`` where it is in neither place and cannot be
-    downloaded.
+    The file is looked for in the folder of the environment variable SCRATCHGEN_DATA, and in its
+    subfolder ``collection``, plain or with ``.gz``; then in the user's cache, into which ``url`` is
+    downloaded once, provided that the content has ``known_hash`` (as ``"sha256:…"``). The caller
+    must check the content of a file from the user's folder. ``RuntimeError`` where the file is in
+    neither place and cannot be downloaded.
     """
     found = next(filter(Path.is_file, _places(collection, name)), None)
     return found or _download(collection, name, url, known_hash)
 
 
 def check_published(path: Path, what: str, hashed: str, came: str, expected: str) -> None:
-    """Raise ``ValueError`` where the hash that came is not that of the published file."""
+    """Raise ``ValueError`` unless the hash of the content is that of the published file."""
     if came != expected:
         raise ValueError(
             f"{path} is not {what}: {hashed} begins with {came[:8]}, expected {expected[:8]}; "
@@ -40,7 +40,7 @@ def images_and_labels(
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """The images, (n, 1, height, width) on [0, 1], and the labels of a split in the form of MNIST.
 
-    ``read`` returns the array of a file of MNIST's name. ``ValueError`` for another split.
+    ``read`` returns the array of a file with a name of MNIST. ``ValueError`` for another split.
     """
     if split not in ("train", "test"):
         raise ValueError(f"split is {split!r}: expected 'train' or 'test'")
@@ -50,7 +50,7 @@ def images_and_labels(
 
 
 def _places(collection: str, name: str) -> list[Path]:
-    """Where the user may have put the file, nowhere if SCRATCHGEN_DATA is not set."""
+    """The places where the user may have put the file; none if SCRATCHGEN_DATA is not set."""
     folder = os.environ.get("SCRATCHGEN_DATA")
     if not folder:
         return []
@@ -60,7 +60,7 @@ def _places(collection: str, name: str) -> list[Path]:
 
 
 def _download(collection: str, name: str, url: str, known_hash: str) -> Path:
-    # Here and not above: most programs never download, and should not wait for this import.
+    # The import is here because most programs never download, and should not wait for it.
     import pooch
 
     pooch.get_logger().setLevel("WARNING")
@@ -69,7 +69,7 @@ def _download(collection: str, name: str, url: str, known_hash: str) -> Path:
         file = url.rpartition("/")[2]
         return Path(pooch.retrieve(url, known_hash, fname=file, path=cache))
     except (OSError, ValueError) as error:
-        # The messages of a failed connection run over pages; the cause keeps them.
+        # The message of a failed connection is very long; the cause keeps it.
         wrong_content = isinstance(error, ValueError) and not isinstance(error, OSError)
         reason = "what came is not the published file" if wrong_content else type(error).__name__
         raise RuntimeError(
@@ -80,7 +80,7 @@ def _download(collection: str, name: str, url: str, known_hash: str) -> Path:
 
 
 def _looked_for(collection: str) -> str:
-    """Say in which folder of the user's the file was looked for."""
+    """Say in which folders of the user the file was looked for."""
     folder = os.environ.get("SCRATCHGEN_DATA")
     if not folder:
         return "SCRATCHGEN_DATA is not set"

@@ -1,8 +1,8 @@
-"""Which number is white: the scale of data that do not lie on [0, 1].
+"""The scale of data that do not lie on [0, 1]: which number is white?
 
-A byte of 255 says that its scale ends there, and bytes of 0 and 1 alone are off and on. A largest
-byte of 16 says nothing: counts of 0 … 16 and dark photographs have it alike, and the wrong divisor
-turns either into black. Such data are refused, and the error holds the lines to choose from.
+A largest byte of 255 shows that the scale ends there, and bytes 0 and 1 alone are off and on. A
+largest byte of 16 is ambiguous: counts of 0 … 16 and dark photographs both have it, and the wrong
+divisor makes either of them black. Such data are refused, and the error offers the possible lines.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ WHITE = (15, 16, 100, 127, 255, 1023, 4095, 16383, 65535)
 
 
 def from_whole_numbers(images: NDArray[Any]) -> tuple[NDArray[np.float32], str | None]:
-    """Return whole numbers as float32 on [0, 1], and what had to be assumed for that, if anything.
+    """Return whole numbers as float32 on [0, 1], and the assumption behind that, if any.
 
     - 0 and 1 alone, of any integer type: off and on.
     - uint8 with a number above 127: pixels of 0 … 255, divided by 255. No other scale in use ends
@@ -59,7 +59,7 @@ def to_unit_interval(low: float, high: float, dtype: Any = np.float32) -> str:
     else:
         white = next((w for w in WHITE if w >= high), None)
     if low < 0 or (white is None and low > 0):
-        # A float, since small integers would wrap.
+        # The number is a float, since small integers would overflow.
         shifted = f"images + {float(-low)}" if low < 0 else f"images - {float(low)}"
         return f"({shifted}) / {high - low or 1:.9g}"
     line = f"images / {white or high:.9g}"

@@ -1,4 +1,4 @@
-"""Models as scikit-learn's users know them: settings, then ``fit`` and ``predict``."""
+"""Models with the interface of scikit-learn: settings, then ``fit`` and ``predict``."""
 
 from .feed_forward import FeedForwardClassifier, FeedForwardRegressor
 from .rbm import RBMFeatures

@@ -1,7 +1,7 @@
-"""Classifiers and regressors as scikit-learn's users know them: ``fit``, ``predict``, ``score``.
+"""Classifiers and regressors with the interface of scikit-learn: ``fit``, ``predict``, ``score``.
 
-Training goes through ``train`` as anywhere else; the body of its loop sets the learning rate,
-scores what is held out, and stops.
+They train through ``train`` like all models. The body of the loop sets the learning rate, scores
+the held-out samples, and stops early.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .scikit_learn import ScikitLearnEstimator, column_as_vector, plain_array
 E = TypeVar("E", bound="Estimator")
 
 SORTED: Final = "biufUSmM"
-"""The kinds of NumPy's dtypes whose values can be labels: numbers, strings, dates."""
+"""The kinds of NumPy dtypes whose values can be labels: numbers, strings, dates."""
 
 
 class Estimator(ScikitLearnEstimator):
@@ -35,22 +35,23 @@ class Estimator(ScikitLearnEstimator):
 
     ``X``: (n, …) numbers, ``y``: one target per sample. The settings:
 
-    - ``hidden``, ``activation``: the layers of ``models.feed_forward.dense``, and the name of their
-      activation function, or one name for each; or ``network``, a function of the shape of a
-      sample, the number of outputs and ``rng`` that builds another, such as
+    - ``hidden``, ``activation``: the hidden layers of ``models.feed_forward.dense``, and the name
+      of their activation function, or one name for each; or ``network``, a function that builds
+      another network from the shape of a sample, the number of outputs and ``rng``, such as
       ``models.feed_forward.convolutional``.
     - ``optimizer``: a name of ``optim.by_name.OPTIMIZERS``, or a function of the parameters;
-      ``lr``: its learning rate, by default its own; ``schedule``: what that is multiplied by after
-      t epochs, a function of t (``optim.schedules``).
-    - ``l1``, ``l2``: the cost has l1 Σ |W| + ½ l2 Σ W² beside the mean of −log p(y|x).
+      ``lr``: its learning rate, by default its own; ``schedule``: a function of t (see
+      ``optim.schedules``) that multiplies the learning rate after t epochs.
+    - ``l1``, ``l2``: l1 Σ |W| + ½ l2 Σ W² is added to the mean of −log p(y|x).
     - ``epochs``, ``batch_size``: by default batches of 64, or all samples at once for L-BFGS.
     - ``early_stopping``: hold out ``validation_fraction`` of the samples, spread evenly over the
-      targets; stop when their cost has not fallen for ``patience`` epochs; keep the weights where
-      it was lowest.
-    - ``seed`` of weights, order and noise, ``device``: as for ``scratchgen.generator``.
+      targets; stop when their cost has not fallen for ``patience`` epochs; keep the weights of the
+      lowest cost.
+    - ``seed`` of weights, order and noise, and ``device``: as for ``scratchgen.generator``.
 
-    After ``fit``: ``model_``, ``history_`` (with the validation's cost and score of each epoch, if
-    there is one), ``best_epoch_``, ``n_features_in_``, and ``feature_names_in_`` of a table.
+    ``fit`` sets ``model_``, ``history_`` (with the validation cost and score of each epoch, if
+    there are validation samples), ``best_epoch_``, ``n_features_in_``, and for a table
+    ``feature_names_in_``.
     """
 
     kind: str
@@ -84,10 +85,10 @@ class Estimator(ScikitLearnEstimator):
         self.early_stopping, self.validation_fraction = early_stopping, validation_fraction
         self.patience, self.seed, self.device = patience, seed, device
 
-    # What differs between a classifier and a regressor
+    # Methods that differ between a classifier and a regressor
 
     def _given_targets(self, y: Any) -> Array:
-        """The targets as an array, as they are."""
+        """Return the targets as an array, otherwise unchanged."""
         if y is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None: give "
@@ -96,30 +97,30 @@ class Estimator(ScikitLearnEstimator):
         return plain_array("y", y)
 
     def _learn_targets(self, y: Any) -> tuple[Array, int]:
-        """The targets as the model takes them, and how many outputs that needs."""
+        """Return the targets in the form of the model, and the number of outputs they need."""
         raise NotImplementedError
 
     def _targets(self, y: Any) -> Array:
-        """More targets, of the kind that was learned."""
+        """Convert more targets of the kind that ``fit`` was given."""
         raise NotImplementedError
 
     def _strata(self, y: Array) -> Array:
-        """Equal numbers for targets that are alike: each part has its share of them."""
+        """Return equal numbers for similar targets; each part of a split gets its share of them."""
         raise NotImplementedError
 
     def _model(self, network: nn.Network) -> FeedForward:
         raise NotImplementedError
 
     def _score_of(self, x: Array, y: Array) -> float:
-        """The score of the fitted model, 1 at best."""
+        """Return the score of the fitted model, 1 at best."""
         raise NotImplementedError
 
     # Training
 
     def fit(self: E, X: Any, y: Any, validation: tuple[Any, Any] | None = None) -> E:
-        """Train on samples X and targets y, scoring ``validation``, another (X, y), as it goes.
+        """Train on samples X and targets y; score ``validation``, another (X, y), after each epoch.
 
-        Raises ``ValueError`` for settings, samples or targets that cannot be trained on.
+        Raises ``ValueError`` for settings, samples or targets that are unsuitable for training.
         """
         x = self._samples_to_fit(X)
         targets, n_out = self._learn_targets(y)
@@ -185,7 +186,7 @@ class Estimator(ScikitLearnEstimator):
         return history
 
     def _split(self, y: Array, rng: Generator) -> tuple[Array, Array]:
-        """Which samples are trained on, and which held out, in even shares of all targets."""
+        """Split the samples into training and held-out ones, in even shares of all targets."""
         n = round(self.validation_fraction * len(y))
         kept = chosen = np.arange(0)
         if 0 < n < len(y):
@@ -197,21 +198,21 @@ class Estimator(ScikitLearnEstimator):
             )
         return kept, chosen
 
-    # Use
+    # Prediction
 
     def predict(self, X: Any) -> Array:
-        """The prediction for each sample, on the host."""
+        """Return the prediction for each sample, on the host."""
         raise NotImplementedError
 
     def score(self, X: Any, y: Any) -> float:
-        """How good the predictions for X are, held against y: 1 at best."""
+        """Return the score of the predictions for X, given the targets y: 1 at best."""
         x, targets = self._samples_as_fitted(X), self._targets(y)
         if len(x) != len(targets):
             raise ValueError(f"{len(x)} samples X, but {len(targets)} targets y: one for each")
         return self._score_of(to_device(x, self.device), to_device(targets, self.device))
 
     def __sklearn_tags__(self) -> Any:
-        """What scikit-learn, which alone asks, wants to know: what kind of estimator this is."""
+        """The tags that tell scikit-learn the kind of estimator; only scikit-learn calls this."""
         from sklearn.utils import ClassifierTags, InputTags, RegressorTags, Tags, TargetTags
 
         return Tags(
@@ -224,7 +225,7 @@ class Estimator(ScikitLearnEstimator):
 
 
 class FeedForwardClassifier(Estimator):
-    """A :class:`Classifier` as scikit-learn's users know one: labels of any kind, X as rows.
+    """A :class:`Classifier` with the interface of scikit-learn: labels of any kind, X as rows.
 
     >>> X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
     >>> xor = FeedForwardClassifier((8,), "tanh", lr=0.05, epochs=200)
@@ -235,7 +236,7 @@ class FeedForwardClassifier(Estimator):
     kind = "classifier"
     monitored = "accuracy"
     classes_: Array
-    """The labels that were met, sorted: column k of ``predict_proba`` is that of the k-th."""
+    """The labels in the data of ``fit``, sorted; column k of ``predict_proba`` is for label k."""
 
     def _learn_targets(self, y: Any) -> tuple[Array, int]:
         self.classes_, numbers = np.unique(self._given_targets(y), return_inverse=True)
@@ -255,9 +256,9 @@ class FeedForwardClassifier(Estimator):
         return np.array([known[label] for label in labels], dtype=np.int64)
 
     def _given_targets(self, y: Any) -> Array:
-        """Labels that can be sorted, (n,)."""
+        """Return the labels, (n,), of a kind that can be sorted."""
         if isinstance(y, (list, tuple)) and len({isinstance(label, str) for label in y}) > 1:
-            y = np.array(y, dtype=object)  # NumPy would make strings of all
+            y = np.array(y, dtype=object)  # NumPy would convert all labels to strings
         labels = column_as_vector(type(self).__name__, super()._given_targets(y))
         if labels.ndim != 1:
             raise ValueError(f"y is one label for each sample, of shape (n,), got {labels.shape}")
@@ -293,7 +294,7 @@ class FeedForwardClassifier(Estimator):
 
 
 class FeedForwardRegressor(Estimator):
-    """A :class:`Regressor` as scikit-learn's users know one: y (n,) or (n, m), X as rows.
+    """A :class:`Regressor` with the interface of scikit-learn: y (n,) or (n, m), X as rows.
 
     >>> X = np.linspace(-1, 1, 50)[:, None]
     >>> parabola = FeedForwardRegressor((10,), "tanh", optimizer="lbfgs", epochs=200)
@@ -337,7 +338,7 @@ class FeedForwardRegressor(Estimator):
     def predict(self, X: Any) -> Array:
         """The mean of y for each sample, in the shape of the targets of ``fit``.
 
-        It is float32 if these were, else float64; the network computes in float32.
+        It is float32 if those targets were, else float64; the network computes in float32.
         """
         x = to_device(self._samples_as_fitted(X), self.device)
         mean = to_host(self.model_.predict(x)).reshape(-1, *self._target_shape)
@@ -345,9 +346,9 @@ class FeedForwardRegressor(Estimator):
 
 
 def _of_one_kind(labels: Array) -> Array:
-    """Objects as strings, or as numbers, or as what else of ``SORTED`` they are."""
+    """Convert an array of objects to strings, to numbers, or to another kind of ``SORTED``."""
     if len({isinstance(label, str) for label in labels}) == 1:
-        with contextlib.suppress(ValueError):  # of objects of several lengths
+        with contextlib.suppress(ValueError):  # raised for objects of different lengths
             array = np.array(labels.tolist())
             if array.dtype.kind in SORTED and array.ndim == 1:
                 return array

@@ -17,10 +17,10 @@ from .scikit_learn import ScikitLearnEstimator
 class RBMFeatures(ScikitLearnEstimator):
     """``transform(X)``: P(h = 1|v), (n, n_hidden), of the samples X: (n, …), after ``fit(X)``.
 
-    The settings are those of ``RBM``, ``optim.SGD``, ``train`` and ``generator``; ``lr`` is by
-    default that of ``RBM.default_optimizers``. The visible biases begin at those of the data, and
-    Gaussian units, of σ = ½, see the data standardised. After ``fit``: ``model_``, ``history_``,
-    ``n_features_in_``, and ``feature_names_in_`` of a table.
+    The settings are those of ``RBM``, ``optim.SGD``, ``train`` and ``generator``; the default of
+    ``lr`` is that of ``RBM.default_optimizers``. The visible biases start at those of the data.
+    Gaussian units have σ = ½, and receive standardised data. ``fit`` sets ``model_``, ``history_``,
+    ``n_features_in_``, and for a table ``feature_names_in_``.
     """
 
     model_: RBM
@@ -49,7 +49,7 @@ class RBMFeatures(ScikitLearnEstimator):
         self.seed, self.device = seed, device
 
     def fit(self, X: Any, y: Any = None) -> RBMFeatures:
-        """Train on samples X; targets are not looked at. ``ValueError`` for what cannot be."""
+        """Train on samples X; targets are ignored. ``ValueError`` for unsuitable samples."""
         x, rng = self._samples_to_fit(X), generator(self.seed, self.device)
         model = RBM(
             self.n_features_in_,
@@ -79,26 +79,27 @@ class RBMFeatures(ScikitLearnEstimator):
         return self
 
     def transform(self, X: Any) -> Array:
-        """P(h = 1|v), (n, n_hidden), on the host: the same at every call."""
+        """P(h = 1|v), (n, n_hidden), on the host; every call gives the same result."""
         x = self._samples_as_fitted(X)
         return to_host(self.model_.transform(to_device(x, self.device)))
 
     def fit_transform(self, X: Any, y: Any = None) -> Array:
-        """The features of the samples that are trained on."""
+        """Train on the samples, and return their features."""
         return self.fit(X).transform(X)
 
     @property
     def score_samples(self) -> Callable[[Any], Array]:
         """``score_samples(X)``: ``RBM.pseudo_log_likelihood`` of each sample, (n,) nats.
 
-        It is the same at every call. Gaussian units have none: ``AttributeError``.
+        Every call gives the same result. ``AttributeError`` for Gaussian units, which have no
+        pseudo-likelihood here.
         """
         self._check_scores()
         return self._score_samples
 
     @property
     def score(self) -> Callable[..., float]:
-        """``score(X)``: the mean of ``score_samples(X)``, by which settings are searched."""
+        """``score(X)``: the mean of ``score_samples(X)``, for the search of settings."""
         self._check_scores()
         return lambda X, y=None: float(self._score_samples(X).mean())
 
@@ -114,7 +115,7 @@ class RBMFeatures(ScikitLearnEstimator):
         return to_host(self.model_.score_samples(to_device(x, self.device)))
 
     def __sklearn_tags__(self) -> Any:
-        """What scikit-learn, which alone asks, wants to know: what kind of estimator this is."""
+        """The tags that tell scikit-learn the kind of estimator; only scikit-learn calls this."""
         from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
 
         return Tags(

@@ -1,8 +1,8 @@
-"""What scikit-learn asks of an estimator, which is not imported unless it is at work.
+"""The interface that scikit-learn expects of an estimator, without importing scikit-learn.
 
-An estimator keeps its settings as they were given, so that ``get_params`` gives them back and
-``set_params`` changes them: that is all that ``clone``, ``Pipeline``, ``GridSearchCV`` and
-``cross_val_score`` need. What is learned has a name that ends with an underscore.
+An estimator stores its settings unchanged, so that ``get_params`` returns them and ``set_params``
+changes them. ``clone``, ``Pipeline``, ``GridSearchCV`` and ``cross_val_score`` need no more. Names
+of learned attributes end with an underscore.
 """
 
 from __future__ import annotations
@@ -21,22 +21,21 @@ E = TypeVar("E", bound="ScikitLearnEstimator")
 
 
 class ScikitLearnEstimator:
-    """Settings in the constructor, under the names of its arguments, and nothing else done there.
+    """A constructor that only stores its arguments, under their own names.
 
-    A subclass learns in ``fit``, which sets ``history_`` at its end. The samples that it was fitted
-    on leave ``n_features_in_`` and, where they are a table whose columns have names, these as
-    ``feature_names_in_``.
+    A subclass learns in ``fit``, which sets ``history_`` at its end. ``fit`` also sets
+    ``n_features_in_`` and, for a table with named columns, ``feature_names_in_``.
     """
 
     n_features_in_: int
     feature_names_in_: Array
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The settings by name, as they were given; ``deep`` changes nothing, none has its own."""
+        """The settings by name, unchanged; ``deep`` has no effect, as no setting has its own."""
         return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
 
     def set_params(self: E, **settings: Any) -> E:
-        """Change settings; they hold from the next ``fit``. ``ValueError`` for unknown names."""
+        """Change settings for the next ``fit``; ``ValueError`` for unknown names."""
         known = self.get_params()
         unknown = settings.keys() - known.keys()
         if unknown:
@@ -49,7 +48,7 @@ class ScikitLearnEstimator:
         return self
 
     def __sklearn_is_fitted__(self) -> bool:
-        """Whether ``fit`` has come to its end."""
+        """Whether ``fit`` has finished."""
         return hasattr(self, "history_")
 
     def __repr__(self) -> str:
@@ -58,7 +57,7 @@ class ScikitLearnEstimator:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in changed.items())})"
 
     def _samples_to_fit(self, X: Any) -> Array:
-        """Samples as float32, and what later ones are held against."""
+        """Return the samples as float32; keep their shape and column names for later checks."""
         x, names = samples(X), _column_names(X)
         for what, n in (("sample", len(x)), ("feature", math.prod(x.shape[1:]))):
             if n == 0:
@@ -73,7 +72,7 @@ class ScikitLearnEstimator:
         return x
 
     def _samples_as_fitted(self, X: Any) -> Array:
-        """Samples of the columns and of the shape that was trained on, as float32."""
+        """Return the samples as float32, checked against the shape and columns of ``fit``."""
         if not hasattr(self, "_shape"):
             self._check_fitted()
         self._check_column_names(_column_names(X))
@@ -88,7 +87,7 @@ class ScikitLearnEstimator:
         return x
 
     def _check_column_names(self, names: Array | None) -> None:
-        """Hold the names of columns against those of ``fit``, in scikit-learn's words."""
+        """Compare column names with those of ``fit``; the messages are those of scikit-learn."""
         fitted, kind = getattr(self, "feature_names_in_", None), type(self).__name__
         if fitted is None or names is None:
             if names is not None:
@@ -119,7 +118,7 @@ class ScikitLearnEstimator:
         raise ValueError(message)
 
     def _check_fitted(self) -> None:
-        """Raise scikit-learn's own error where it is at work, which is a ``ValueError`` too."""
+        """Raise scikit-learn's own error if it is imported; that is a ``ValueError`` too."""
         if not self.__sklearn_is_fitted__():
             raise _class_of_scikit_learn("NotFittedError", ValueError)(
                 f"this {type(self).__name__} is not fitted: call fit first"
@@ -127,9 +126,9 @@ class ScikitLearnEstimator:
 
 
 def samples(X: Any) -> Array:
-    """Samples as float32, (n, …), finite; on the host.
+    """Return samples as float32, (n, …), finite, on the host.
 
-    Raises ``ValueError``, or ``TypeError`` for what is no array of numbers.
+    Raises ``ValueError``, or ``TypeError`` for anything but an array of numbers.
     """
     x = plain_array("X", X)
     if x.dtype.kind == "O":
@@ -160,9 +159,9 @@ def samples(X: Any) -> Array:
 
 
 def plain_array(name: str, given: Any) -> Array:
-    """The array that was given, or that a list or table makes, on the host.
+    """Return an array, or the array of a list or table, on the host.
 
-    Raises ``TypeError`` for a sparse one, by name, and for what ``to_host`` does not take.
+    Raises ``TypeError`` for a sparse matrix, by name, and for types that ``to_host`` refuses.
     """
     if hasattr(type(given), "tocsr"):
         raise TypeError(
@@ -173,7 +172,7 @@ def plain_array(name: str, given: Any) -> Array:
 
 
 def column_as_vector(kind: str, y: Array) -> Array:
-    """y of shape (n,) out of (n, 1), with the warning that scikit-learn gives."""
+    """Reshape y from (n, 1) to (n,), with the warning that scikit-learn gives."""
     if y.ndim != 2 or y.shape[1] != 1:
         return y
     warnings.warn(
@@ -185,7 +184,7 @@ def column_as_vector(kind: str, y: Array) -> Array:
 
 
 def _column_names(X: Any) -> Array | None:
-    """The names of the columns of a table, if it has any and all are strings."""
+    """The names of the columns of a table, if it has any and all of them are strings."""
     names = list(getattr(X, "columns", ()))
     kinds = sorted({type(name).__name__ for name in names})
     if len(kinds) > 1 and "str" in kinds:
@@ -198,5 +197,5 @@ def _column_names(X: Any) -> Array | None:
 
 
 def _class_of_scikit_learn(name: str, otherwise: Any) -> Any:
-    """An exception of scikit-learn where it is at work, which it is not everywhere."""
+    """An exception or warning class of scikit-learn if that is imported, else ``otherwise``."""
     return getattr(sys.modules.get("sklearn.exceptions"), name, otherwise)

@@ -1,8 +1,9 @@
-"""Is this derivative right, and if not, which equation is wrong, and how?
+"""Is this derivative right? If not, which equation is wrong, and how?
 
-:func:`check_gradient` takes a cost and the derivatives that someone derived by hand,
-:func:`check_operation` a rule, :func:`check_network` a network or a model. Each lays what was given
-beside a numerical derivative with its uncertainty, and names the mistake where the two disagree.
+:func:`check_gradient` takes a cost and derivatives that were derived by hand,
+:func:`check_operation` a rule, and :func:`check_network` a network or a model. Each compares the
+given derivatives with numerical ones and their uncertainties, and names the mistake where they
+disagree.
 """
 
 from .check import assert_gradient, check_gradient, check_network, check_operation

@@ -1,7 +1,7 @@
-"""Mistakes that show in the numbers of one derivative, whatever the cost is made of.
+"""Mistakes that are visible in the numbers of one derivative, for any cost.
 
-Each entry of the catalogue says what the given numbers would be if this mistake had been made, and
-is a finding only where they are, in every entry that is known.
+Each entry of the catalogue states the numbers that would be given if this mistake had been made. It
+is a finding only if they are given, in every known entry.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ SIGMA: dict[str, Any] = {
     "exp": operations.exp,
     "ReLU": operations.relu,
 }
-"""What is often forgotten to be differentiated."""
+"""Functions whose derivative is often forgotten."""
 
 
 def factors(evidence: Evidence) -> Iterator[tuple[str, float, str]]:
-    """Kind, factor, and what a result that is so many times too large says."""
+    """Yield each kind with its factor, and the likely cause of a result wrong by this factor."""
     yield "sign", -1.0, "the sign is wrong"
     yield "factor 2", 2.0, "a factor 2 too many, or a ½ is missing"
     yield "factor 1/2", 0.5, "a factor 2 is missing"
@@ -43,7 +43,7 @@ def factors(evidence: Evidence) -> Iterator[tuple[str, float, str]]:
 
 
 def of_shape(evidence: Evidence, k: int) -> Iterator[Mistake]:
-    """The given derivative has another shape than what it is the derivative of."""
+    """The given derivative has another shape than its array."""
     given, right = evidence.given[k], evidence.right[k]
     name, shape = evidence.names[k], right.shape
     came = f"shape {given.shape} in place of {shape}"
@@ -79,7 +79,7 @@ def of_shape(evidence: Evidence, k: int) -> Iterator[Mistake]:
 
 
 def of_numbers(evidence: Evidence, k: int, right: Array) -> Iterator[Mistake]:
-    """What one sees by laying the two arrays side by side, the given and the right one."""
+    """Mistakes that a comparison of the two arrays shows, the given and the right one."""
     given = evidence.given[k]
     where = entries(right)
     if not np.any(given):
@@ -126,7 +126,7 @@ def of_numbers(evidence: Evidence, k: int, right: Array) -> Iterator[Mistake]:
 
 
 def of_experiments(evidence: Evidence, k: int) -> Iterator[Mistake]:
-    """What is seen by asking both sides again, at other inputs."""
+    """Mistakes that show if both sides are evaluated again, at other inputs."""
     given, right, subject = evidence.given[k], evidence.right[k], evidence.subject
     before = evidence.reference(subject.nearby, k)
     if before is not None:
@@ -170,7 +170,7 @@ def of_experiments(evidence: Evidence, k: int) -> Iterator[Mistake]:
 
 
 def of_residuals(evidence: Evidence, k: int) -> Iterator[Mistake]:
-    """What the difference, or the ratio, of the two sides is made of."""
+    """Mistakes that the difference, or the ratio, of the two sides shows."""
     given, right, name = evidence.given[k], evidence.right[k], evidence.names[k]
     x = to_host(evidence.subject.arrays[k])
     known = np.isfinite(right)

@@ -1,8 +1,8 @@
-"""Given derivatives beside numerical ones: of a cost, of a rule, of a network.
+"""Given derivatives compared with numerical ones: for a cost, a rule, or a network.
 
-In each the left side is a function of arrays that returns one number, and the right side is one
-array for each array that it is differentiated by. :func:`checked` is the whole way: can it be
-checked, does each derivative agree, and where one does not, which mistake explains it?
+The left side is a function of arrays that returns one number, and the right side is one array for
+each array with a given derivative. :func:`checked` runs all steps: can it be checked, does each
+derivative agree, and if one does not, which mistake explains it?
 """
 
 from __future__ import annotations
@@ -22,30 +22,31 @@ from .subject import Subject, of_gradient, of_operation, same
 
 
 def check_gradient(cost: Callable[..., Any], gradient: Callable[..., Any], *arrays: Any) -> Report:
-    """Is ``gradient(*arrays)`` the derivative of the scalar ``cost(*arrays)``? If not, what is it?
+    """Is ``gradient(*arrays)`` the derivative of the scalar ``cost(*arrays)``? If not, why not?
 
-    ``gradient`` returns one array for each of ``arrays``, in their order, or a dictionary by name;
-    ``None``, or nothing for the last of them, where no derivative is claimed. One array alone is
-    that of the first. The names in the report are those of its parameters. ``arrays`` may be on a
-    GPU; numbers and float32 arrays are lifted to float64. Both functions are called many times and
-    must give the same answer each time: fix the noise.
+    ``gradient`` returns one array for each of ``arrays``, in their order, or a dictionary by name.
+    It returns ``None`` for arrays without a given derivative, and may omit the last ones. A single
+    array is the derivative by the first of ``arrays``. The report uses the names of the parameters
+    of ``gradient``. ``arrays`` may be on a GPU; numbers and float32 arrays are converted to
+    float64. Both functions are called many times and must give the same answer each time: use fixed
+    noise.
 
     >>> report = check_gradient(lambda w, x: (w @ x) ** 2, lambda w, x: (w @ x) * x,
     ...                         np.array([0.3, -1.2]), np.array([2.0, 0.7]))
     >>> report.diagnosis
     ['∂C/∂w: yours = 0.5 × numerical in both entries: a factor 2 is missing']
 
-    Raises ``ValueError`` where more derivatives are given than there are arrays, or none.
+    Raises ``ValueError`` if more derivatives are given than there are arrays, or none.
     """
     return checked(of_gradient(cost, gradient, arrays))
 
 
 def check_operation(operation: Any, *arrays: Any, **settings: Any) -> Report:
-    """Does each equation of a rule map a random δ to (∂value/∂inputₖ)ᵀ δ? Each input on its own.
+    """Does each equation of a rule map a random δ to (∂value/∂inputₖ)ᵀ δ? One input at a time.
 
-    ``operation`` is what ``differentiable`` made, or a bare rule. The cost behind the report is
-    C = Σ δ ∘ value. A generator among the settings is copied for each call, so that a rule with
-    noise sees the same noise.
+    ``operation`` is a result of ``differentiable``, or a bare rule. The cost behind the report is
+    C = Σ δ ∘ value. A random generator among the settings is copied for each call, so that a
+    stochastic rule draws the same noise each time.
 
     >>> from scratchgen import operations
     >>> check_operation(operations.tanh, np.array([0.5, -1.0])).ok
@@ -55,12 +56,11 @@ def check_operation(operation: Any, *arrays: Any, **settings: Any) -> Report:
 
 
 def check_network(network: Network, *arrays: Any) -> Report:
-    """Is the gradient of a network or model that of its value, for every parameter and input?
+    """Is the recorded gradient of a network or model right, for every parameter and input?
 
-    A network is checked by C = Σ δ ∘ network(*arrays) with a random δ; a model that states its
-    ``losses`` by these, player by player, each time with the same noise. The check works on a
-    float64 copy. Where it fails, each operation that was recorded is checked on its own, and the
-    one at fault is named.
+    A network is checked by C = Σ δ ∘ network(*arrays) with a random δ; a model by the ``losses`` of
+    each player, with the same noise each time. The check uses a float64 copy. If it fails, it
+    checks each recorded operation separately, and names the one at fault.
 
     >>> from scratchgen import generator, nn
     >>> rng = generator(0)
@@ -76,10 +76,10 @@ def check_network(network: Network, *arrays: Any) -> Report:
 
 
 def assert_gradient(subject: Any, *arguments: Any, **settings: Any) -> None:
-    """Raise ``AssertionError`` with the report of a check that fails.
+    """Raise ``AssertionError`` with the report if a check fails.
 
-    Of ``check_network`` for a network, of ``check_operation`` for an operation, else of
-    ``check_gradient``.
+    The check is ``check_network`` for a network, ``check_operation`` for an operation, and
+    ``check_gradient`` otherwise.
     """
     of_rule: Callable[..., Report] = check_operation if hasattr(subject, "rule") else check_gradient
     check = check_network if isinstance(subject, Network) else of_rule
@@ -88,9 +88,9 @@ def assert_gradient(subject: Any, *arguments: Any, **settings: Any) -> None:
         raise AssertionError(f"\n{report}")
 
 
-@np.errstate(all="ignore")  # what is not finite is said in the report
+@np.errstate(all="ignore")  # the report names values that are not finite
 def checked(subject: Subject) -> Report:
-    """Whether each derivative given agrees; where one does not, the mistake that explains it."""
+    """Report whether each given derivative agrees, and which mistake explains one that does not."""
     notes = subject.notes
     problems = [*subject.problems()]
     if problems:
@@ -123,7 +123,7 @@ def checked(subject: Subject) -> Report:
 
 
 def _blaming_rules(subject: Subject) -> Report:
-    """The report on what the engine recorded; where it fails, with the rules at fault named."""
+    """The report on a recorded gradient; if it fails, with the names of the rules at fault."""
     report = checked(subject)
     if report.ok:
         return report

@@ -1,10 +1,9 @@
-"""Given beside numerical: the two sides of one derivative, what may lie between them, the verdict.
+"""The comparison of a given derivative with the numerical one: tolerance and verdict.
 
-The two disagree where their difference exceeds the uncertainty of the numerical side and the
-rounding of the given one: :class:`Trial` is the one place where this is decided. Arrays of up to
-256 entries are tried entry by entry. Larger ones are tried along random directions v, where
-⟨∂C/∂x, v⟩ must be the derivative of C(x + t v), and in some entries; if a direction disagrees,
-halving finds where.
+The two disagree if their difference exceeds the uncertainty of the numerical side and the rounding
+of the given one; :class:`Trial` alone decides this. Arrays of up to 256 entries are tried entry by
+entry. Larger ones are tried along random directions v, where ⟨∂C/∂x, v⟩ must be the derivative of
+C(x + t v), and in some entries. If a direction disagrees, bisection finds a wrong entry.
 """
 
 from __future__ import annotations
@@ -33,22 +32,22 @@ class Trial(NamedTuple):
     given: float
     found: Derivative
     rounding: float
-    """What the given side may be off by."""
+    """The possible rounding error of the given side."""
 
     @property
     def bound(self) -> float:
-        """How far the two may lie apart."""
+        """The largest difference at which the two agree."""
         return self.found.uncertainty + self.rounding
 
     @property
     def agrees(self) -> bool:
-        """Whether they lie no further apart; at a kink any slope between its two sides is right."""
+        """Whether the two agree; at a kink any slope between those of its two sides is right."""
         slopes = (self.found.value, *(self.found.sides or ()))
         return bool(min(slopes) - self.bound <= self.given <= max(slopes) + self.bound)
 
 
 class Comparison:
-    """∂C/∂x as it was given for array k, beside the numerical one wherever that was tried."""
+    """∂C/∂x as given for array k, and the numerical one where it was tried."""
 
     def __init__(self, subject: Subject, k: int, given: Array) -> None:
         self.subject, self.k, self.x, self.given = subject, k, subject.arrays[k], given
@@ -72,7 +71,7 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """What is said of this derivative, from all that was tried of it."""
+        """The verdict on this derivative, from all trials."""
         if not self.has_shape:
             return WRONG_SHAPE
         if self.disagrees:
@@ -81,11 +80,11 @@ class Comparison:
 
     @property
     def is_wrong(self) -> bool:
-        """Whether a mistake is to be looked for."""
+        """Whether a mistake must be searched for."""
         return self.verdict in (DISAGREES, WRONG_SHAPE)
 
     def cannot_tell(self) -> bool:
-        """Whether all that was given is lost in the uncertainty, though not beneath rounding."""
+        """Whether the given derivative is within the uncertainty, though above rounding."""
         known = np.isfinite(self.right)
         if not known.any():
             return False
@@ -94,12 +93,12 @@ class Comparison:
         return bool(beneath < largest < self.uncertainty[known].min())
 
     def try_entries(self, entries: Iterable[int]) -> None:
-        """Fill in these entries of the numerical side."""
+        """Compute these entries of the numerical side."""
         for i in entries:
             self.disagrees |= not self.try_entry(i)
 
     def try_entry(self, i: int) -> bool:
-        """Fill in entry i of the numerical side; whether the given one agrees."""
+        """Compute entry i of the numerical side; return whether the given one agrees."""
         function = self.subject.along(self.k, lambda x, t: moved(x, i, t))
         scale, smallest = float(self.scales[i]), abs(float(to_host(self.x).reshape(-1)[i])) or None
         given = float(self.claimed.reshape(-1)[i])
@@ -108,7 +107,7 @@ class Comparison:
             return Trial(given, found, self.rounding * (abs(found.value) + 0.1 * self.typical))
 
         tried = self.estimate(function, scale, smallest, trial)
-        if self.analytic and not tried.agrees:  # at a kink the complex step sees one side alone
+        if self.analytic and not tried.agrees:  # at a kink the complex step sees only one side
             differences = numerical.by_differences(
                 function, scale, self.subject.roughness, smallest
             )
@@ -135,7 +134,7 @@ class Comparison:
         smallest: float | None,
         trial: Callable[[Derivative], Trial],
     ) -> Trial:
-        """The numerical side by the complex step where C takes it, else by differences."""
+        """The numerical side, by the complex step if C allows it, else by differences."""
         if not self.analytic:
             found = numerical.by_differences(function, scale, self.subject.roughness, smallest)
             return trial(found.widened(self.floor(scale)))
@@ -145,12 +144,12 @@ class Comparison:
 
     @functools.cached_property
     def scatter(self) -> float:
-        """How far the complex step is off, along a random direction."""
+        """The error of the complex step, along a random direction."""
         direction = self.random_direction(np.random.default_rng(2))
         return numerical.scatter_of_complex_step(self.along(direction), self.scale)
 
     def floor(self, scale: float) -> float:
-        """What rounding alone leaves of a derivative, about ε |C| over the size of x."""
+        """The rounding error of a derivative, about ε |C| over the size of x."""
         return 1e-13 * self.cost / scale
 
     def along(self, v: Array) -> Function:
@@ -159,13 +158,13 @@ class Comparison:
 
     def random_direction(self, rng: np.random.Generator) -> Array:
         v: Array = np.asarray(rng.standard_normal(self.right.shape))
-        if self.kinks:  # and what has the same value, often 0, is likely to have a kink as well
+        if self.kinks:  # entries of the same value, often 0, are likely to have a kink as well
             host = to_host(self.x)
             v[np.isin(host, host.reshape(-1)[self.kinks])] = 0
         return v
 
     def try_large(self, rng: np.random.Generator) -> None:
-        """An array of many entries: random directions, then the worst entries one by one."""
+        """Try an array of many entries: random directions, then the worst entries one by one."""
         size = np.abs(self.claimed).reshape(-1)
         entries = {*np.argpartition(size, -LARGEST)[-LARGEST:].tolist()}
         entries |= {*rng.choice(size.size, RANDOM, replace=False).tolist()}
@@ -178,7 +177,7 @@ class Comparison:
                 i = self.find_wrong(v)
                 entries.add(i)
                 if self.try_entry(i):
-                    tries_left -= 1  # a kink on the way; at this entry, it is left out from now on
+                    tries_left -= 1  # a kink on the way; if at this entry, later v leave it out
                     continue
                 self.disagrees = True
             self.directions.append((v, tried.found))
@@ -189,7 +188,7 @@ class Comparison:
         self.tried = f"{len(self.directions)} random directions and {len(entries)} entries"
 
     def find_wrong(self, v: Array) -> int:
-        """An entry of v along which the two sides differ, by halving what is tried."""
+        """Find by bisection an entry of v along which the two sides differ."""
         entries = np.flatnonzero(v)
         while entries.size > 1:
             half, other = np.array_split(entries, [entries.size // 2])
@@ -199,7 +198,7 @@ class Comparison:
         return int(entries[0])
 
     def agrees_with(self, other: Array) -> bool:
-        """Whether ``other`` is the numerical side as well, wherever that was tried."""
+        """Whether ``other`` equals the numerical side too, wherever that was tried."""
         known = np.isfinite(self.right)
         known.flat[self.kinks] = False
         size = np.abs(other).max() if other.size else 0.0
@@ -212,7 +211,7 @@ class Comparison:
         )
 
     def entry(self) -> Entry:
-        """The row of the report: the verdict, and the entry where the two lie furthest apart."""
+        """The row of the report: the verdict, and the entry with the largest difference."""
         estimated = "computed by the complex step, to rounding"
         if not self.analytic:
             estimated = "estimated by central differences with Richardson's extrapolation"
@@ -242,7 +241,7 @@ class Comparison:
 
 
 def compare(subject: Subject, k: int, given: Array, rng: np.random.Generator) -> Comparison:
-    """As much of the derivative by array k as it takes to tell; of a wrong shape, the right one."""
+    """Try enough of the derivative by array k to decide; for a wrong shape, find the right one."""
     sides = Comparison(subject, k, given)
     size = sides.x.size
     if not sides.has_shape:
@@ -256,7 +255,7 @@ def compare(subject: Subject, k: int, given: Array, rng: np.random.Generator) ->
 
 
 def by_numbers(subject: Subject, k: int) -> Array | None:
-    """∂C/∂(array k) entry by entry; ``None`` where these are many, or C is not defined there."""
+    """∂C/∂(array k) entry by entry; ``None`` if there are many, or C is not defined there."""
     shape = np.shape(subject.arrays[k])
     if np.prod(shape) > EXHAUSTIVE:
         return None

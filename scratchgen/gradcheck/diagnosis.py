@@ -1,7 +1,7 @@
-"""Which mistake explains the numbers: the catalogue and the slips, tried from plain to involved.
+"""The search for the mistake that explains the numbers, from simple to complex mistakes.
 
-A finding fits in every entry that is known, and would not fit the right derivative; where nothing
-that is known does, that is said, and nothing is guessed.
+Mistakes come from the catalogue and from the slips. A finding fits in every known entry, and does
+not fit the right derivative. If no known mistake fits, the report says so, and nothing is guessed.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from .slips import Slip, redrawn_mask
 
 NONE = "none of the known mistakes fits"
 MANY_SLIPS = 100
-SECONDS = 5  # that the search may compute; how busy the machine is besides does not matter
+SECONDS = 5  # the time limit of the search, counted in the processor time of its thread
 
 
 def diagnose(evidence: Evidence) -> dict[int, tuple[str, list[str]]]:
-    """For each wrong derivative the mistake, or two of them, or that none is known that fits.
+    """For each wrong derivative, find the mistake, or two mistakes, or say that none fits.
 
-    It is a sentence, and the kinds of mistake that this names. One mistake is looked for in all of
-    them first: it is likely to be half of two in the others.
+    The result is a sentence, and the kinds of mistake in it. A single mistake is searched for in
+    all derivatives first, since it is likely to be part of two in the others.
     """
     at_once = ((k, what) for k in evidence.wrong for what in _at_once(evidence, k))
     findings: dict[int, tuple[str, list[str]]] = {k: (what, []) for k, what in at_once}
@@ -43,7 +43,7 @@ def diagnose(evidence: Evidence) -> dict[int, tuple[str, list[str]]]:
 
 
 def _at_once(evidence: Evidence, k: int) -> Iterator[str]:
-    """What needs no search."""
+    """The findings that need no search."""
     right, given = evidence.right[k], evidence.given[k]
     if right.size and not right.any() and given.shape == right.shape:
         yield "the cost does not depend on it: the derivative is zero"
@@ -52,7 +52,7 @@ def _at_once(evidence: Evidence, k: int) -> Iterator[str]:
 
 
 def _best(evidence: Evidence, k: int, mistakes: Iterator[Mistake], until: float) -> Mistake | None:
-    """The first that fits; but of slips, one from which the other given derivatives follow too."""
+    """The first mistake that fits; for slips, preferably one that explains all derivatives."""
     first = None
     for mistake in mistakes:
         if time.thread_time() > until:
@@ -82,7 +82,7 @@ def _alone(evidence: Evidence, k: int) -> Iterator[Mistake]:
 
 
 def _slipped(evidence: Evidence, k: int) -> Iterator[Mistake]:
-    """One slip in the recorded equations that makes a difference."""
+    """One slip in the recorded equations, if it changes the derivative."""
     given, right = evidence.given[k], evidence.right[k]
     redrawn = redrawn_mask(evidence.recording, k, given) if evidence.recording else ()
     for slip in itertools.chain(evidence.slips, redrawn):
@@ -92,8 +92,8 @@ def _slipped(evidence: Evidence, k: int) -> Iterator[Mistake]:
 
 
 def _with_factor(evidence: Evidence, k: int) -> Iterator[Mistake]:
-    """A mistake and a factor beside it."""
-    if evidence.loose:  # of numbers so rough, two mistakes explain anything
+    """A mistake together with a factor."""
+    if evidence.loose:  # two mistakes can explain anything in such inexact numbers
         return
     for mistake in _alone(evidence, k):
         if mistake.says_factor or mistake.left.shape != mistake.right.shape:
@@ -105,7 +105,7 @@ def _with_factor(evidence: Evidence, k: int) -> Iterator[Mistake]:
 
 
 def _on_top(evidence: Evidence, k: int) -> Iterator[Mistake]:
-    """A slip in the recorded equations, and what shows in the numbers that follow from it."""
+    """A slip in the recorded equations, and a mistake in the numbers that follow from it."""
     for slip in [*evidence.found, *_few(evidence)] if _comparable(evidence, k) else ():
         follows = evidence.follows_from(k, slip.bend)
         if follows is not None:
@@ -136,7 +136,7 @@ def _in_pairs(evidence: Evidence, k: int) -> Iterator[Mistake]:
 
 
 def _few(evidence: Evidence) -> list[Slip]:
-    """The slips that are tried together with another mistake; none if they are too many."""
+    """The slips that are tried together with another mistake; none if there are too many."""
     local = [slip for slip in evidence.slips if slip.local]
     return local if len(local) <= MANY_SLIPS else []
 

@@ -1,4 +1,4 @@
-"""All that is known of a cost and of the derivatives given for it; what a mistake has to fit."""
+"""All evidence about a cost and its given derivatives, which a mistake has to fit."""
 
 from __future__ import annotations
 
@@ -25,16 +25,17 @@ class Mistake(NamedTuple):
     left: Array
     right: Array
     says_factor: bool = False
-    """Whether it names a factor already, so that no other is looked for beside it."""
+    """Whether it names a factor already, so that no further factor is tried with it."""
     slip: Slip | None = None
-    """The slip in the recorded equations that it is, or that is one of two mistakes."""
+    """The slip in the recorded equations that is this mistake, or one of its two parts."""
 
 
 class Evidence:
     """A subject, the derivatives given for it, and the right ones.
 
-    The right ones are those that the engine records wherever they agree with the numerical ones;
-    where the cost cannot be recorded, the numerical ones, in the entries that were tried.
+    The right derivatives are those that the engine records, provided that they agree with the
+    numerical ones. If the cost cannot be recorded, they are the numerical ones, in the entries that
+    were tried.
     """
 
     def __init__(self, subject: Subject, comparisons: Mapping[int, Comparison]) -> None:
@@ -45,7 +46,7 @@ class Evidence:
         self.right = {k: sides.right for k, sides in comparisons.items()}
         self.at_kink: dict[int, Array] = {}
         self.found: list[Slip] = []
-        """The slips that explain a derivative: likely to be half of two in another."""
+        """The slips that explain one derivative; each is likely a part of two in another."""
         self.lengths, self.batches = _lengths(subject)
         self.recording: Recording | None = None
         self.unrecorded = "the recorded gradient is not the numerical one"
@@ -60,19 +61,19 @@ class Evidence:
             at_kink = np.zeros(sides.right.shape, dtype=bool)
             if sides.has_shape:
                 at_kink.flat[sides.kinks] = True
-                # Where several answers are right, the given one.
+                # At a kink several answers are right, among them the given one.
                 self.right[k] = np.where(at_kink, self.given[k], self.right[k])
             self.at_kink[k] = at_kink
 
     def reference(self, arrays: Sequence[Array], k: int) -> Array | None:
-        """∂C/∂(array k) at other inputs: the engine's where it may be trusted, else by numbers."""
+        """∂C/∂(array k) at other inputs: recorded, if that is reliable, else numerical."""
         if self.recording is None:
             return by_numbers(replace(self.subject, arrays=[*arrays]), k)
         recording = recorded(self.subject.cost, arrays, self.names)
         return None if isinstance(recording, str) else recording.gradient(k)
 
     def of_row(self, row: int, n: int, k: int) -> Iterator[Array]:
-        """∂C/∂(array k) of one row of the batch alone."""
+        """∂C/∂(array k) from a single row of the batch."""
         subject, shape = self.subject, self.right[k].shape
         if subject.rule:
             value, delta = subject.rule
@@ -91,12 +92,12 @@ class Evidence:
             try:
                 share = self.reference(arrays, k) if batch else None
             except Exception:
-                continue  # what has n rows was no batch
+                continue  # an array of n rows was not a batch
             if share is not None and share.shape == shape:
                 yield share
 
     def diagonal(self, k: int) -> Array | None:
-        """∂valueᵢ/∂xᵢ alone, of an operation whose value has the shape of input k."""
+        """∂valueᵢ/∂xᵢ alone, for an operation whose value has the shape of input k."""
         x, rule = self.subject.arrays[k], self.subject.rule
         if x.size > EXHAUSTIVE or rule is None:
             return None
@@ -110,19 +111,19 @@ class Evidence:
 
     @functools.cached_property
     def slips(self) -> list[Slip]:
-        """Every slip in the recorded equations that lead to a wrong derivative."""
+        """All slips in the recorded equations that lead to a wrong derivative."""
         if self.recording is None:
             return []
         return [*slips(self.recording, sorted(self.wrong), self.lengths)]
 
     def follows_from(self, k: int, *bends: Bend) -> Array | None:
-        """Derivative k as it follows from bends of the recorded equations."""
+        """Derivative k, computed with bends of the recorded equations."""
         return None if self.recording is None else self.recording.gradient(k, *bends)
 
     def fits(self, k: int, left: Array, right: Array) -> bool:
-        """Whether the two, made of the given numbers and of the right ones, are equal.
+        """Whether two arrays, made of the given and of the right numbers, are equal.
 
-        Entries at a kink do not speak: there are several right answers.
+        Entries at a kink are ignored, as several answers are right there.
         """
         if left.shape != right.shape:
             return False
@@ -132,20 +133,20 @@ class Evidence:
         left, right = left[known], right[known]
         if not right.size or not np.isfinite(left).all():
             return False
-        # The more hypotheses there are, the closer one has to fit to be no coincidence.
+        # With more hypotheses, one has to fit more closely to be more than a coincidence.
         tolerance = 1e-4 if self.loose else 1e-6 if self.recording is None else 1e-8
         bound = tolerance * (np.abs(right) + 0.01 * np.abs(right).max())
-        of_sums = 1e-14 * np.nansum(np.abs(self.right[k]))  # what is left where terms cancel
+        of_sums = 1e-14 * np.nansum(np.abs(self.right[k]))  # the rounding where terms cancel
         return bool(np.all(np.abs(left - right) <= bound + of_sums))
 
     def explains_all(self, slip: Slip) -> bool:
-        """Whether all derivatives that were given follow from this one slip."""
+        """Whether all given derivatives follow from this one slip."""
         assert self.recording is not None
         follows = self.recording.gradients([*self.given], slip.bend)
         return follows is not None and all(map(self.fits, self.given, self.given.values(), follows))
 
     def what_is_seen(self, k: int) -> str:
-        """What can be said of the numbers where no mistake explains them."""
+        """Describe the numbers if no mistake explains them."""
         given, right = self.given[k], self.right[k]
         if given.shape != right.shape:
             return f"shape {given.shape} was given, {right.shape} was expected; "
@@ -164,7 +165,7 @@ class Evidence:
 
 
 def entries(known: Array) -> str:
-    """In how many entries something was seen."""
+    """Say in how many entries something was observed."""
     seen, size = int(np.isfinite(known).sum()), known.size
     if seen < size:
         return f"in the {seen:,} of {size:,} entries tried"
@@ -172,7 +173,7 @@ def entries(known: Array) -> str:
 
 
 def _lengths(subject: Subject) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
-    """The lengths that a derivation may be off by, and those that may be a batch's."""
+    """The lengths that may be wrong factors in a derivation, and those of possible batches."""
     shapes = [(name, np.shape(x)) for name, x in zip(subject.names, subject.arrays, strict=True)]
     firsts: dict[int, list[str]] = {}
     for name, shape in shapes:

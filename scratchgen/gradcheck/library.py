@@ -1,4 +1,4 @@
-"""Every rule of the library under the check, and the checks that a user's file declares."""
+"""Checks of every rule of the library, and of the checks that a user's file declares."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from .report import Report
 from .subject import positional
 
 Example: TypeAlias = tuple[tuple[Any, ...], dict[str, Any]]
-"""The arrays that a rule is checked at, and its settings."""
+"""The arrays at which a rule is checked, and its settings."""
 CHECKS = "scratchgen.check_gradient, check_operation or check_network"
 
 
 def check_rules(name: str | None = None, device: str = "cpu") -> Iterator[tuple[str, Report]]:
-    """Check every rule of ``scratchgen.operations``, or the one of that name.
+    """Check every rule of ``scratchgen.operations``, or only the rule ``name``.
 
-    Raises ``ValueError`` for a name that no rule has.
+    Raises ``ValueError`` for an unknown name.
     """
     names = operations.__all__ if name is None else [name]
     if name is not None and name not in operations.__all__:
@@ -46,15 +46,15 @@ def _check_rule(name: str, device: str) -> Report:
 
 
 def check_file(path: Path) -> Iterator[tuple[str, Report]]:
-    """Run what a file declares: each function ``check_…`` of no arguments returns a report.
+    """Run the checks of a file: each function ``check_…`` without arguments returns a report.
 
     .. code-block:: python
 
         def check_my_layer():
             return scratchgen.check_gradient(cost, gradient, W, b)
 
-    One that raises, or returns something else, has a report that says so, with the line at fault.
-    Raises ``ValueError`` for a file without such a function, or that does not run.
+    A function that raises, or returns something else, gets a report that says so, with the line at
+    fault. Raises ``ValueError`` for a file that does not run or has no such function.
     """
     if not path.is_file():
         raise ValueError(f"{path} is no file")
@@ -83,7 +83,7 @@ def check_file(path: Path) -> Iterator[tuple[str, Report]]:
 
 
 def _guarded(path: Path, run: Callable[[], Any]) -> Any:
-    """What ``run`` returns; where the user's code raises, an error that names the line."""
+    """Return the result of ``run``; an error of the user's code becomes one that names the line."""
     try:
         return run()
     except Exception as error:
@@ -97,9 +97,9 @@ def _guarded(path: Path, run: Callable[[], Any]) -> Any:
 
 
 def _example(name: str, rng: Generator) -> Example:
-    """Inputs at which a rule has all that makes it differ from others: several axes, broadcasting.
+    """Inputs that exercise everything particular to a rule: several axes, broadcasting.
 
-    A rule of arrays of one shape that is defined for all real numbers needs no entry of its own.
+    A rule of arrays of one shape that is defined for all real numbers needs no entry here.
     """
 
     def normal(*shape: int) -> Array:

@@ -1,9 +1,9 @@
-"""What is checked of a network or a model: its cost, by every parameter and every input.
+"""The check of a network or a model: its cost, by every parameter and every input.
 
-A network becomes a :class:`Subject` by C = Σ δ ∘ network(*arrays) with a random δ; a model that
-states its ``losses`` by these, player by player, each time with the same noise. The derivatives
-given for it are those that the engine records, so that a disagreement lies in some rule: which one
-is found by asking for the record, rule by rule.
+A network becomes a :class:`Subject` by C = Σ δ ∘ network(*arrays) with a random δ; a model with
+``losses`` by its costs, player by player, with the same noise each time. The given derivatives are
+those that the engine records, so that a disagreement comes from some rule. To find it, each rule of
+the record is checked separately.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .subject import Subject, as_tensors, lifted, names_of, of_operation, of_rec
 
 
 def of_network(network: Network, arrays: Sequence[Any]) -> Iterator[Subject]:
-    """A float64 copy of the network, by its value; of a model, by the cost of each player."""
+    """A float64 copy of the network, by its value; for a model, by the cost of each player."""
     twin: Any = copy.deepcopy(network).astype(np.float64)
     notes = [f"{type(network).__name__} was copied and lifted to float64"]
     is_model = hasattr(twin, "losses")
@@ -50,7 +50,7 @@ def of_network(network: Network, arrays: Sequence[Any]) -> Iterator[Subject]:
 def _of_player(
     model: Any, player: int, inputs: list[str], data: list[Any], notes: list[str]
 ) -> Subject:
-    """A model's cost of one player, by the parameters that this player moves, and by the data."""
+    """A model's cost for one player, by the parameters of this player and by the data."""
     own = {id(p) for p in model.players[player]}
     named = {name: p for name, p in model.named_parameters() if id(p) in own}
     rng = generator(0, device_of(next(iter(named.values())).data))
@@ -66,18 +66,18 @@ def _of_player(
 
 
 def _substituted(network: Network, values: Mapping[str, Any]) -> Any:
-    """The network on plain arrays, with other values for the parameters of these names."""
+    """The network on plain arrays, with other values for the named parameters."""
     changed: Any = network.frozen()
     for name, value in values.items():
         *path, last = name.split(".")
-        # A model may call its parameters as its network does.
+        # A model may use the names of its network's parameters.
         owner = changed if hasattr(changed, name.split(".")[0]) else changed.network
         setattr(functools.reduce(getattr, path, owner), last, value)
     return changed
 
 
 def of_recorded_operations(subject: Subject) -> Iterator[tuple[str, Subject]]:
-    """The rules that were recorded for the cost, each at the arrays that it was called with."""
+    """The rules that were recorded for the cost, each with the arrays of its call."""
     for node in ancestry(subject.cost(as_tensors(subject.arrays))):
         if node.operation is not None:
             arrays = [data_of(x) for x in node.inputs]

@@ -1,14 +1,14 @@
-"""Derivatives from values alone, each with its uncertainty.
+"""Derivatives from values of a function alone, each with its uncertainty.
 
-For F(t) = C(x + t v), the derivative along v is F′(0). Where F may be taken off the real line,
+For F(t) = C(x + t v), the derivative along v is F′(0). If F is defined off the real line,
 
     F′(0) = Im F(ih)/h + O(h²),
 
-the complex step: nothing is subtracted, so that h can be 2⁻⁷⁰ and only rounding is left. Elsewhere
-it is the limit of central differences, (F(h) − F(−h))/2h = F′(0) + c₂h² + c₄h⁴ + …, on a ladder of
-steps from which Richardson's extrapolation removes one power after the other; how far the last
-values on the ladder lie apart is the uncertainty. Where F has a kink at 0, the differences from the
-left and from the right have different limits, and both are given.
+the complex step. It involves no subtraction, so that h can be 2⁻⁷⁰ and only rounding errors remain.
+Otherwise F′(0) is the limit of central differences, (F(h) − F(−h))/2h = F′(0) + c₂h² + c₄h⁴ + …, on
+a ladder of steps. Richardson's extrapolation removes one power after the other, and the spread of
+the last values on the ladder is the uncertainty. If F has a kink at 0, the differences from the
+left and from the right have different limits, and both are returned.
 
 Sources: Squire and Trapp, SIAM Review 40 (1998) 110; Ridders, Advances in Engineering Software 4
 (1982) 75.
@@ -41,23 +41,23 @@ class Derivative(NamedTuple):
     sides: tuple[float, float] | None = None
 
     def widened(self, by: float) -> Derivative:
-        """The same with a larger uncertainty."""
+        """The same derivative with a larger uncertainty."""
         return self._replace(uncertainty=self.uncertainty + by)
 
 
 def number(value: Any) -> Any:
-    """A scalar of any kind as a number of Python."""
+    """Convert a scalar of any kind to a Python number."""
     return to_host(value).reshape(()).item()
 
 
 def is_analytic(function: Function, scale: float, rounding: float = 0.0) -> bool:
-    """Whether the complex step gives the derivative of F: tried, against central differences."""
+    """Whether the complex step gives the derivative of F, compared with central differences."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # where imaginary parts are discarded, NumPy warns
+            warnings.simplefilter("error")  # NumPy warns where imaginary parts are discarded
             complex_step = by_complex_step(function)
     except Exception:
-        return False  # whatever a function that is made for real numbers raises
+        return False  # a function of real numbers may raise anything
     differences = by_differences(function, scale, rounding)
     bound = 4 * differences.uncertainty + 1e-6 * abs(differences.value)
     return abs(complex_step.value - differences.value) <= bound and differences.sides is None
@@ -66,7 +66,7 @@ def is_analytic(function: Function, scale: float, rounding: float = 0.0) -> bool
 def by_complex_step(function: Function) -> Derivative:
     """F′(0) = Im F(ih)/h, from two steps h that round differently.
 
-    Raises ``TypeError`` where F does not answer an imaginary step with a complex number.
+    Raises ``TypeError`` if F does not return a complex number for an imaginary step.
     """
     with np.errstate(all="ignore"):
         values = [number(function(1j * h)) for h in (_STEP, _OTHER_STEP)]
@@ -77,18 +77,19 @@ def by_complex_step(function: Function) -> Derivative:
 
 
 def scatter_of_complex_step(function: Function, scale: float) -> float:
-    """How far Im F(ih)/h is off where F loses digits before any step is taken.
+    """The error of Im F(ih)/h where F loses digits before any step is taken.
 
-    What is lost is much the same at neighbouring points, so that their scatter is a part of it.
+    The lost digits are similar at neighbouring points, so that the scatter is only part of the
+    error.
     """
     return 32 * _scatter(lambda t: number(function(complex(t, _STEP))).imag / _STEP, scale)
 
 
 def roughness(function: Function, scale: float = 1.0) -> float:
-    """How far values of F are off, where that is beyond the rounding of their last digit.
+    """The error of values of F, if it exceeds the rounding of their last digit.
 
-    It is where F computes in float32 within, or subtracts what is nearly equal, as log(1 − p) does
-    where p is close to 1.
+    Such errors arise if F computes in float32 internally, or subtracts nearly equal numbers, as
+    log(1 − p) does for p close to 1.
     """
     values = [_real(function, h * scale) for h in (0.0, 1.1e-3, -2.3e-3)]
     if not all(map(math.isfinite, values)):
@@ -96,20 +97,20 @@ def roughness(function: Function, scale: float = 1.0) -> float:
     size = max(map(abs, values))
     single = 8 * float(np.finfo(np.float32).eps) * size
     if all(_real(function, h * scale) == values[0] for h in (1.1e-3, -2.3e-3, 0.3, -0.5)):
-        return 0.0  # what does not change does not err
+        return 0.0  # a constant has no error
     if all(float(np.float32(value)) == value for value in values):
         return single
     return 4 * _scatter(lambda t: _real(function, t), scale)
 
 
 def _scatter(function: Callable[[float], float], scale: float) -> float:
-    """The standard deviation of f about a smooth function, 0 where it is that of the last digit.
+    """The standard deviation of f about a smooth function; 0 if only the last digit scatters.
 
-    Differences of order k leave nothing of what is smooth, but of independent errors of size σ
-    they leave √C(2k, k) σ (Moré and Wild, SIAM J. Sci. Comput. 33 (2011) 1292). What a kink leaves
-    is among the largest fifth of them, which does not count. First they are taken so near that
-    kinks are few; where errors are seen, also further apart, where steps between them are seen too.
-    If f is smooth within far shorter ways, what was seen were its own swings, and no errors.
+    Differences of order k remove a smooth function, but independent errors of size σ leave
+    √C(2k, k) σ (Moré and Wild, SIAM J. Sci. Comput. 33 (2011) 1292). The remains of a kink are
+    among the largest fifth of the differences, which is ignored. The first spacing is so small that
+    kinks are rare. If it shows errors, a wider spacing is used too, to detect steps between errors.
+    If f is smooth at much shorter distances, it oscillates and has no errors.
     """
     found = 0.0
     for spacing in (4e-6, 4e-4):
@@ -121,7 +122,7 @@ def _scatter(function: Callable[[float], float], scale: float) -> float:
     near = [_scatter_at(function, h * scale) for h in (4.1e-9, -2.3e-8, 6.7e-8)]
     moves = all(len(np.unique(values)) > len(values) / 2 for _, values in near)
     if moves and max(scatter for scatter, _ in near) < 1e-3 * found:
-        nearest = min(scatter for scatter, _ in near)  # errors show at all, a swing at the longest
+        nearest = min(scatter for scatter, _ in near)  # an oscillation shows only at the longest
         return nearest if nearest > 16 * EPS * np.max(np.abs(values)) else 0.0
     return found
 
@@ -137,11 +138,11 @@ def _scatter_at(function: Callable[[float], float], step: float) -> tuple[float,
 def by_differences(
     function: Function, scale: float = 1.0, rounding: float = 0.0, smallest: float | None = None
 ) -> Derivative:
-    """F′(0) by Richardson's extrapolation of central differences, from steps h = 10⁻² ``scale``.
+    """F′(0) by Richardson's extrapolation of central differences, from h = 10⁻² ``scale`` down.
 
-    ``rounding`` is the roughness of F where it is known, at least that of float64. Steps at which F
-    is not finite are left out. They go down to 10⁻⁸ ``scale``, and to where they are small beside
-    ``smallest`` too: the size of an entry much smaller than its neighbours.
+    ``rounding`` is the roughness of F if it is known, at least that of float64. Steps at which F is
+    not finite are omitted. The steps go down to 10⁻⁸ ``scale``, and until they are small compared
+    with ``smallest``, the size of an entry much smaller than its neighbours.
     """
     levels = _LEVELS
     if smallest is not None:
@@ -171,7 +172,10 @@ def by_differences(
 
 
 def _kinked(bends: list[tuple[float, float]]) -> bool:
-    """Whether |F(h) + F(−h) − 2F(0)|/h stays as h falls, where without a kink it falls with h."""
+    """Whether |F(h) + F(−h) − 2F(0)|/h stays constant as h falls, as at a kink.
+
+    Without a kink it falls with h.
+    """
     clear = [k for k, (bend, noise) in enumerate(bends) if bend > 30 * noise]
     if len(clear) < 3 or clear[-1] - clear[-3] > 2:
         return False
@@ -181,7 +185,7 @@ def _kinked(bends: list[tuple[float, float]]) -> bool:
 
 
 class _Ladder:
-    """Extrapolation to h = 0 of values whose error is a series in hᵖ, 2ᵖ … as h is divided by 4."""
+    """Extrapolation to h = 0 of values with an error series in hᵖ, h²ᵖ …, as h is divided by 4."""
 
     def __init__(self, power: int) -> None:
         self.factor = _RATIO**power
@@ -201,9 +205,10 @@ class _Ladder:
         self.value, self.error = self._surest()
 
     def _surest(self) -> tuple[float, float]:
-        """What has the least error of all that smaller steps bear out.
+        """The value of least error among those that smaller steps confirm.
 
-        Steps longer than a period, or than the way to a pole, agree among themselves by accident.
+        Steps longer than a period, or than the distance to a pole, may agree with each other by
+        coincidence.
         """
         surest, value, error = self.found[-1], *self.found[-1]
         low, high = value - 30 * error, value + 30 * error
@@ -219,11 +224,11 @@ def _real(function: Function, t: float) -> float:
         with np.errstate(all="ignore"):
             return float(number(function(t)))
     except (ValueError, ZeroDivisionError, OverflowError):
-        return math.nan  # as math.log answers where numpy.log gives nan
+        return math.nan  # math.log raises where numpy.log gives nan
 
 
 def moved(x: Array, index: int, t: Any) -> Array:
-    """A copy of ``x`` in which entry ``index``, counted through all axes, is moved by t."""
+    """A copy of ``x`` in which the entry with flat index ``index`` is moved by t."""
     copy = x.astype(np.result_type(x.dtype, type(t)))
-    copy[np.unravel_index(index, x.shape)] += t  # in place whatever the layout in memory
+    copy[np.unravel_index(index, x.shape)] += t  # correct for every layout in memory
     return copy

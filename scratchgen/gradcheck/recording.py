@@ -1,10 +1,10 @@
-"""How a cost is looked into: what was recorded as it was called on tensors, read and swept again.
+"""A look inside a cost: calling it on tensors records its steps, which can be read and swept again.
 
-Where a cost is written with functions that have a rule, calling it on tensors records how it came
-about. From that record follow a formula for each value in the names of the arguments, the
-activation functions among the steps however they were composed, the masks of dropout, the noise of
-a reparameterisation. And any of its equations can be bent: the sweep with another equation in the
-place of the right one says what would follow from it. Which ones to bend is said in ``slips``.
+If a cost is written with functions that have a rule, calling it on tensors records every step. The
+record gives a formula for each value in the names of the arguments, the activation functions among
+the steps (also if they are composed of several), the masks of dropout, and the noise of a
+reparameterisation. Each of its equations can be bent: a sweep with another equation in its place
+shows the consequences of that change. The module ``slips`` chooses the bends.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ FUNCTIONS: dict[str, Callable[[Array], Any]] = {
 }
 """The rules of the activation functions that have no settings: a = σ(z)."""
 COUPLED = {name for name, rule in FUNCTIONS.items() if "axis" in inspect.signature(rule).parameters}
-"""Those in which each entry of a depends on all entries of z along an axis."""
+"""The functions in which each entry of a depends on all entries of z along an axis."""
 NOTATION = {
     operations.add: "({} + {})",
     operations.subtract: "({} − {})",
@@ -43,11 +43,11 @@ NOTATION = {
     operations.square: "{}²",
     operations.transpose: "{}ᵀ",
 }
-"""Written with a sign, where others are written with their name: exp(x)."""
+"""Operations written with a sign; all others are written with their name: exp(x)."""
 
 
 class Bend(NamedTuple):
-    """Other inputs and equations in place of those that ``tensor`` came from."""
+    """Other inputs and equations in place of the recorded ones of ``tensor``."""
 
     tensor: Tensor
     inputs: tuple[Any, ...]
@@ -55,7 +55,7 @@ class Bend(NamedTuple):
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """The recorded graph with the bend in it."""
+        """Put the bend into the recorded graph within the context."""
         tensor = self.tensor
         kept = tensor.inputs, tensor.equations
         tensor.inputs, tensor.equations = self.inputs, self.equations
@@ -66,7 +66,7 @@ class Bend(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One equation of the record: what ``node`` hands back to its input k, the tensor x."""
+    """One equation of the record: the share that ``node`` passes to its input k, the tensor x."""
 
     node: Tensor
     k: int
@@ -74,18 +74,18 @@ class Step(NamedTuple):
 
     @property
     def equation(self) -> Equation:
-        """The right one."""
+        """The recorded, right equation."""
         equation: Equation = self.node.equations[self.k]
         return equation
 
     def bent(self, equation: Equation) -> Bend:
-        """Another equation in its place."""
+        """Put another equation in its place."""
         before, after = self.node.equations[: self.k], self.node.equations[self.k + 1 :]
         return Bend(self.node, self.node.inputs, (*before, equation, *after))
 
 
 def shortcut(node: Tensor, z: Tensor, factor: Any = None) -> Bend:
-    """From ``node`` straight to ``z`` by ``factor``; other ways back from it stay as they are."""
+    """Lead from ``node`` directly to ``z`` by ``factor``; other ways back stay unchanged."""
     others = [
         (x, equation)
         for x, equation in zip(node.inputs, node.equations, strict=True)
@@ -96,17 +96,17 @@ def shortcut(node: Tensor, z: Tensor, factor: Any = None) -> Bend:
 
 
 def times(factor: Any = None) -> Equation:
-    """δ ↦ δ ∘ factor; without one, δ is handed on as it came."""
+    """δ ↦ δ ∘ factor; without a factor, δ is passed on unchanged."""
     return lambda delta: delta if factor is None else delta * factor
 
 
 def data_of(x: Any) -> Any:
-    """The array of a tensor, and what is none as it is."""
+    """Return the array of a tensor, and any other value unchanged."""
     return x.data if isinstance(x, Tensor) else x
 
 
 class Recording:
-    """A cost, the arguments that it was recorded from, and names for everything in between."""
+    """A cost, the arguments from which it was recorded, and names for all values in between."""
 
     def __init__(self, cost: Tensor, arguments: Sequence[Any], names: Sequence[str]) -> None:
         self.cost, self.arguments = cost, list(arguments)
@@ -118,18 +118,18 @@ class Recording:
 
     @functools.cached_property
     def functions(self) -> dict[Tensor, tuple[str, Tensor]]:
-        """The name of σ and the tensor z for each value that is σ(z), however it was computed."""
+        """The name of σ and the tensor z for each value that is σ(z), computed in any way."""
         return {node: found for node in self.steps if (found := _function(node))}
 
     def gradients(self, wrt: Sequence[int], *bends: Bend) -> list[Array] | None:
-        """∂C/∂(argument k) for each k as it follows from the bends; ``None`` if nothing follows."""
+        """∂C/∂(argument k) for each k with these bends; ``None`` if their shapes do not fit."""
         with ExitStack() as stack, np.errstate(all="ignore"):
             for bend in bends:
                 stack.enter_context(bend.applied())
             try:
                 return gradient(self.cost, [self.arguments[k] for k in wrt], unused="zeros")
             except (ValueError, TypeError):
-                return None  # shapes that do not fit: nobody's derivation
+                return None  # the shapes do not fit: nobody derived this
 
     def gradient(self, k: int, *bends: Bend) -> Array | None:
         """∂C/∂(argument k) alone."""
@@ -137,7 +137,7 @@ class Recording:
         return None if found is None else found[0]
 
     def leading_to(self, wanted: Sequence[int]) -> tuple[list[Tensor], list[Step]]:
-        """What was computed from these arguments, and the equations back to them, from the cost."""
+        """The values computed from these arguments, and the equations back, from the cost on."""
         leads = {self.arguments[k] for k in wanted}
         for node in self.nodes:
             if any(isinstance(x, Tensor) and x in leads for x in node.inputs):
@@ -158,7 +158,7 @@ class Recording:
         return formula[1:-1] if enclosed else formula
 
     def _formula(self, x: Any, depth: int) -> str:
-        """The same, within parentheses where it is a sum or a product."""
+        """The same formula, in parentheses if it is a sum or a product."""
         if not isinstance(x, Tensor):
             return f"{float(x):.6g}" if np.ndim(x) == 0 else f"constant{list(np.shape(x))}"
         if x in self.names:
@@ -178,7 +178,7 @@ class Recording:
 
     @functools.cached_property
     def pool(self) -> list[tuple[str, Array]]:
-        """Every array in sight, each once: what could have been written by mistake."""
+        """All arrays of the record, each once: operands that may have been written by mistake."""
         pool: list[tuple[str, Array]] = []
         for x in (*self.names, *self.steps):
             if not any(np.array_equal(x.data, other) for _, other in pool):
@@ -186,7 +186,7 @@ class Recording:
         return pool
 
     def elsewhere(self, x: Any) -> list[tuple[str, Array]]:
-        """What could have been written in the place of ``x``: of its shape, and not equal to it."""
+        """The arrays that may stand in place of ``x``: of the same shape, but not equal to it."""
         shape = getattr(x, "shape", None)
         return [(what, y) for what, y in self.pool if y.shape == shape and not np.array_equal(y, x)]
 
@@ -198,7 +198,7 @@ class Recording:
 
     @functools.cached_property
     def made_of(self) -> dict[Tensor, set[str]]:
-        """The names of the arguments that each value is made of."""
+        """The names of the arguments from which each value is computed."""
         made_of: dict[Tensor, set[str]] = {}
         for node in self.nodes:
             own = {self.names[node]} if node in self.names else set()
@@ -206,13 +206,13 @@ class Recording:
         return made_of
 
     def alone(self, x: Tensor) -> str | None:
-        """The name of the one argument that x is made of, if the cost has a term like that."""
+        """The name of the only argument in x, provided that the cost has such a term."""
         of = self.made_of[x]
         a_term = any(node.shape == () and self.made_of[node] == of for node in self.steps)
         return next(iter(of)) if len(of) == 1 and of != self.made_of[self.cost] and a_term else None
 
     def equation_at(self, step: Step, j: int, other: Array) -> Equation | None:
-        """The equation, had input j been ``other``; ``None`` if it would be the same, or none."""
+        """The equation with ``other`` as input j; ``None`` if it fails, or is the same."""
         node, k, _ = step
         if any(hasattr(value, "bit_generator") for value in node.settings.values()):
             return None
@@ -226,7 +226,7 @@ class Recording:
             try:
                 equation: Equation = node.operation.rule(*arrays, **node.settings)[1][k]
                 unchanged = np.array_equal(equation(delta), share)
-            except Exception:  # whatever a rule raises for numbers that are not its own
+            except Exception:  # a rule may raise anything for numbers outside its domain
                 return None
         return None if unchanged else equation
 
@@ -239,14 +239,14 @@ class Recording:
 def recorded(
     cost: Callable[[Sequence[Any]], Any], arrays: Sequence[Any], names: Sequence[str]
 ) -> Recording | str:
-    """The cost recorded at these arrays, or why it cannot be."""
+    """Return the cost recorded at these arrays, or the reason why it cannot be recorded."""
     if any(device_of(x) != "cpu" for x in arrays):
         return "its arrays are on a GPU"
     tensors = as_tensors(arrays)
     with np.errstate(all="ignore"):
         try:
             value = cost(tensors)
-        except Exception as error:  # written with functions that have no rule
+        except Exception as error:  # the cost uses functions without a rule
             return f"{type(error).__name__}: {error}"
         if not isinstance(value, Tensor) or value.shape != ():
             return "called on tensors it returned none"
@@ -254,13 +254,13 @@ def recorded(
 
 
 def slope(name: str, z: Array) -> Array:
-    """σ′(z) of the activation function of this name, as its rule has it."""
+    """σ′(z) of the activation function of this name, from its rule."""
     _, (equation,) = FUNCTIONS[name](z)
     return equation(np.ones_like(z))
 
 
 def mask_of(node: Tensor, k: int) -> Array | None:
-    """The constant array of zeros and one other positive number that ``node`` multiplies by."""
+    """The factor of ``node`` if it is a mask: an array of zeros and one other positive number."""
     if node.operation is operations.dropout:
         mask = node.equations[0](np.ones_like(node.data))
     elif node.operation is operations.multiply:
@@ -278,7 +278,7 @@ def mask_of(node: Tensor, k: int) -> Array | None:
 
 
 def noise_of(node: Tensor, z: Tensor) -> Array | None:
-    """ε where ``node`` is e^{z/2} ε."""
+    """ε if ``node`` is e^{z/2} ε, else None."""
     if node.operation is not operations.multiply or node.shape != z.shape:
         return None
     for noise in map(data_of, node.inputs):
@@ -291,9 +291,9 @@ def noise_of(node: Tensor, z: Tensor) -> Array | None:
 
 
 def is_function_of(node: Tensor, z: Tensor) -> bool:
-    """Whether ``node`` is a function of ``z`` alone, constants aside, and keeps its shape.
+    """Whether ``node`` is a function of ``z`` alone, apart from constants, and of its shape.
 
-    Not if it is plainly a sum: its derivative is a sign, which has a name of its own.
+    A plain sum does not count: its derivative is a sign, which is a slip of its own.
     """
     if node.shape != z.shape:
         return False
@@ -315,12 +315,12 @@ def is_function_of(node: Tensor, z: Tensor) -> bool:
 
 
 def near(node: Tensor, steps: int) -> list[Tensor]:
-    """The tensors that ``node`` came from within so many steps, the latest first."""
+    """The tensors from which ``node`` was computed within this many steps, the latest first."""
     return ancestry(node, steps)[-2::-1]
 
 
 def _function(node: Tensor) -> tuple[str, Tensor] | None:
-    """The name of σ and the tensor z where ``node`` is σ(z), however it was computed."""
+    """The name of σ and the tensor z if ``node`` is σ(z), computed in any way."""
     name = node.operation.__name__
     if FUNCTIONS.get(name) is node.operation.rule:
         return name, node.inputs[0]
@@ -333,7 +333,7 @@ def _function(node: Tensor) -> tuple[str, Tensor] | None:
 
 
 def _is_value(rule: Callable[[Array], Any], z: Array, a: Array) -> bool:
-    """Whether a = σ(z): in the first row, then in all. Not if σ(z) is z, or 0: anything may be."""
+    """Whether a = σ(z), first in one row, then in all; False if σ(z) is z or 0 everywhere."""
     first: Any = (*(0,) * (z.ndim - 1), ...)
     if not z.size or not np.allclose(a[first], rule(z[first])[0], rtol=1e-12, atol=0):
         return False

@@ -1,4 +1,4 @@
-"""What a check found: one entry for each equation, a table, and the mistakes by name."""
+"""The result of a check: one entry for each equation, a table, and the named mistakes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ AGREES, DISAGREES, UNDECIDED, WRONG_SHAPE = "agrees", "DISAGREES", "UNDECIDED", 
 
 @dataclass
 class Entry:
-    """One equation, ∂C/∂name: what was given for it, beside the numerical derivative.
+    """One equation, ∂C/∂name: the given derivative, compared with the numerical one.
 
-    ``verdict`` is one of the four words above; it is undecided where the numerical side is too
-    uncertain to tell. ``worst_index`` is the entry in which the two lie furthest apart, measured
-    by the uncertainty; ``given``, ``numerical`` and ``uncertainty`` are the numbers there, ``None``
-    where the shape is wrong and no entry compares. ``max_relative_error`` is the largest
-    difference, relative to the larger of the two and of the typical (root mean square) size of the
-    derivative.
+    ``verdict`` is one of the four words above; it is undecided if the uncertainty of the numerical
+    derivative is too large to tell. ``worst_index`` is the entry with the largest difference in
+    units of the uncertainty. ``given``, ``numerical`` and ``uncertainty`` are the numbers of that
+    entry; they are ``None`` if the shape is wrong, so that no entries compare.
+    ``max_relative_error`` is the largest difference, relative to the larger of the two numbers and
+    of the typical (root mean square) size of the derivative.
     """
 
     name: str
@@ -35,11 +35,11 @@ class Entry:
     tried: str = ""
     kinks: list[tuple[int, ...]] = field(default_factory=list)
     kinds: list[str] = field(default_factory=list)
-    """The kinds of mistake that ``diagnosis`` names, from the catalogue; empty where none fits."""
+    """The kinds of mistake in ``diagnosis``, from the catalogue; empty if none fits."""
 
     @property
     def ok(self) -> bool:
-        """Whether it agrees."""
+        """Whether the derivative agrees."""
         return self.verdict == AGREES
 
 
@@ -48,10 +48,10 @@ HEAD = ("equation", "shape", "worst entry", "given", "numerical", "verdict")
 
 @dataclass(repr=False)
 class Report:
-    """The outcome of a check, which is printed, and shown in a notebook, as a table.
+    """The result of a check, which prints, and appears in a notebook, as a table.
 
-    ``problems`` are what keeps a cost from being checked at all: it changes from call to call,
-    writes into its input, is not finite.
+    ``problems`` are the reasons why a cost cannot be checked at all: it changes from call to call,
+    writes into its input, or is not finite.
     """
 
     entries: list[Entry]
@@ -60,12 +60,12 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether every equation agrees, and nothing kept it from being checked."""
+        """Whether every equation agrees, and no problem prevented the check."""
         return not self.problems and all(entry.ok for entry in self.entries)
 
     @property
     def diagnosis(self) -> list[str]:
-        """What is wrong, a sentence each; empty when nothing is. Said once where it is the same."""
+        """The mistakes, one sentence each; empty if there are none. Equal sentences occur once."""
         same: dict[str, list[str]] = {}
         for entry in self.entries:
             if not entry.ok:
@@ -73,7 +73,7 @@ class Report:
         return [*self.problems, *(f"{', '.join(of)}: {what}" for what, of in same.items())]
 
     def __getitem__(self, name: str) -> Entry:
-        """The entry of that name."""
+        """Return the entry of this name."""
         for entry in self.entries:
             if entry.name == name:
                 return entry
@@ -93,7 +93,7 @@ class Report:
         return table(HEAD, map(_row, self.entries), self._sentences())
 
     def _sentences(self) -> list[str]:
-        """What stands beneath the table: the mistakes after ✗, what else is to be known after ·."""
+        """The sentences beneath the table: mistakes begin with ✗, other remarks with ·."""
         lines = [f"✗ {sentence}" for sentence in self.diagnosis]
         for entry in self.entries:
             if entry.kinks:
@@ -106,7 +106,7 @@ class Report:
         return [*lines, *(f"· {note}" for note in [*self.notes, *self._methods()])]
 
     def _methods(self) -> list[str]:
-        """What was estimated, how, and how much of it was tried; in common where it is."""
+        """The methods of the estimates, and how many entries were tried; common ones occur once."""
         lines = []
         for what in ("method", "tried"):
             same: dict[str, list[str]] = {}

@@ -1,10 +1,10 @@
-"""The known slips of the pen: what each makes of an equation, and the sentence that names it.
+"""The known slips of the pen: their effect on an equation, and the sentence that names each.
 
-A slip is found by making it: one recorded equation is bent into what was written by mistake (an
-operand left out, taken from another layer, transposed; a derivative left out, or taken at another
-place; a term left out, or counted twice), the engine's own sweep is run again, and the numbers that
-follow are laid beside those that were given. Each function below knows one family of slips, and
-reads from the :class:`Recording` where it could have been made. :func:`slips` is all of them.
+A slip is found by making it. One recorded equation is bent into the mistaken one (an operand left
+out, taken from another layer, or transposed; a derivative left out, or taken at another place; a
+term left out, or counted twice). The engine's own sweep then runs again, and its result is compared
+with the given derivative. Each function below covers one family of slips, and reads from the
+:class:`Recording` where it can occur. :func:`slips` combines them.
 """
 
 from __future__ import annotations
@@ -40,25 +40,25 @@ SLOPES_OF_VALUE: dict[str, Callable[[Array], Array]] = {
     "softmax": lambda a: a * (1 - a),
     "log_softmax": lambda a: 1 - np.exp(a),
 }
-"""∂aᵢ/∂zᵢ of a = σ(z), in terms of a: what is written on paper."""
+"""∂aᵢ/∂zᵢ of a = σ(z), in terms of a: the usual form on paper."""
 
 
 class Slip(NamedTuple):
-    """A mistake in one recorded equation: its name, what is said of it, and how it bends that."""
+    """A mistake in one recorded equation: its name, its sentence, and how it bends the equation."""
 
     kind: str
     sentence: str
     bend: Bend
     local: bool = True
-    """Whether it is a slip in one equation, not one of a whole term: such are tried in pairs."""
+    """Whether it is a slip in one equation, not in a whole term; only such slips form pairs."""
 
 
 def slips(
     recording: Recording, wanted: Sequence[int], lengths: Sequence[tuple[int, str]]
 ) -> Iterator[Slip]:
-    """Every slip in every equation that leads to the arguments ``wanted``, from plain to involved.
+    """All slips in all equations that lead to the arguments ``wanted``, from simple to complex.
 
-    ``lengths`` are those that a term may be off by, with what each is the length of.
+    ``lengths`` are the lengths that may be wrong factors of a term, each with its description.
     """
     computed, steps = recording.leading_to(wanted)
     for node in computed:
@@ -82,7 +82,7 @@ def slips(
 
 
 def in_function(recording: Recording, node: Tensor) -> Iterator[Slip]:
-    """σ′ of a = σ(z), whether σ is a rule or was composed of several steps, as 1/(1 + e⁻ᶻ)."""
+    """σ′ of a = σ(z), where σ is a rule or is composed of several steps, as 1/(1 + e⁻ᶻ)."""
     if node not in recording.functions:
         return
     name, z = recording.functions[node]
@@ -144,10 +144,10 @@ def in_mask(recording: Recording, step: Step) -> Iterator[Slip]:
 
 
 def redrawn_mask(recording: Recording, k: int, given: Array) -> Iterator[Slip]:
-    """The mask that the numbers given for argument k follow from, if it is *another* one.
+    """The mask behind the derivative given for argument k, if it differs from the recorded one.
 
-    What is handed back is linear in the mask; where the equations given are at least as many as its
-    entries, least squares finds it, and it is a mask if it is made of 0 and 1/(1 − p).
+    The share is linear in the mask. If there are at least as many equations as entries, least
+    squares finds it, and it is a mask if its entries are 0 and 1/(1 − p).
     """
     for node in reversed(recording.steps):
         for j, x in enumerate(node.inputs):
@@ -171,7 +171,7 @@ def redrawn_mask(recording: Recording, k: int, given: Array) -> Iterator[Slip]:
 def _solved(
     recording: Recording, step: Step, k: int, given: Array, mask: Array
 ) -> tuple[Array, Array]:
-    """The factors of δ that ``given`` follows from by least squares, and which of them matter."""
+    """The factors of δ that give ``given`` by least squares, and which of them matter."""
     rows = []
     for one in (0 * mask.ravel(), *np.eye(mask.size)):
         follows = recording.gradient(k, step.bent(times(one.reshape(mask.shape))))
@@ -183,7 +183,7 @@ def _solved(
 
 
 def left_out(recording: Recording, step: Step) -> Iterator[Slip]:
-    """A factor, a derivative or a sign: δ is handed on as it came."""
+    """A factor, a derivative or a sign was left out: δ is passed on unchanged."""
     node, k, x = step
     of, as_it_came = recording.expression(node), step.bent(times())
     product = node.operation is operations.multiply
@@ -200,7 +200,7 @@ def left_out(recording: Recording, step: Step) -> Iterator[Slip]:
 
 
 def transposed(recording: Recording, step: Step) -> Iterator[Slip]:
-    """The transpose of a square matrix in the place of it."""
+    """A square matrix was replaced by its transpose."""
     node, k, x = step
     for j, other in enumerate(node.inputs):
         data = data_of(other)
@@ -215,7 +215,7 @@ def transposed(recording: Recording, step: Step) -> Iterator[Slip]:
 
 
 def in_several_steps(recording: Recording, node: Tensor) -> Iterator[Slip]:
-    """What is a function of one tensor over several steps, left out as a whole."""
+    """A function of one tensor over several steps was left out as a whole."""
     for z in near(node, 4):
         if all(x is not z for x in node.inputs) and is_function_of(node, z):
             of, at = recording.expression(node), recording.expression(z)
@@ -224,7 +224,7 @@ def in_several_steps(recording: Recording, node: Tensor) -> Iterator[Slip]:
 
 
 def in_term(recording: Recording, step: Step, lengths: Sequence[tuple[int, str]]) -> Iterator[Slip]:
-    """What one tensor receives through another, left out, or with a factor: a term of the cost."""
+    """The share of one tensor through another, a term of the cost, is missing or has a factor."""
     node, _, x = step
     equation, shown = step.equation, recording.expression(x)
     alone = recording.alone(x) if x.operation is not None else None
@@ -254,7 +254,7 @@ def _scaled(equation: Equation, factor: float) -> Equation:
 
 
 def function_elsewhere(recording: Recording, node: Tensor) -> Iterator[Slip]:
-    """σ′ at another z, of a σ that was composed of several steps or written in terms of a."""
+    """σ′ at another z, for a σ composed of several steps or written in terms of a."""
     if node not in recording.functions:
         return
     name, z = recording.functions[node]
@@ -276,7 +276,7 @@ def function_elsewhere(recording: Recording, node: Tensor) -> Iterator[Slip]:
 
 
 def substituted(recording: Recording, step: Step) -> Iterator[Slip]:
-    """The equation of ``node`` evaluated at another array than the one of the forward pass."""
+    """The equation of ``node`` evaluated at another array than that of the forward pass."""
     node, _, x = step
     of, to = recording.expression(node), recording.expression(x)
     for j, operand in enumerate(node.inputs):

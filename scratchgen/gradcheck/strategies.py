@@ -7,10 +7,10 @@
     def test_my_rule(inputs):
         scratchgen.assert_gradient(my_rule, *inputs)
 
-Arrays are read-only, so that a test also proves that nothing was written into them; they come in
-every memory layout, with axes of length 0 and 1 among them. Hypothesis draws the shape, the layout
-and a seed, and the values follow from it: they are of one size, and a failure shrinks to the
-smallest shape.
+The arrays are read-only, so that a test also proves that no code writes into them. They have all
+memory layouts, and also axes of length 0 and 1. Hypothesis draws the shape, the layout and a seed.
+The seed determines the values: these have similar sizes, and a failure shrinks to the smallest
+shape.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ seeds: st.SearchStrategy[int] = st.integers(0, 2**32 - 1)
 
 
 def shapes(min_dims: int = 0, max_dims: int = 3, min_side: int = 0) -> st.SearchStrategy[Shape]:
-    """Shapes, with axes of length 0 and 1 among them."""
+    """Shapes, including axes of length 0 and 1."""
     drawn = hnp.array_shapes(min_dims=min_dims, max_dims=max_dims, min_side=min_side, max_side=4)
     return drawn | st.just((2, 3)[:max_dims])
 
 
 def broadcastable_shapes(number: int = 2) -> st.SearchStrategy[tuple[Shape, ...]]:
-    """So many shapes that NumPy broadcasts against each other."""
+    """This number of shapes that NumPy broadcasts against each other."""
     drawn = hnp.mutually_broadcastable_shapes(num_shapes=number, min_side=0, max_side=3, max_dims=3)
     return drawn.map(lambda shapes: shapes.input_shapes)
 
@@ -79,9 +79,9 @@ def in_some_layout(draw: st.DrawFn, array: Array) -> Array:
 def arrays(
     draw: st.DrawFn, shape: Shape | st.SearchStrategy[Shape] | None = None, *within: Interval
 ) -> Array:
-    """Real numbers from the intervals ``within``, by default from −2 to 2: a kink lies between.
+    """Real numbers from the intervals ``within``, by default from −2 to 2, around a kink at 0.
 
-    ``shape`` is one, a strategy for one, or any.
+    ``shape`` is a shape, a strategy for a shape, or None for any shape.
     """
     shape = shapes() if shape is None else shape
     size = shape if isinstance(shape, tuple) else draw(shape)
@@ -93,9 +93,10 @@ def arrays(
 
 @st.composite
 def distinct_arrays(draw: st.DrawFn, shape: Shape, offset: float = 0.0) -> Array:
-    """No two of the numbers, nor numbers of different ``offset`` in [0, 1), come within 1/100.
+    """Arrays in which all numbers differ by at least 1/100, for any ``offset`` in [0, 1).
 
-    For rules with a kink where two numbers are equal, as the maximum has.
+    Numbers of arrays with different offsets differ so too. They suit rules with a kink where two
+    numbers are equal, such as the maximum.
     """
     rng = np.random.default_rng(draw(seeds))
     size = int(np.prod(shape))
@@ -116,9 +117,9 @@ def broadcasting_arrays(draw: st.DrawFn, *intervals: Sequence[Interval]) -> tupl
 def samples(
     draw: st.DrawFn, *intervals: Sequence[Interval], whole: Sequence[int] = ()
 ) -> tuple[Array, ...]:
-    """Arrays for a cost: n samples first, and each array may be one for several of them.
+    """Arrays for a cost: n samples first; an array may broadcast over some of the axes.
 
-    One of them, and those numbered in ``whole``, have the full shape.
+    At least one array, and those with their number in ``whole``, have the full shape.
     """
     shape = draw(shapes(min_dims=1))
     largest = draw(st.sampled_from(range(len(intervals))))

@@ -1,9 +1,9 @@
-"""What is checked: a cost of arrays, and derivatives given for it; and whether it can be checked.
+"""The subject of a check: a cost of arrays and derivatives given for it. Can it be checked?
 
-Whatever is checked becomes a :class:`Subject`: a function of arrays that returns one number, and
-for some of these arrays what is claimed to be ∂C/∂(array), in float64. It can be checked if the
-cost is one real, finite number, and if both sides answer the same each time and leave their input
-as it was. This is established by calling them: at the arrays, there again, and at a point nearby.
+Every check becomes a :class:`Subject`: a function of arrays that returns one number, and the given
+∂C/∂(array) for some of these arrays, in float64. It can be checked if the cost is one real, finite
+number, and if the cost and the derivatives give the same answer at each call and do not change
+their inputs. To establish this, both are called at the arrays, again there, and at a point nearby.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from ..backend import (
 )
 from .numerical import number, roughness
 
-REPEATS = 8  # of the cost at the same input: noise of few values is seldom seen in two
+REPEATS = 8  # evaluations of the cost at one input: two may not reveal noise of few values
 
 
 @dataclass
 class Subject:
-    """Names, arrays, a cost of them all, and derivatives given by position."""
+    """Names, arrays, a cost of all arrays, and the given derivatives by position."""
 
     names: list[str]
     arrays: list[Any]
@@ -42,11 +42,11 @@ class Subject:
     given: Callable[[Sequence[Any]], dict[int, Any]]
     notes: list[str] = field(default_factory=list)
     rule: tuple[Callable[[Sequence[Any]], Any], Array] | None = None
-    """Of a rule, the function that computes its value, and δ: the cost is Σ δ ∘ value."""
+    """For a rule, the function that computes its value, and δ: the cost is Σ δ ∘ value."""
 
     @functools.cached_property
     def roughness(self) -> float:
-        """How far values of the cost are off, seen as all arrays are moved a little."""
+        """The error of values of the cost, estimated by moving all arrays a little."""
         rng = np.random.default_rng(3)
         steps: list[Any] = [
             to_device(size_of(x) * rng.standard_normal(x.shape), device_of(x))
@@ -62,11 +62,11 @@ class Subject:
         return roughness(function)
 
     def along(self, k: int, move: Callable[[Array, Any], Array]) -> Callable[[Any], Any]:
-        """F(t) = C with array k moved."""
+        """F(t) = C with array k moved by t."""
 
         def function(t: Any) -> Any:
             inputs = copy.copy(self.arrays)
-            if isinstance(t, complex):  # all of them, for code that adds in place
+            if isinstance(t, complex):  # all arrays become complex, for code that adds in place
                 inputs = [x.astype(complex) if is_real(x) else x for x in inputs]
             inputs[k] = move(self.arrays[k], t)
             return self.cost(inputs)
@@ -74,19 +74,20 @@ class Subject:
         return function
 
     def copies(self) -> list[Any]:
-        """The arrays, to be handed to code that may write into them."""
+        """Copies of the arrays, for code that may write into them."""
         return [x.copy() if hasattr(x, "copy") else copy.deepcopy(x) for x in self.arrays]
 
     def written(self, inputs: Sequence[Any]) -> list[str]:
-        """The names of those of ``inputs`` that are no longer equal to the arrays."""
+        """The names of those of ``inputs`` that no longer equal the arrays."""
         named = zip(self.names, self.arrays, inputs, strict=True)
         return [name for name, before, after in named if not same(before, after)]
 
     @functools.cached_property
     def nearby(self) -> list[Any]:
-        """Another point, 5 % away in each entry, with all signs and zeros kept.
+        """Another point, 5 % away in each entry, with the same signs and zeros.
 
-        Arrays of integers stay as they are, unless all are that: they may be labels, or one-hot.
+        Arrays of integers stay as they are, since they may be labels or one-hot rows, unless all
+        arrays are of integers.
         """
         rng = np.random.default_rng(1)
         real = [k for k, x in enumerate(self.arrays) if is_real(x)]
@@ -99,7 +100,7 @@ class Subject:
         ]
 
     def problems(self) -> Iterator[str]:
-        """What keeps the cost from being checked."""
+        """Yield the reasons why the cost cannot be checked."""
         inputs = self.copies()
         value = self.cost(inputs)
         for name in self.written(inputs):
@@ -130,16 +131,16 @@ class Subject:
             )
 
     def given_twice(self) -> tuple[dict[int, Array], dict[int, Array], list[str]]:
-        """The given derivatives right after a call at a point nearby, once more, and what is wrong.
+        """The given derivatives after a call at a point nearby, once more, and the problems.
 
         The cost is called before each, for code that keeps its activations from a forward pass.
-        Raises ``TypeError`` for what is no array of real numbers.
+        Raises ``TypeError`` for derivatives that are not arrays of real numbers.
         """
         try:
             self.cost(self.nearby)
             self.given(self.nearby)
         except Exception:
-            pass  # a point nearby may be none at all: a label, a probability
+            pass  # a point nearby may be invalid: another label, or no probability
         answers, problems = [], []
         for _ in range(2):
             self.cost(self.copies())
@@ -162,7 +163,7 @@ class Subject:
 def of_gradient(
     cost: Callable[..., Any], gradient: Callable[..., Any], arrays: Sequence[Any]
 ) -> Subject:
-    """The cost, and what ``gradient`` returns for it."""
+    """Return the subject of a cost and the derivatives that ``gradient`` returns for it."""
     names = names_of(gradient, cost, len(arrays))
     arrays = [np.asarray(x) if isinstance(x, (list, tuple)) else x for x in arrays]
 
@@ -185,7 +186,7 @@ def of_gradient(
 
 
 def of_operation(operation: Any, arrays: Sequence[Any], settings: Mapping[str, Any]) -> Subject:
-    """C = Σ δ ∘ value of a rule for a random δ, and what its equations make of this δ."""
+    """C = Σ δ ∘ value of a rule for a random δ, and the results of its equations for this δ."""
     rule = getattr(operation, "rule", operation)
     arrays = [*arrays, *_left_out(rule, len(arrays))]
     names = names_of(rule, rule, len(arrays))
@@ -216,7 +217,7 @@ def of_operation(operation: Any, arrays: Sequence[Any], settings: Mapping[str, A
 def of_recording(
     names: list[str], arrays: list[Any], cost: Callable[[Sequence[Any]], Any], notes: list[str]
 ) -> Subject:
-    """A cost of arrays or tensors, and the gradient that the engine records for it."""
+    """Return the subject of a cost and the gradient that the engine records for it."""
 
     def given(inputs: Sequence[Any]) -> dict[int, Any]:
         tensors = as_tensors(inputs)
@@ -229,7 +230,7 @@ def of_recording(
 
 
 def names_of(function: Callable[..., Any], other: Any, number_of_arrays: int) -> list[str]:
-    """The names of the positional parameters of either, one for each array."""
+    """The names of the positional parameters of either function, one for each array."""
     for f in (function, other):
         try:
             parameters = positional(f)
@@ -241,7 +242,7 @@ def names_of(function: Callable[..., Any], other: Any, number_of_arrays: int) ->
 
 
 def lifted(x: Any, name: str, notes: list[str], differentiated: bool = False) -> Any:
-    """``x`` in float64, unless it is what has no derivative: labels, flags, settings."""
+    """``x`` in float64, unless it has no derivative: labels, flags, settings."""
     array = to_host(x) if device_of(x) == "cpu" else x
     if isinstance(x, float) or (array.dtype.kind in "iub" and differentiated):
         return np.asarray(x, dtype=np.float64)
@@ -253,35 +254,35 @@ def lifted(x: Any, name: str, notes: list[str], differentiated: bool = False) ->
 
 
 def as_tensors(arrays: Sequence[Any]) -> list[Any]:
-    """What has a derivative as a tensor, the others as they are."""
+    """Make tensors of arrays that have a derivative, and keep the others."""
     return [Tensor(x) if is_real(x) else x for x in arrays]
 
 
 def is_real(x: Any) -> bool:
-    """Whether ``x`` is an array of real numbers, which has a derivative."""
+    """Whether ``x`` is an array of real numbers, so that it has a derivative."""
     return getattr(getattr(x, "dtype", None), "kind", None) == "f"
 
 
 def size_of(x: Array) -> float:
-    """The root mean square of the entries, 1 where they are all zero."""
+    """The root mean square of the entries, or 1 if all are zero."""
     host = to_host(x)
     typical = float(np.sqrt(np.mean(host * host))) if host.size else 0.0
     return typical if typical > 0 else 1.0
 
 
 def same(x: Any, y: Any) -> bool:
-    """Whether the two are equal, entry by entry."""
+    """Whether two arrays are equal, entry by entry."""
     return bool(np.array_equal(to_host(x), to_host(y), equal_nan=is_real(x)))
 
 
 def positional(function: Callable[..., Any]) -> list[inspect.Parameter]:
-    """The parameters that take arrays: those that may be given by position."""
+    """The parameters for arrays: those that may be given by position."""
     parameters = inspect.signature(function).parameters.values()
     return [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
 
 def _left_out(rule: Callable[..., Any], number_of_arrays: int) -> list[Any]:
-    """The defaults of the arrays of a rule that were not given, as a bias may be."""
+    """The defaults of a rule's arrays that were not given, such as a bias."""
     left = positional(rule)[number_of_arrays:]
     return [p.default for p in left if p.default is not p.empty]
 
@@ -301,14 +302,14 @@ def _by_position(result: Any, names: list[str]) -> dict[int, Any]:
 
 
 def _fresh(value: Any) -> Any:
-    """A generator at the same point of its sequence each time; what is none, as it is."""
+    """A copy of a generator at the same point of its sequence; any other value unchanged."""
     if hasattr(value, "bit_generator"):
         return generator_from_state(*generator_state(value))
     return value
 
 
 def _share(value: Array, equation: Callable[[Array], Array], x: Array, delta: Array) -> Array:
-    """What the engine makes of an equation; the bare share where it does not fit."""
+    """The engine's result for an equation, or the bare share if its shape does not fit."""
     input_ = Tensor(x)
     recorded = Tensor(value, equation, (input_,), (equation,), {})
     try:

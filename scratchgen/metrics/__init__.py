@@ -1,4 +1,4 @@
-"""How far one distribution is from another: from their probabilities, or from samples of both."""
+"""The distance between two distributions: from their probabilities, or from samples of both."""
 
 from .divergence import jensen_shannon, kl_divergence
 from .mmd import (

@@ -1,7 +1,7 @@
 """Divergences of discrete distributions, in nats.
 
-Established here: the two that the notes need, from the probabilities themselves. Both vanish where
-p = q and nowhere else.
+These are the two divergences of the notes, computed from the probabilities. Both are zero if and
+only if p = q.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from ..backend import Array, special, to_host
 
 
 def kl_divergence(p: npt.ArrayLike, q: npt.ArrayLike) -> float:
-    """D_KL(p ‖ q) = Σ p log(p/q), in nats; ∞ where p has outcomes that q has not.
+    """D_KL(p ‖ q) = Σ p log(p/q), in nats; ∞ where p has outcomes that q does not have.
 
     ``p``, ``q``: probabilities of the same outcomes, of any one shape, each with the sum 1. Raises
-    ``ValueError`` for what is no distribution. Source: the notes, "Kullback-Leibler divergence".
+    ``ValueError`` for other arrays. Source: the notes, "Kullback-Leibler divergence".
     """
     p, q = _distributions(p, q)
     return _kl(p, q)
@@ -27,21 +27,22 @@ def kl_divergence(p: npt.ArrayLike, q: npt.ArrayLike) -> float:
 def jensen_shannon(p: npt.ArrayLike, q: npt.ArrayLike) -> float:
     """D_JS(p ‖ q) = ½ D_KL(p ‖ m) + ½ D_KL(q ‖ m) with m = (p + q)/2, in nats.
 
-    Between 0 and log 2, which is reached where no outcome has both; the notes print [0, 1], which
-    are its bounds in bits. Source: the notes, "Jensen-Shannon divergence".
+    It lies between 0 and log 2, and is log 2 where p and q have no outcome in common. The notes
+    print [0, 1], which are its bounds in bits (erratum E7). Source: the notes, "Jensen-Shannon
+    divergence".
     """
     p, q = _distributions(p, q)
-    # D_KL(2p ‖ p + q) = 2 D_KL(p ‖ m), and half of the least number above zero would be zero.
+    # D_KL(2p ‖ p + q) = 2 D_KL(p ‖ m); half of the smallest number above zero would be zero.
     return 0.25 * (_kl(2 * p, p + q) + _kl(2 * q, p + q))
 
 
 def _kl(p: Array, q: Array) -> float:
-    # Σ (q − p) = 0 is added, so that no term is negative, and near p = q little cancels.
+    # Adding Σ (q − p) = 0 makes every term non-negative, so that little cancels near p = q.
     return float((special(p).rel_entr(p, q) + (q - p)).sum())
 
 
 def _distributions(p: npt.ArrayLike, q: npt.ArrayLike) -> tuple[Array, Array]:
-    """Both on the host, in float64, checked and with a sum of 1 to rounding."""
+    """Return both on the host, in float64, checked and normalised to a sum of 1."""
     checked = []
     for name, given in (("p", p), ("q", q)):
         x = to_host(given).astype(np.float64)

@@ -1,7 +1,7 @@
-"""The normalisation of a density of the plane by a sum over a grid: an exact likelihood.
+"""The normalisation of a density in the plane by a sum over a grid: an exact likelihood.
 
-For a smooth density that is negligible at the edges of the square, the sum is exact up to terms
-that fall faster than any power of the spacing (Trefethen and Weideman 2014).
+For a smooth density that is negligible at the edges of the square, the error of the sum falls
+faster than any power of the spacing (Trefethen and Weideman 2014).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..backend import Array, device_of, to_device, to_host
 def log_partition_on_grid(
     energy: Callable[[Array], Array], like: Array, half_width: float, points: int = 400
 ) -> float:
-    """log ∫ exp(−E(x)) dx over the square |x₀|, |x₁| ≤ ``half_width``: (points)² energies.
+    """log ∫ exp(−E(x)) dx over the square |x₀|, |x₁| ≤ ``half_width``, from (points)² energies.
 
     ``energy`` maps points (n, 2), on the device and in the precision of ``like``, to (n,).
     Raises ``ValueError`` where more than 10⁻³ of the sum comes from the outermost frame, since the

@@ -1,21 +1,22 @@
-r"""The maximum mean discrepancy: how far two distributions are apart, from samples of both.
+r"""The maximum mean discrepancy: the distance of two distributions, from samples of both.
 
 A kernel k(x, y) = e^(−‖x − y‖²/2σ²) maps each distribution to a mean embedding, E k(x, ·), which
 for this kernel determines it. The squared distance of two embeddings is
 
     MMD² = E k(x, x′) + E k(y, y′) − 2 E k(x, y),
 
-x, x′ independent draws of one distribution and y, y′ of the other: 0 if and only if they are equal.
-Two estimates of it stand here. The biased one takes all pairs, those of a sample with itself
-included, is a squared distance itself, and of two samples of one distribution it is still about
-2 (1 − E k)/n. The unbiased one leaves these pairs out, and then is as often below 0 as above.
+with independent draws x, x′ of one distribution and y, y′ of the other: it is 0 if and only if the
+distributions are equal. There are two estimates. The biased one takes all pairs, including those of
+a sample with itself. It is a squared distance itself, and for two samples of one distribution it is
+still about 2 (1 − E k)/n. The unbiased one omits these pairs; for equal distributions it is as
+often below 0 as above.
 
-A number alone says little. Beside it belongs its floor: the same estimate, with the same kernel, of
-as many samples of the real distribution against the others.
+The estimate alone says little. Compare it with its floor: the same estimate, with the same kernel,
+of as many samples of the real distribution against the others.
 
-The notes' score is √MMD² of the biased kind, with σ² the mean squared distance of real images, of
-fakes on [0, 1] against reals on [−1, 1], which are far apart whatever they show: such samples are
-refused here.
+The notes' score is √MMD² of the biased kind, with σ² the mean squared distance of real images. It
+compares fakes on [0, 1] with reals on [−1, 1], which are far apart whatever they show (erratum
+E15). Such samples are refused here.
 
 Source: the notes, "Calculating scores"; Gretton et al. 2012, J. Mach. Learn. Res. 13, eqs. 2 to 6.
 """
@@ -31,12 +32,12 @@ import numpy as np
 from ..backend import Array, device_of, plain, to_host
 
 Estimate = Callable[..., float]
-PAIRS = 1 << 22  # of which distances are in memory at a time
-ENOUGH = 2000  # samples that determine a bandwidth
+PAIRS = 1 << 22  # the number of pairs whose distances are in memory at a time
+ENOUGH = 2000  # the largest number of samples for a bandwidth
 
 
 class AgainstFloor(NamedTuple):
-    """An estimate for samples, and for real ones in their place, with the same σ."""
+    """An estimate for samples, and for real samples in their place, with the same σ."""
 
     value: float
     floor: float
@@ -61,8 +62,8 @@ def mmd2_biased(x: Any, y: Any, bandwidth: float | str = "median") -> float:
 def mmd2_unbiased(x: Any, y: Any, bandwidth: float | str = "median") -> float:
     """Σᵢ≠ⱼ k(xᵢ, xⱼ)/n(n−1) + Σᵢ≠ⱼ k(yᵢ, yⱼ)/m(m−1) − 2 Σᵢⱼ k(xᵢ, yⱼ)/nm: a U-statistic.
 
-    Its mean is MMD², so that it may fall below 0. Arguments as of :func:`mmd2_biased`; at least two
-    samples each. Source: Gretton et al. 2012, eq. 3.
+    Its mean is MMD², so that it may fall below 0. The arguments are those of :func:`mmd2_biased`,
+    with at least two samples each. Source: Gretton et al. 2012, eq. 3.
     """
     x, y = _centred(x, y)
     n, m = len(x), len(y)
@@ -79,10 +80,11 @@ def against_floor(
     bandwidth: float | str = "median",
     estimate: Estimate = mmd2_unbiased,
 ) -> AgainstFloor:
-    """``estimate`` of samples, and of real samples in their place: of the same numbers and kernel.
+    """``estimate`` for samples, and for equally many real samples, with the same kernel.
 
-    The reals are parted at their middle: the second half is the reference for both, the first half
-    makes the floor, and stands against as many of the samples. Their order should be random.
+    The reals are split in the middle. The second half is the reference for both estimates. The
+    first half gives the floor, and determines how many of the samples are used. The order of the
+    reals should be random.
     """
     n = min(len(samples), len(reals) // 2)
     if n < 2:
@@ -108,7 +110,7 @@ def median_bandwidth(y: Any) -> float:
 def mean_bandwidth(y: Any) -> float:
     """σ² = the mean of ‖yᵢ − yⱼ‖² over i ≠ j, of at most 2,000 of the samples, evenly spaced.
 
-    The notes' scale, but for the n pairs of a sample with itself, which they count.
+    This is the notes' scale, except that they include the n pairs of a sample with itself.
     """
     return _checked_sigma(math.sqrt(float(to_host(np.mean(_squared_distances_within(y))))))
 
@@ -140,7 +142,7 @@ def _squared_distances_within(y: Any) -> Array:
         raise ValueError("a bandwidth is taken from the distances of at least two samples, got one")
     y = y[:: -(-len(y) // ENOUGH)]
     n = len(y)
-    # Read in rows of n + 1, the entries of the diagonal are the first of each row.
+    # In rows of length n + 1, the diagonal entries are the first of each row.
     flat = _squared_distances(y - y.mean(axis=0), y - y.mean(axis=0)).reshape(-1)
     return flat[1:].reshape(n - 1, n + 1)[:, :-1]
 
@@ -155,7 +157,7 @@ def _squared_distances(x: Array, y: Array) -> Array:
 
 
 def _kernel_sum(x: Array, y: Array, sigma: float) -> float:
-    """Σᵢⱼ k(xᵢ, yⱼ), without i = j where x is y, from as many rows at a time as memory allows."""
+    """Σᵢⱼ k(xᵢ, yⱼ), without i = j where x is y, for as many rows at a time as memory allows."""
     total, size = 0.0, max(1, PAIRS // len(y))
     for start in range(0, len(x), size):
         k = _squared_distances(x[start : start + size], y)
@@ -169,7 +171,7 @@ def _kernel_sum(x: Array, y: Array, sigma: float) -> float:
 
 
 def _rows(x: Any) -> Array:
-    """Samples as rows of floating numbers; float32 stays, integers become float64."""
+    """Return samples as rows of floating-point numbers; integers become float64."""
     x = plain(x)
     if not hasattr(x, "__array_function__") or x.ndim < 1 or x.size == 0:
         raise ValueError(f"samples are an array (n, …), got {type(x).__name__} of {np.shape(x)}")
@@ -181,7 +183,7 @@ def _rows(x: Any) -> Array:
 
 
 def _centred(x: Any, y: Any) -> tuple[Array, Array]:
-    """Both as rows, less the mean of y: distances stay, and their rounding is the least."""
+    """Return both as rows, less the mean of y: distances stay, with the least rounding error."""
     x, y = _rows(x), _rows(y)
     if device_of(x) != device_of(y):
         raise ValueError(f"samples on two devices, {device_of(x)} and {device_of(y)}: move one")
@@ -198,7 +200,7 @@ def _centred(x: Any, y: Any) -> tuple[Array, Array]:
 
 
 def _range_of_images(x: Array) -> str | None:
-    """Which of the usual ranges of pixels the samples fill, if any; points of few numbers none."""
+    """The usual range of pixels that the samples fill, or None; small samples have none."""
     if x.shape[1] < 9:
         return None
     low, high = float(to_host(x.min())), float(to_host(x.max()))

@@ -1,4 +1,4 @@
-"""Models, from linear to generative ones: each file reads like its section of the notes.
+"""Models, from linear to generative: each file reads like its section of the notes.
 
 Estimators with ``fit(X, y)`` are in ``scratchgen.estimators``.
 """
@@ -6,7 +6,7 @@ Estimators with ``fit(X, y)`` are in ``scratchgen.estimators``.
 from . import diffusion, energy, feed_forward, gan, linear, rbm, vae
 from .diffusion import ddpm
 from .diffusion.ddpm import DDPM
-from .diffusion.denoisers import PlainDenoiser, UNet
+from .diffusion.denoisers import DenseDenoiser, PlainDenoiser, UNet
 from .diffusion.score import ScoreModel
 from .energy import EnergyModel
 from .feed_forward import Classifier, Regressor
@@ -20,6 +20,7 @@ __all__ = [
     "RBM",
     "VAE",
     "Classifier",
+    "DenseDenoiser",
     "EnergyModel",
     "PlainDenoiser",
     "Regressor",

@@ -1,8 +1,9 @@
-"""What is said of data and networks before training: refused, or warned of.
+"""Checks of data and networks before training, which raise an error or warn.
 
-A network may end in σ where logits are asked for, spins ±1 may meet units that are 0 or 1, bytes a
-density of variance 1: all of these train, and none learns what was meant. ``validate`` of each
-model finds them by the functions here, which say what came, what was expected and what to do.
+A network may end in σ where logits are required, spins ±1 may meet units that are 0 or 1, and bytes
+a density of variance 1. Each of these trains, but does not learn the intended model. The
+``validate`` of each model finds them with the functions here, whose messages name the value, the
+expectation and the cure.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from ..training import TrainingWarning
 def check_samples(
     x: Any, name: str, from_bytes: str = "x / 255", from_spins: str = "(s + 1) / 2"
 ) -> None:
-    """Raise ``ValueError`` unless x is one array of floating numbers."""
+    """Raise ``ValueError`` unless x is one array of floating-point numbers."""
     if isinstance(x, tuple):
         raise ValueError(
             f"{name} is trained on samples alone, got {len(x)} arrays: pass the first, without "
@@ -35,10 +36,10 @@ def check_samples(
 
 
 def check_unconfined(out: Any, network: str, expected: str, model: str) -> None:
-    """Raise ``ValueError`` where a network cannot give any real number, as it must.
+    """Raise ``ValueError`` where the outputs of a network cannot take all real values.
 
-    ``out`` is what it gave for a tensor; ``expected`` says what its outputs mean, and ``model``
-    what is made of them: a decoder that ends in σ cannot give logits.
+    ``out`` is its output for a tensor; ``expected`` is the meaning of its outputs, and ``model``
+    how the model uses them: a decoder that ends in σ cannot give logits.
     """
     found = ranges.confined(out)
     if found is None:
@@ -51,7 +52,7 @@ def check_unconfined(out: Any, network: str, expected: str, model: str) -> None:
 
 
 def check_not_wide(log_var: Any, network: str, expected: str, model: str) -> None:
-    """Raise ``ValueError`` where a network cannot give log variances of less than −1."""
+    """Raise ``ValueError`` where a network cannot give log variances below −1."""
     low = ranges.wide(log_var)
     if low is not None:
         raise ValueError(
@@ -62,7 +63,7 @@ def check_not_wide(log_var: Any, network: str, expected: str, model: str) -> Non
 
 
 def caution(message: str, kind: type[TrainingWarning] = TrainingWarning) -> None:
-    """Warn, in the name of the line outside this library that led here."""
+    """Warn at the line outside this library that led to this call."""
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and _is_ours(frame):
         level, frame = level + 1, frame.f_back
@@ -75,7 +76,7 @@ def _is_ours(frame: FrameType) -> bool:
 
 
 def caution_of_bytes(x: Any) -> None:
-    """Warn of whole numbers from 0 to 255, with some beyond 100."""
+    """Warn about whole numbers from 0 to 255 with some beyond 100."""
     low, high = float(to_host(x.min())), float(to_host(x.max()))
     if low >= 0 and 100 < high <= 255 and to_host((x == np.round(x)).all()):
         caution(

@@ -1,31 +1,32 @@
 r"""Feed-forward networks that learn from examples: classifiers, regressors, convolutional networks.
 
-A network with parameters θ turns x into the parameters of a distribution p(y|x). Maximum likelihood
-over n examples, with a prior on the weights, is to minimise
+A network with parameters θ maps x to the parameters of a distribution p(y|x). Maximum likelihood
+over n examples, with a prior on the weights, minimises
 
     C(θ) = (1/n) Σᵢ −log p(yᵢ|xᵢ) + l1 Σ |W| + ½ l2 Σ W².
 
-The *classifier* says which of K classes y is. The network gives one number zₖ, a logit, for each,
+The *classifier* predicts to which of K classes x belongs. The network gives one number zₖ, a logit,
+for each class,
 
     p(y = k|x) = exp(zₖ) / Σⱼ exp(zⱼ),      −log p(y|x) = log Σⱼ exp(zⱼ) − z_y,
 
-the cross-entropy, with δₖ = p(k|x) − 1[k = y] at the outputs. Of two classes one logit is enough,
-since only z₁ − z₀ = z counts: p(1|x) = 1 / (1 + e⁻ᶻ), −log p(y|x) = log(1 + eᶻ) − y z, the binary
-cross-entropy. How many numbers the network gives says which it is. From zero weights either begins
-at log K.
+the cross-entropy, with δₖ = p(k|x) − 1[k = y] at the outputs. For two classes one logit is enough,
+since only z₁ − z₀ = z matters: p(1|x) = 1 / (1 + e⁻ᶻ), −log p(y|x) = log(1 + eᶻ) − y z, the binary
+cross-entropy. The number of outputs of the network selects the form. With zero weights the cost of
+either is log K.
 
-The *regressor* gives m real numbers. The network gives the mean of p(y|x) = N(y; μ(x), I), so that,
-less a constant, −log p(y|x) = ½ Σⱼ (μⱼ(x) − yⱼ)², the cost of the notes, with δ = μ − y at the
-outputs. It is a universal approximator: one hidden layer that is wide enough comes as near to any
-continuous function on a bounded set as one likes.
+The *regressor* predicts m real numbers. The network gives the mean of p(y|x) = N(y; μ(x), I), so
+that, up to a constant, −log p(y|x) = ½ Σⱼ (μⱼ(x) − yⱼ)², the cost of the notes, with δ = μ − y at
+the outputs. It is a universal approximator: one sufficiently wide hidden layer approximates any
+continuous function on a bounded set to any accuracy.
 
-The sums of the penalties run over the weights, which are the parameters of two axes or more (those
-of linear maps and convolutions), not over biases nor the scales of a normalisation: these do not
-make a function steep. The first penalty is a Laplace prior, the second a normal one; ½ l2 Σ W² adds
-l2 W to the gradient, which is what ``weight_decay=l2`` would, on these parameters alone.
+The sums of the penalties run over the weights, which are the parameters with two axes or more
+(those of linear maps and convolutions). They omit biases and the scales of a normalisation, which
+do not make a function steep. The first penalty is a Laplace prior, the second a normal one. The
+term ½ l2 Σ W² adds l2 W to the gradient, just as ``weight_decay=l2`` would for these parameters.
 
-Two builders make networks, ``dense`` and ``convolutional``: each takes the shape of one sample and
-the number of outputs.
+The functions ``dense`` and ``convolutional`` build networks, given the shape of one sample and the
+number of outputs.
 
 Sources: the notes, "First network example, simple perceptron with one input" to "Back propagation";
 Cybenko 1989; Hornik 1991; Goodfellow, Bengio, Courville 2016, 6.2.2.
@@ -65,7 +66,7 @@ ACTIVATIONS: Final[dict[str, type[nn.Network]]] = {
 
 @differentiable
 def penalty(W: Array, *, l1: float, l2: float) -> Rule:
-    """C = l1 Σ |W| + ½ l2 Σ W²:  ∂C/∂W = δ (l1 sign W + l2 W), with 0 for the sign of 0."""
+    """C = l1 Σ |W| + ½ l2 Σ W²:  ∂C/∂W = δ (l1 sign W + l2 W), with sign 0 = 0."""
     flat = W.reshape(-1)
     value = 0.5 * l2 * (flat @ flat)
     if l1:
@@ -76,9 +77,9 @@ def penalty(W: Array, *, l1: float, l2: float) -> Rule:
 class FeedForward(nn.Network):
     """C(θ) = (1/n) Σᵢ −log p(yᵢ|xᵢ) + l1 Σ |W| + ½ l2 Σ W²: a network, and how it is trained.
 
-    A subclass states ``nll``, −log p(y|x) for the outputs of the network, ``check_targets``, what
-    it is to ``expect`` of them, and what it ``reports`` of a batch. ``l1`` and ``l2`` are the
-    strengths of the penalties.
+    A subclass defines ``nll``, −log p(y|x) for the outputs of the network, ``check_targets``, the
+    check ``expect`` of the outputs, and ``reports``, other quantities of a batch. ``l1`` and ``l2``
+    are the strengths of the penalties.
     """
 
     def __init__(self, network: nn.Network, l1: float = 0.0, l2: float = 0.0) -> None:
@@ -87,23 +88,23 @@ class FeedForward(nn.Network):
         self.l2 = checked("l2", l2, 0, math.inf)
 
     def nll(self, outputs: Any, y: Array) -> Any:
-        """−log p(y|x), (n,) nats, where the network gives ``outputs`` for x."""
+        """−log p(y|x), (n,) nats, where ``outputs`` are the network's outputs for x."""
         raise TypeError(f"{type(self).__name__} defines no nll")
 
     def check_targets(self, outputs: Array, y: Array) -> None:
-        """Raise ``ValueError`` for targets that do not fit such outputs."""
+        """Raise ``ValueError`` for targets that do not fit these outputs."""
         raise TypeError(f"{type(self).__name__} defines no check_targets")
 
     def expect(self, outputs: Tensor) -> None:
-        """Raise ``ValueError`` where the network cannot give what its outputs mean."""
+        """Raise ``ValueError`` where the range of the outputs contradicts their meaning."""
 
     def reports(self, outputs: Array, y: Array) -> dict[str, Array]:
-        """What is reported of a batch beside its cost."""
+        """Return quantities of a batch to report beside its cost."""
         return {}
 
     @property
     def weights(self) -> list[Tensor]:
-        """The parameters that are penalised: those of two axes or more."""
+        """The penalised parameters: those with two axes or more."""
         return [p for p in self.parameters() if p.ndim > 1]
 
     def penalties(self) -> Any:
@@ -121,7 +122,7 @@ class FeedForward(nn.Network):
         return [optim.Adam(self.parameters(), lr=1e-3)]
 
     def losses(self, data: Any, rng: Generator) -> Yields[Tensor, None, dict[str, Array]]:
-        """The cost C of a batch (x, y); dropout acts on it, and on what is reported."""
+        """Yield the cost C of a batch (x, y); dropout affects it and the reported quantities."""
         x, y = data
         outputs = self.network(x, rng)
         cost = self.nll(outputs, y).mean()
@@ -133,18 +134,18 @@ class FeedForward(nn.Network):
         return {**self.reports(outputs.data, y), "penalty": penalties.data}
 
     def outputs(self, x: Array) -> Array:
-        """What the network gives for samples x, without dropout."""
+        """The outputs of the network for samples x, without dropout."""
         return by_rows(self.frozen().network, x)
 
     def data_cost(self, x: Array, y: Array) -> Array:
-        """(1/n) Σᵢ −log p(yᵢ|xᵢ) without dropout and penalties: what held-out samples are for."""
+        """(1/n) Σᵢ −log p(yᵢ|xᵢ), without dropout and penalties: the score of held-out samples."""
         return self.nll(self.outputs(x), y).mean()
 
     def _one_pass(self, x: Array) -> None:
         self.network(x)
 
     def validate(self, data: Any) -> None:
-        """Raise ``ValueError`` for data that are no (x, y), or that the network does not take."""
+        """Raise ``ValueError`` for data that are not (x, y), or that do not fit the network."""
         name = type(self).__name__
         if not isinstance(data, tuple) or len(data) != 2:
             what = f"{len(data)} arrays" if isinstance(data, tuple) else "one array"
@@ -154,7 +155,7 @@ class FeedForward(nn.Network):
             raise ValueError(
                 f"a {name} takes floating numbers x, got {x.dtype}: for bytes, x / 255"
             )
-        if x.ndim > 2:  # in rows, such numbers may be anything
+        if x.ndim > 2:  # rows of whole numbers need not be bytes
             audit.caution_of_bytes(x)
         try:
             outputs = self.network(Tensor(x[:1]))
@@ -172,13 +173,13 @@ class FeedForward(nn.Network):
 
 
 class Classifier(FeedForward):
-    """p(y|x) of classes 0 … K − 1, from a network that gives K logits, or one if K = 2.
+    """p(y|x) of classes 0 … K − 1, from a network with K outputs (logits), or with one if K = 2.
 
     C(θ) = (1/n) Σᵢ −log p(yᵢ|xᵢ) + l1 Σ |W| + ½ l2 Σ W², for y: (n,) integers.
     """
 
     def nll(self, outputs: Any, y: Array) -> Any:
-        """−log p(y|x), (n,) nats: binary cross-entropy of one logit, else cross-entropy."""
+        """−log p(y|x), (n,) nats: binary cross-entropy for one logit, else cross-entropy."""
         if outputs.shape[1] > 1:
             return ops.cross_entropy(outputs, y)
         return ops.bernoulli_nll(outputs, y[:, None].astype(outputs.dtype))
@@ -188,7 +189,7 @@ class Classifier(FeedForward):
         return self.probabilities(self.outputs(x))
 
     def probabilities(self, outputs: Array) -> Array:
-        """p(y = k|x), (n, K), where the network gives ``outputs`` for x."""
+        """p(y = k|x), (n, K), where ``outputs`` are the network's outputs for x."""
         if outputs.shape[1] > 1:
             return ops.softmax(outputs)
         return np.concatenate([ops.sigmoid(-outputs), ops.sigmoid(outputs)], axis=1)
@@ -202,14 +203,15 @@ class Classifier(FeedForward):
         return (self.predict(x) == y).mean()
 
     def reports(self, outputs: Array, y: Array) -> dict[str, Array]:
-        """The accuracy in the batch, as the network was when it met it."""
+        """The accuracy on the batch, with the weights from before the step."""
         return {"accuracy": (_most_probable(outputs) == y).mean()}
 
     def expect(self, outputs: Tensor) -> None:
-        """Raise ``ValueError`` for probabilities, or what else is not a logit.
+        """Raise ``ValueError`` for outputs that cannot be logits, such as probabilities.
 
-        Softmax knows the differences of its inputs alone: where these go down without bound, as
-        −‖x − c‖² does, they say all that there is to say, but for log p itself, said twice.
+        Softmax depends only on differences of its inputs. Outputs that are unbounded below, such as
+        −‖x − c‖², can therefore express all probabilities. The exception is log p itself, to which
+        the classifier would apply softmax a second time.
         """
         least = float(ranges.bounds(outputs)[0].min())
         twice = ranges.last_operation(outputs) == "log_softmax"
@@ -237,13 +239,13 @@ class Classifier(FeedForward):
 
 
 class Regressor(FeedForward):
-    """p(y|x) = N(y; μ(x), I), from a network that gives μ: (n, m).
+    """p(y|x) = N(y; μ(x), I), from a network with the outputs μ: (n, m).
 
     C(θ) = (1/n) Σᵢ ½ |μ(xᵢ) − yᵢ|² + l1 Σ |W| + ½ l2 Σ W², for y: (n, m), or (n,) if m = 1.
     """
 
     def nll(self, outputs: Any, y: Array) -> Any:
-        """½ Σⱼ (μⱼ − yⱼ)², (n,): −log p(y|x) less ½ m log 2π."""
+        """½ Σⱼ (μⱼ − yⱼ)², (n,): −log p(y|x) without its constant ½ m log 2π."""
         return ops.squared_error(outputs, y.reshape(len(y), -1))
 
     def predict(self, x: Array) -> Array:
@@ -253,7 +255,8 @@ class Regressor(FeedForward):
     def r_squared(self, x: Array, y: Array) -> Array:
         """R² = 1 − Σ (μ − y)² / Σ (y − ȳ)² of each target, averaged over the targets.
 
-        1 at best, 0 for the mean ȳ. For a target that does not vary, 1 if it is met and else 0.
+        It is 1 at best, and 0 for the mean ȳ. A constant target counts 1 if it is predicted
+        exactly, else 0.
         """
         y = y.reshape(len(y), -1)
         error = ((self.predict(x) - y) ** 2).sum(axis=0)
@@ -262,7 +265,7 @@ class Regressor(FeedForward):
         return (1 - np.where(varies, error / np.where(varies, spread, 1), error > 0)).mean()
 
     def check_targets(self, outputs: Array, y: Array) -> None:
-        """Raise ``ValueError`` unless y is as many real numbers as the network gives."""
+        """Raise ``ValueError`` unless y has as many real numbers as the network has outputs."""
         m = outputs.shape[1]
         if y.dtype.kind != "f" or y.shape[1:] not in ([(m,), ()] if m == 1 else [(m,)]):
             raise ValueError(
@@ -280,8 +283,8 @@ def dense(
 ) -> nn.Sequential:
     """x ↦ Wᴸ σ(… σ(W¹ x + b¹) …) + bᴸ: samples of ``shape``, as rows, through layers of ``hidden``.
 
-    ``activation`` is the name of one σ, or there is one for each hidden layer. The outputs are
-    z = Wᴸ a + bᴸ as they are: logits, or means. Without hidden layers, the map is affine.
+    ``activation`` is the name of one σ, or one name for each hidden layer. The outputs are
+    z = Wᴸ a + bᴸ without an activation: logits, or means. Without hidden layers, the map is affine.
     """
     names = [activation] * len(hidden) if isinstance(activation, str) else list(activation)
     unknown = [name for name in names if name not in ACTIVATIONS]
@@ -306,11 +309,11 @@ def convolutional(
     hidden: int = 128,
     dropout: float = 0.5,
 ) -> nn.Sequential:
-    """Images through convolutions of 3 × 3, each with ReLU and max pooling of 2 × 2, then two maps.
+    """Images through 3 × 3 convolutions with ReLU and 2 × 2 max pooling, then two linear layers.
 
-    ``shape`` is (channels, rows, columns), (rows, columns), or (D,) with D a square, of one
-    channel. Each pooling halves rows and columns, so that there must be 2 for every one of
-    ``channels``. Source: LeCun et al. 1998, section II, with ReLU and dropout.
+    ``shape`` is (channels, rows, columns), (rows, columns), or (D,) with D a square, for one
+    channel. Each pooling halves rows and columns, so that both must be at least 2 to the power of
+    the number of ``channels``. Source: LeCun et al. 1998, section II, with ReLU and dropout.
     """
     height, width = _rows_and_columns(shape)
     n_in = shape[0] if len(shape) == 3 else 1
@@ -334,7 +337,7 @@ def lecture(rng: Generator) -> tuple[Classifier, list[optim.Optimizer]]:
 
 
 def confusion_matrix(y: Array, predicted: Array, n_classes: int) -> Array:
-    """Row k counts as what the samples of class k were taken: (K, K), its sum is n."""
+    """Count in row k, column j, the samples of class k that were predicted as j: (K, K), sum n."""
     counts = np.bincount(n_classes * y + predicted, minlength=n_classes**2)
     return counts.reshape(n_classes, n_classes)
 

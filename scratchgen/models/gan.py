@@ -1,18 +1,18 @@
-r"""The generative adversarial network: a sampler, trained against a critic that learns beside it.
+r"""The generative adversarial network: a sampler trained against a critic that learns beside it.
 
 A generator maps noise z of a simple distribution to samples G(z). It has no density to maximise.
-Instead a discriminator D(x), the probability that x is real, is trained beside it on a game of one
-value,
+Instead a discriminator D(x), the probability that x is real, is trained beside it. Both play a game
+of one value,
 
     v(G, D) = E_data[log D(x)] + E_z[log(1 − D(G(z)))],    G* = argmin_G max_D v(G, D).
 
 For a fixed G, whose samples have the density p_g, the integrand p_r log D + p_g log(1 − D) is
 greatest at D* = p_r / (p_r + p_g), and there
 
-    v(G, D*) = 2 D_JS(p_r ‖ p_g) − 2 log 2:
+    v(G, D*) = 2 D_JS(p_r ‖ p_g) − 2 log 2.
 
-G minimises a Jensen–Shannon divergence, down to 0 where p_g = p_r and D answers ½ everywhere. That
-is where training should stop: from then on D has nothing to teach.
+So G minimises a Jensen–Shannon divergence, which is 0 where p_g = p_r and D answers ½ everywhere.
+Training should stop there: from then on the gradient of D teaches G nothing.
 
 With logits a, D = 1 / (1 + e⁻ᵃ), both logarithms are softplus functions, which do not overflow:
 −log D = softplus(−a) and −log(1 − D) = softplus(a).
@@ -47,18 +47,18 @@ def discriminator_cost(real: Any, fake: Any) -> Any:
 
 
 def minimax(fake: Any) -> Any:
-    """log(1 − D(G(z))): what G takes down in the game as it is stated, (n,) nats.
+    """log(1 − D(G(z))), the cost of G in the game as stated above: (n,) nats.
 
-    Its slope in the logit is −D, which dies out where D is sure that a sample is generated.
+    Its slope in the logit is −D, which vanishes where D is sure that a sample is generated.
     """
     return -ops.softplus(fake)
 
 
 def non_saturating(fake: Any) -> Any:
-    """−log D(G(z)): the same fixed points, and a gradient where D is sure, (n,) nats.
+    """−log D(G(z)): (n,) nats. It has the same fixed points, and a gradient where D is sure.
 
-    Its slope in the logit is −(1 − D), (1 − D)/D times that of ``minimax``. It is log 2 where D
-    answers ½. Source: Goodfellow et al. 2014, section 3.
+    Its slope in the logit is −(1 − D), (1 − D)/D times that of ``minimax``. Its value is log 2
+    where D answers ½. Source: Goodfellow et al. 2014, section 3.
     """
     return ops.softplus(-fake)
 
@@ -69,11 +69,11 @@ GENERATOR_COSTS = {"non_saturating": non_saturating, "minimax": minimax}
 class GAN(nn.Network):
     """x = G(z) with noise z of ``n_latent`` dimensions, and D(x), the probability that x is real.
 
-    ``generator`` maps (n, n_latent) to samples (n, …); its last layer decides their range, [−1, 1]
-    for a tanh. ``discriminator`` maps samples to one logit each, (n, 1) or (n,); real samples are
-    brought to the shape of the generated ones. ``noise`` is uniform on [−1, 1) or normal, N(0, I).
-    ``generator_cost`` names one of ``GENERATOR_COSTS``, and D moves ``d_steps`` times to each move
-    of G, each time against new samples of it.
+    ``generator`` maps (n, n_latent) to samples (n, …); its last layer determines their range,
+    [−1, 1] for a tanh. ``discriminator`` maps each sample to one logit, (n, 1) or (n,). Real
+    samples are reshaped to the shape of the generated ones. ``noise`` is uniform on [−1, 1) or
+    normal, N(0, I). ``generator_cost`` is a name in ``GENERATOR_COSTS``. D takes ``d_steps`` steps
+    for each step of G, each against new samples of G.
     """
 
     def __init__(
@@ -130,20 +130,20 @@ class GAN(nn.Network):
 
     @property
     def players(self) -> list[list[Tensor]]:
-        """The discriminator, as often as it moves, then the generator."""
+        """The discriminator, once for each of its steps, then the generator."""
         return [self.discriminator.parameters()] * self.d_steps + [self.generator.parameters()]
 
     @property
     def player_names(self) -> tuple[str, ...]:
-        """D and G; where D moves more than once, "D" is its last move before that of G."""
+        """The names D and G; if D takes several steps, "D" is its last step before that of G."""
         return *(f"D, move {k}" for k in range(1, self.d_steps)), "D", "G"
 
     def default_optimizers(self) -> list[optim.Optimizer]:
-        """Adam with a learning rate of 10⁻³ for either; all moves of D are by the same one."""
+        """Adam with a learning rate of 10⁻³ for each network; all steps of D share one Adam."""
         return self.adam(lr=1e-3)
 
     def adam(self, lr: float, beta1: float = 0.9) -> list[optim.Optimizer]:
-        """An Adam for either, by move; with a small β₁, neither rushes past where the other was."""
+        """One Adam per step of a player; a small β₁ keeps both networks from overshooting."""
         betas = beta1, 0.999
         D = optim.Adam(self.discriminator.parameters(), lr, betas)
         return [*[D] * self.d_steps, optim.Adam(self.generator.parameters(), lr, betas)]
@@ -151,18 +151,19 @@ class GAN(nn.Network):
     def losses(
         self, x: Any, rng: Generator, z: Array | None = None
     ) -> Yields[Tensor, None, dict[str, Array]]:
-        """The cost of D, for each of its moves, and that of G, built after D has moved.
+        """Yield the cost of D for each of its steps, then that of G, computed after D has moved.
 
-        The noise is ``z``, (d_steps + 1, n, n_latent), one for each move, or is drawn. Reported are
-        D(x) and D(G(z)), of an eighth of the batch before it moves anything, **without dropout**:
-        the notes log them with the dropout of the training, and of each epoch's last batch alone.
+        The noise is ``z``, (d_steps + 1, n, n_latent), one row of the first axis for each step, or
+        is drawn. The report has D(x) and D(G(z)) for an eighth of the batch, before any step and
+        **without dropout**. The notes instead log them with the dropout of training, and only for
+        the last batch of each epoch.
         """
         n = len(x)
         if z is None:
             z = self.sample_noise((self.d_steps + 1) * n, rng)
         z = z.reshape(self.d_steps + 1, n, self.n_latent)
-        # G stands still until its own move: one pass makes what all moves of D take as data. Made
-        # with them, the samples of G's own move would lead δ back through these rows, too.
+        # G does not change until its own step: one pass makes the data for all steps of D. If the
+        # samples for G's step were made in this pass, δ would flow back through these rows, too.
         fakes = _data(self.generator(z[:-1].reshape(-1, self.n_latent), rng))
         x = _in_the_shape_of(fakes, x)
         few = max(1, n // 8)
@@ -176,7 +177,7 @@ class GAN(nn.Network):
         return {"D(x)": outputs[:few].mean(), "D(G(z))": outputs[few:].mean()}
 
     def sample(self, n: int, rng: Generator) -> Array:
-        """G(z) of n draws of the noise, in the range of the generator: [−1, 1] with a tanh."""
+        """G(z) for n draws of the noise, in the range of the generator: [−1, 1] with a tanh."""
         return by_rows(self.frozen().generate, self.sample_noise(n, rng))
 
     def _sample_shape(self) -> tuple[int, ...]:
@@ -186,7 +187,7 @@ class GAN(nn.Network):
         self.logits(self.generate(np.zeros_like(x, shape=(1, self.n_latent))))
 
     def validate(self, x: Any) -> None:
-        """Raise ``ValueError`` for data that G could not make, or a D that gives no logits."""
+        """Raise ``ValueError`` for data that G cannot produce, or a D that does not give logits."""
         audit.check_samples(x, "a GAN", "2 (x / 255) − 1")
         low, high = float(to_host(x.min())), float(to_host(x.max()))
         layers = getattr(self.generator, "layers", ())
@@ -215,10 +216,11 @@ def dense(
     n_layers: int = 1,
     slope: float = 0.01,
 ) -> GAN:
-    """G: ``n_latent``–H–…–H–D, tanh at its end; D: D–H–…–H–1, its hidden layers without bias.
+    """G: ``n_latent``–H–…–H–D, ending in tanh; D: D–H–…–H–1, its hidden layers without bias.
 
-    After each of the ``n_layers`` hidden layers stands a LeakyReLU, and in D a dropout of its own;
-    in the notes' code those of several layers bear one name, and all but the first are lost.
+    Each of the ``n_layers`` hidden layers is followed by a LeakyReLU, and in D by a dropout of its
+    own. In the notes' code the dropouts of all layers share one name, and only one survives
+    (erratum E16).
     """
     if n_layers < 1:
         raise ValueError(f"n_layers is at least 1, got {n_layers}")
@@ -241,10 +243,10 @@ def lecture(rng: Generator) -> tuple[GAN, list[optim.Optimizer]]:
 
 
 def at_equilibrium(history: Sequence[Epoch], tolerance: float = 0.05, epochs: int = 5) -> bool:
-    """Whether |D(x) − ½| and |D(G(z)) − ½| were within ``tolerance`` in each of the last epochs.
+    """Whether |D(x) − ½| and |D(G(z)) − ½| were at most ``tolerance`` in each of the last epochs.
 
-    There D cannot tell the two apart, and G learns nothing more from it. Source: the notes,
-    "Progression in training".
+    There D cannot tell real from generated samples, and G learns nothing more from it. Source: the
+    notes, "Progression in training".
     """
     if epochs < 1 or tolerance < 0:
         raise ValueError(f"epochs ≥ 1 and tolerance ≥ 0, got {epochs} and {tolerance}")
@@ -255,7 +257,7 @@ def at_equilibrium(history: Sequence[Epoch], tolerance: float = 0.05, epochs: in
 
 
 def log_line(epoch: Epoch) -> str:
-    """The line that the notes print after each epoch; D's outputs here are without dropout."""
+    """The line that the notes print after each epoch; here the outputs of D are without dropout."""
     at = epoch.values()
     return (
         f"Epoch {epoch.number:03d} | Avg Losses >> G/D {at['G']:.4f}/{at['D']:.4f} "
@@ -264,7 +266,7 @@ def log_line(epoch: Epoch) -> str:
 
 
 def _data(x: Any) -> Any:
-    """The numbers of a tensor, or of what is an array: what came before is not differentiated."""
+    """The numbers of a tensor or an array, cut off from the record: no δ flows back from them."""
     return x.data if isinstance(x, Tensor) else x
 
 

@@ -1,23 +1,23 @@
-r"""Linear models: the one chapter of the notes in which the optimum is a formula.
+r"""Linear models: the one chapter of the notes in which the optimum has a closed form.
 
 Targets y = f(x) + ε are modelled by ỹ = X θ. Row i of the *design matrix* X holds the features of
-sample i, such as its powers 1, xᵢ, xᵢ², …: the model is linear in θ, not in x. What is minimised is
-the mean squared error, as a sum and in matrix form
+sample i, such as its powers 1, xᵢ, xᵢ², …: the model is linear in θ, not in x. The cost is the mean
+squared error, as a sum and in matrix form
 
     C(θ) = (1/n) Σᵢ (yᵢ − ỹᵢ)² = (1/n) (y − Xθ)ᵀ(y − Xθ),      ∂C/∂θ = −(2/n) Xᵀ(y − Xθ).
 
 Where the gradient is zero the *normal equations* XᵀX θ = Xᵀy hold: *ordinary least squares*. Two
-penalties keep θ small; neither counts an intercept, for which X has a column of ones only if it is
-given one:
+penalties keep θ small. They act on every coefficient; there is an intercept only if X has a column
+of ones, and it is then penalised like the others:
 
     Ridge: C(θ) + λ ‖θ‖²₂,  ‖θ‖₂ = √Σ θⱼ²,      (XᵀX + nλ I) θ = Xᵀy,
     Lasso: C(θ) + λ ‖θ‖₁,   ‖θ‖₁ = Σ |θⱼ|,       (2/n) Xⱼᵀ(y − Xθ) = λ sign θⱼ where θⱼ ≠ 0,
                                                  |(2/n) Xⱼᵀ(y − Xθ)| ≤ λ where θⱼ = 0.
 
-The last two lines, the conditions of Karush, Kuhn and Tucker, say why Lasso sets coefficients to
-exactly zero: from λ = (2/n) ‖Xᵀy‖_∞ on all of them are.
+The last two lines, the conditions of Karush, Kuhn and Tucker, show why Lasso sets coefficients to
+exactly zero: for λ ≥ (2/n) ‖Xᵀy‖_∞ all of them are zero.
 
-scikit-learn divides otherwise: its ``Ridge(alpha=n λ)`` and ``Lasso(alpha=λ/2)``, both with
+scikit-learn uses other factors: its ``Ridge(alpha=n λ)`` and ``Lasso(alpha=λ/2)``, both with
 ``fit_intercept=False``, minimise these costs.
 
 Sources: the notes, "Essential elements of ML" to "Linear regression"; Hastie, Tibshirani and
@@ -38,14 +38,14 @@ from .feed_forward import Classifier, dense
 
 
 class RankWarning(UserWarning):
-    """The columns of a design matrix depend on one another, so that many θ fit equally well."""
+    """The columns of a design matrix are linearly dependent, so that many θ fit equally well."""
 
 
 def design_matrix(x: Array, degree: int) -> Array:
     """Columns 1, x, x², … for x: (n,); all monomials up to ``degree`` for x: (n, d).
 
-    The monomials stand in the order of their degree, and of the first features first: 1, x₀, x₁,
-    x₀², x₀x₁, x₁², …. There are (d + degree choose degree) of them.
+    The monomials are ordered by degree, and within a degree by their features: 1, x₀, x₁, x₀²,
+    x₀x₁, x₁², …. There are (d + degree choose degree) of them.
     """
     if degree < 0:
         raise ValueError(f"degree is at least 0, got {degree}")
@@ -67,11 +67,11 @@ def mean_squared_error(X: Array, y: Array, theta: Any) -> Any:
 
 
 def ols(X: Array, y: Array) -> Array:
-    """θ that minimises (1/n) ‖y − Xθ‖²₂, for X: (n, p) and y: (n,) or (n, m).
+    """The θ that minimises (1/n) ‖y − Xθ‖²₂, for X: (n, p) and y: (n,) or (n, m).
 
-    Of all such θ it is the one of least norm. Where the rank of X is below p, so that there are
-    others, a :class:`RankWarning` names both. It comes from the singular values of X, of which XᵀX
-    would have the squares: columns of very different sizes cost less precision so.
+    Of all minimisers it is the one of least norm. If the rank of X is below p, there are several,
+    and a :class:`RankWarning` says so. The solution uses the singular values of X. The matrix XᵀX
+    would have their squares, so that columns of very different sizes would lose more precision.
     """
     X, y = _checked(X, y)
     theta, _, rank, _ = np.linalg.lstsq(X, y, rcond=None)
@@ -87,7 +87,7 @@ def ols(X: Array, y: Array) -> Array:
 
 
 def ridge(X: Array, y: Array, lam: float) -> Array:
-    """θ that minimises (1/n) ‖y − Xθ‖²₂ + λ ‖θ‖²₂: the solution of (XᵀX + nλ I) θ = Xᵀy.
+    """The θ that minimises (1/n) ‖y − Xθ‖²₂ + λ ‖θ‖²₂: the solution of (XᵀX + nλ I) θ = Xᵀy.
 
     It is the least-squares solution with √(nλ) I beneath X and zeros beneath y.
     """
@@ -102,13 +102,14 @@ def ridge(X: Array, y: Array, lam: float) -> Array:
 
 
 def lasso(X: Array, y: Array, lam: float, sweeps: int = 10_000) -> Array:
-    """θ that minimises (1/n) ‖y − Xθ‖²₂ + λ ‖θ‖₁, for X: (n, p) and y: (n,) or (n, m).
+    """The θ that minimises (1/n) ‖y − Xθ‖²₂ + λ ‖θ‖₁, for X: (n, p) and y: (n,) or (n, m).
 
-    Along one coordinate the minimum is closed, θⱼ ← S(θⱼ + Xⱼᵀr/‖Xⱼ‖², nλ/(2 ‖Xⱼ‖²)) with the
-    residual r = y − Xθ and the soft threshold S(a, b) = sign(a) max(|a| − b, 0). Sweeps over the
-    coordinates find out which are zero, and the signs of the others; given these, the conditions
-    of Karush, Kuhn and Tucker are linear equations, and are solved. It is the optimum to rounding.
-    ``RuntimeError`` where ``sweeps`` do not suffice, as with columns that nearly coincide.
+    Along one coordinate the minimum has a closed form, θⱼ ← S(θⱼ + Xⱼᵀr/‖Xⱼ‖², nλ/(2 ‖Xⱼ‖²)) with
+    the residual r = y − Xθ and the soft threshold S(a, b) = sign(a) max(|a| − b, 0). Sweeps over
+    the coordinates determine which of them are zero, and the signs of the others. Given these, the
+    conditions of Karush, Kuhn and Tucker are linear equations; their solution is the optimum to
+    rounding. Raises ``RuntimeError`` where ``sweeps`` sweeps do not suffice, as with columns that
+    nearly coincide.
     """
     X, y = _checked(X, y, lam)
     if lam == 0:
@@ -116,11 +117,11 @@ def lasso(X: Array, y: Array, lam: float, sweeps: int = 10_000) -> Array:
     if y.ndim == 2:
         return np.stack([lasso(X, column, lam, sweeps) for column in y.T], axis=1)
     n, double = len(X), X.astype(np.float64)
-    # All is in terms of XᵀX/n and Xᵀy/n: a sweep costs p², however many samples there are.
+    # With XᵀX/n and Xᵀy/n, a sweep costs p² operations for any number of samples.
     gram = to_host(double.T @ double) / n
     slope = to_host(double.T @ y.astype(np.float64)) / n  # Xᵀr/n
     of_y, theta = slope.copy(), np.zeros_like(slope)
-    signs = theta + math.nan  # equal to no signs
+    signs = theta + math.nan  # differs from all signs
     for _ in range(sweeps):
         for j in np.flatnonzero(gram.diagonal()):
             a = theta[j] * gram[j, j] + slope[j]
@@ -140,7 +141,7 @@ def lasso(X: Array, y: Array, lam: float, sweeps: int = 10_000) -> Array:
 
 
 def _given_signs(gram: Array, of_y: Array, lam: float, signs: Array) -> Array | None:
-    """θ with XᵀX θ/n = Xᵀy/n − ½λ sign θ where the signs are not 0, if that is the optimum."""
+    """Solve XᵀX θ/n = Xᵀy/n − ½λ sign θ where the signs are not 0; None if θ is not the optimum."""
     active = signs != 0
     theta = np.zeros_like(of_y)
     theta[active], *_ = np.linalg.lstsq(
@@ -161,8 +162,9 @@ def lasso_limit(X: Array, y: Array) -> float:
 def gradient_descent(X: Array, y: Array, lr: float, steps: int, lam: float = 0.0) -> Array:
     """θ after each of ``steps`` steps θ ← θ − η ∂/∂θ [C(θ) + λ‖θ‖²₂] from zero: (steps + 1, p).
 
-    The error to the closed form is multiplied by I − η H with H = (2/n) XᵀX + 2λ I: the steps
-    converge for η < 2/h with the largest eigenvalue h of H, and slowly along the smallest.
+    Each step multiplies the distance to the closed form by I − η H with H = (2/n) XᵀX + 2λ I. The
+    steps converge for η < 2/h, with the largest eigenvalue h of H, and slowly along the direction
+    of the smallest.
     """
     X, y = _checked(X, y, lam)
     theta = [np.zeros_like(X[0])]
@@ -175,7 +177,7 @@ def gradient_descent(X: Array, y: Array, lr: float, steps: int, lam: float = 0.0
 def logistic_regression(n_features: int, n_classes: int, rng: Generator) -> Classifier:
     """p(y = k|x) ∝ exp(zₖ) with z = W x + b: a classifier whose network has no hidden layer.
 
-    Its cost is convex, so that training from any weights leads to the same optimum.
+    Its cost is convex, so that training converges to the same optimum from any initial weights.
     """
     return Classifier(dense((n_features,), n_classes if n_classes > 2 else 1, rng, hidden=()))
 

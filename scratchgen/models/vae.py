@@ -1,17 +1,18 @@
 r"""The variational autoencoder: a latent variable model trained on a lower bound of its evidence.
 
-Data x are modelled by latents h, p(x) = ∫ p(x|h) p(h) dh with p(h) = N(0, I). The integral is out
-of reach, and so is the posterior p(h|x); an encoder q(h|x) = N(h; μ(x), σ²(x) I) stands in for it.
-From log p(x) = E_q[log p(x, h) − log q(h|x)] + D_KL(q(h|x) ‖ p(h|x)), and D_KL ≥ 0, follows the
+Data x are modelled by latents h, p(x) = ∫ p(x|h) p(h) dh with p(h) = N(0, I). The integral is
+intractable, and so is the posterior p(h|x); an encoder q(h|x) = N(h; μ(x), σ²(x) I) approximates
+it. From log p(x) = E_q[log p(x, h) − log q(h|x)] + D_KL(q(h|x) ‖ p(h|x)), and D_KL ≥ 0, follows the
 evidence lower bound
 
-    log p(x) ≥ ELBO(x) = E_q[log p(x|h)] − D_KL(q(h|x) ‖ p(h)),
+    log p(x) ≥ ELBO(x) = E_q[log p(x|h)] − D_KL(q(h|x) ‖ p(h)).
 
-how well x is reconstructed, less how far the encoder departs from the prior. The second term has a
-closed form. The first is estimated from L samples, h = μ + σ ∘ ε with ε ~ N(0, I): written so, the
-randomness is an input, and the gradient with respect to μ and σ flows through h.
+The first term measures how well x is reconstructed, the second how far the encoder departs from the
+prior. The second term has a closed form. The first is estimated from L samples, h = μ + σ ∘ ε with
+ε ~ N(0, I). In this form the randomness is an input, and the gradient with respect to μ and σ flows
+through h.
 
-The notes print the estimate as Σₗ log p(x|h⁽ˡ⁾); a mean, (1/L) Σₗ, is what approximates E_q.
+The notes print the estimate as Σₗ log p(x|h⁽ˡ⁾); the mean, (1/L) Σₗ, approximates E_q (erratum E8).
 
 Sources: the notes, "Reminder on VAEs" to "After training"; Kingma and Welling, arXiv:1312.6114.
 """
@@ -36,16 +37,16 @@ from . import audit
 class VAE(nn.Network):
     """p(h) = N(0, I) of ``n_latent`` dimensions, a decoder p(x|h) and an encoder q(h|x).
 
-    A sample x has D numbers. ``encoder`` maps samples to (n, 2 n_latent), μ beside log σ²: it is
-    given rows (n, D), or, if it convolves, images (n, channels, rows, columns) as they come.
-    ``decoder`` maps (n, n_latent) to what ``likelihood`` needs, as rows or as images:
+    A sample x has D numbers. ``encoder`` maps samples to (n, 2 n_latent), μ, then log σ². Its
+    input is rows (n, D), or, if it is convolutional, images (n, channels, rows, columns).
+    ``decoder`` maps (n, n_latent) to the parameters of ``likelihood``, as rows or as images:
 
-    - ``"bernoulli"``: D logits for each sample, without a sigmoid, which is applied here; x lies in
-      [0, 1], where grey values count as means;
-    - ``"gaussian"``: 2 D numbers, the means of x beside their log variances: of images, c channels
+    - ``"bernoulli"``: D logits for each sample, without a sigmoid, which the model applies; x lies
+      in [0, 1], and grey values are means;
+    - ``"gaussian"``: 2 D numbers, the means of x, then their log variances; for images, c channels
       of means, then c of log variances.
 
-    ``n_samples`` is L, the number of latents per x in the bound that is trained on.
+    ``n_samples`` is L, the number of latents per x in the training bound.
     """
 
     def __init__(
@@ -70,11 +71,11 @@ class VAE(nn.Network):
         return q.mu, q.log_var
 
     def reparameterize(self, mu: Any, log_var: Any, eps: Array) -> Any:
-        """h = μ + σ ∘ ε, which is distributed as q(h|x) where ε ~ N(0, I)."""
+        """h = μ + σ ∘ ε, which is distributed as q(h|x) for ε ~ N(0, I)."""
         return Gaussian(mu, log_var).draw(noise=eps)
 
     def decode(self, h: Any) -> Any:
-        """E[x|h], in the shape that the decoder gives: (n, D), or images."""
+        """E[x|h], in the shape of the decoder's output: (n, D), or images."""
         return self.family.of(self.decoder(h)).mean
 
     def nll(self, x: Any, h: Any, rng: Generator | None = None) -> Any:
@@ -99,7 +100,7 @@ class VAE(nn.Network):
     ) -> tuple[Any, Any]:
         """−(1/L) Σₗ log p(x|h⁽ˡ⁾) and D_KL(q(h|x) ‖ p(h)), the parts of −ELBO: each (n,) nats.
 
-        ``network_rng`` is what the networks are called with: in training, for dropout.
+        ``network_rng`` is passed to the networks; training uses it for dropout.
         """
         mu, log_var = self.encode(x, network_rng)
         if eps is None:
@@ -122,22 +123,23 @@ class VAE(nn.Network):
         return [optim.Adam(self.parameters(), lr=1e-3)]
 
     def losses(self, x: Any, rng: Generator) -> Yields[Tensor, None, dict[str, Array]]:
-        """The cost −ELBO, averaged over the batch; its two parts are reported."""
+        """Yield the cost −ELBO, averaged over the batch; report its two parts."""
         nll, kl = self.elbo_terms(x, rng=rng, network_rng=rng)
         yield (nll + kl).mean()
         return {"reconstruction": nll.data.mean(), "KL": kl.data.mean()}
 
     def sample(self, n: int, rng: Generator) -> Array:
-        """E[x|h] for n latents h ~ p(h), as the notes show it: the decoder's means, no draws of x.
+        """E[x|h] for n latents h ~ p(h): the means of the decoder, as in the notes, not draws of x.
 
-        They vary less than x does: for what has the distribution p(x), take :meth:`draw`.
+        They vary less than x does; :meth:`draw` gives samples with the distribution p(x).
         """
         return by_rows(self.frozen().decode, self._latents(n, rng))
 
     def draw(self, n: int, rng: Generator) -> Array:
         """x ~ p(x|h) for n latents h ~ p(h), in the shape of :meth:`decode`: draws of x ~ p(x).
 
-        Of a Bernoulli likelihood each entry is 0 or 1, also where grey values were trained on.
+        With a Bernoulli likelihood each entry is 0 or 1, even if the training data were grey
+        values.
         """
         out = by_rows(self.frozen().decoder, self._latents(n, rng))
         return self.family.of(out).draw(rng)
@@ -145,9 +147,9 @@ class VAE(nn.Network):
     def log_likelihood(self, x: Any, n_samples: int, rng: Generator) -> Array:
         """log (1/L) Σₗ p(x|h⁽ˡ⁾) p(h⁽ˡ⁾) / q(h⁽ˡ⁾|x) with h⁽ˡ⁾ ~ q(h|x): (n,) nats.
 
-        The importance-weighted bound: below log p(x) on average, and rising to it with
-        L = ``n_samples`` (L = 1 is the ELBO).
-        Source: Burda, Grosse, Salakhutdinov, arXiv:1509.00519, eq. 8.
+        This is the importance-weighted bound: on average it is below log p(x), and approaches it
+        with increasing L = ``n_samples`` (L = 1 is the ELBO). Source: Burda, Grosse, Salakhutdinov,
+        arXiv:1509.00519, eq. 8.
         """
         if n_samples < 1:
             raise ValueError(f"n_samples is at least 1, got {n_samples}")
@@ -175,8 +177,9 @@ class VAE(nn.Network):
     def validate(self, x: Any) -> None:
         """Raise ``ValueError`` for data, or networks, that do not fit the model.
 
-        A :class:`~scratchgen.training.TrainingWarning` says where a Gaussian likelihood is not
-        bounded, since some entry of x does not vary at all, and where it cannot be narrow.
+        A :class:`~scratchgen.training.TrainingWarning` says where a Gaussian likelihood is
+        unbounded, because some entry of x does not vary at all, and where its variance cannot
+        become small.
         """
         audit.check_samples(x, "a VAE", "x / 255")
         who = f"a {self.family.__name__} likelihood takes"
@@ -209,7 +212,7 @@ def dense(
     rng: Generator,
     likelihood: Literal["bernoulli", "gaussian"] = "bernoulli",
 ) -> VAE:
-    """The autoencoder D–H–(μ, log σ²)–H–D, with ReLU between its layers."""
+    """The autoencoder D–H–(μ, log σ²)–H–D, with ReLU in its hidden layers."""
     n_out = family(likelihood, "likelihood").per_entry * n_visible
     encoder = nn.Sequential(
         nn.Linear(n_visible, n_hidden, rng=rng),

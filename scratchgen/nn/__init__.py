@@ -70,7 +70,7 @@ _ELSEWHERE = {
     "AvgPool": "there is nn.AvgPool2d",
     "Adaptive": "take nn.AvgPool2d with the size of the images",
 }
-"""What users of PyTorch look for, by how the name begins, and what there is in its place."""
+"""Names of PyTorch, by their beginnings, each with its replacement here."""
 
 
 def __getattr__(name: str) -> _Any:

@@ -43,7 +43,7 @@ class Conv2d(Network):
 
 
 class Conv2dDirect(Conv2d):
-    """:class:`Conv2d` by :func:`~scratchgen.operations.conv2d_direct`, in every case."""
+    """:class:`Conv2d`, always computed by :func:`~scratchgen.operations.conv2d_direct`."""
 
     operation = operations.conv2d_direct
 
@@ -52,8 +52,8 @@ class ConvTranspose2d(Network):
     """z = conv_transpose2d(x, W, b) of images x: (n, c_in, h, w), giving (n, c_out, h′, w′).
 
     ``weight`` (c_in, c_out, kh, kw) and ``bias`` (c_out,) are drawn from U(−1/√m, 1/√m), where
-    m = c_out kh kw, as in ``torch.nn.ConvTranspose2d``: that of the convolution which it is the
-    adjoint of. Raises ``ValueError`` unless all sizes are positive.
+    m = c_out kh kw, as in ``torch.nn.ConvTranspose2d``; this is the m of the convolution whose
+    adjoint it is. Raises ``ValueError`` unless all sizes are positive.
     """
 
     operation = operations.conv_transpose2d

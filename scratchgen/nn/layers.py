@@ -56,9 +56,9 @@ class Embedding(Network):
 class LayerNorm(Network):
     """y = γ (x − μ)/√(σ² + ε) + β over the last axes of x, of shape ``normalized_shape``.
 
-    ``weight`` γ begins at 1 and ``bias`` β at 0, both of that shape, on the device of ``rng`` or on
-    the host; without ``elementwise_affine`` there are none. Names and
-    meaning are those of ``torch.nn``.
+    ``weight`` γ starts at 1 and ``bias`` β at 0, both of that shape, on the device of ``rng`` or on
+    the host; without ``elementwise_affine`` there is neither. Names and their meaning are those of
+    ``torch.nn``.
     """
 
     def __init__(
@@ -85,9 +85,9 @@ class LayerNorm(Network):
 class GroupNorm(Network):
     """y = γ (x − μ)/√(σ² + ε) + β over each group of the channels of x: (n, channels, …).
 
-    ``weight`` γ begins at 1 and ``bias`` β at 0, one number per channel, on the device of ``rng``
-    or on the host; without ``affine`` there are none. Raises ``ValueError`` unless ``num_groups``
-    divides ``num_channels``. Names and meaning are those of ``torch.nn``.
+    ``weight`` γ starts at 1 and ``bias`` β at 0, one number per channel, on the device of ``rng``
+    or on the host; without ``affine`` there is neither. Raises ``ValueError`` unless ``num_groups``
+    divides ``num_channels``. Names and their meaning are those of ``torch.nn``.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class AvgPool2d(Network):
 
 
 class Upsample(Network):
-    """Each pixel of images x: (n, channels, rows, columns) as a block of equal pixels."""
+    """Repeat each pixel of images x: (n, channels, rows, columns) as a block of equal pixels."""
 
     def __init__(self, scale_factor: Pair) -> None:
         self.scale_factor = scale_factor
@@ -149,7 +149,10 @@ class Upsample(Network):
 
 
 class Dropout(Network):
-    """Entries dropped with probability p, the others divided by 1 − p; none without rng."""
+    """Set entries to 0 with probability p, and divide the others by 1 − p; without rng, do nothing.
+
+    The divisor 1 − p keeps the mean of each entry.
+    """
 
     def __init__(self, p: float = 0.5) -> None:
         if not 0 <= p < 1:
@@ -161,14 +164,14 @@ class Dropout(Network):
 
 
 class Flatten(Network):
-    """Each sample as one row: (n, …) ↦ (n, D)."""
+    """Make each sample one row: (n, …) ↦ (n, D)."""
 
     def __call__(self, x: Any, rng: Generator | None = None) -> Any:
         return x.reshape(x.shape[0], math.prod(x.shape[1:]))
 
 
 class Reshape(Network):
-    """Each sample in a shape of its own: ``Reshape(1, 28, 28)`` maps (n, 784) ↦ (n, 1, 28, 28)."""
+    """Give each sample another shape: ``Reshape(1, 28, 28)`` maps (n, 784) ↦ (n, 1, 28, 28)."""
 
     def __init__(self, *shape: int) -> None:
         self.shape = shape
@@ -186,11 +189,11 @@ def _shape(given: int | Sequence[int]) -> tuple[int, ...]:
 
 
 def _constant(shape: tuple[int, ...], value: float, rng: Generator | None) -> Tensor:
-    """A parameter that begins at one value, on the device of ``rng``."""
+    """Make a parameter that starts at one value, on the device of ``rng``."""
     if rng is None:
         return Tensor(np.full(shape, value, np.float32))
     check_generator(rng)
-    # Drawn although overwritten, since a generator decides where and how large parameters may be.
+    # The draw is overwritten, but lets the generator choose the device and limit the size.
     parameter = rng.random(shape, dtype=np.float32)
     parameter[...] = value
     return Tensor(parameter)

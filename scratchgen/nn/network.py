@@ -1,4 +1,4 @@
-"""What all networks and models share: parameters with names, found among their attributes."""
+"""The base of all networks and models: named parameters, found among their attributes."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ N = TypeVar("N", bound="Network")
 
 
 class Network(Constructed):
-    """A record of parameters and of networks within it; called with arrays or tensors.
+    """A record of parameters and inner networks, which is called with arrays or tensors.
 
-    Its parameters are the tensors among its attributes, then those of the networks among them, each
-    in the order in which they were set: ``self.weight`` of ``self.hidden`` is ``"hidden.weight"``,
-    as in PyTorch. A subclass sets its attributes in its constructor and has a
-    ``__call__(x, rng=None)``: with ``rng`` it may be stochastic (dropout), without, it is not.
+    Its parameters are the tensors among its attributes, followed by those of its inner networks,
+    each in the order in which they were set. ``self.weight`` of ``self.hidden`` has the name
+    ``"hidden.weight"``, as in PyTorch. A subclass sets its attributes in its constructor and
+    defines ``__call__(x, rng=None)``. With ``rng`` the call may be stochastic (dropout); without
+    ``rng`` it is deterministic.
 
-    ``buffers`` names those of its attributes that are arrays to be kept with the parameters, though
-    no gradient moves them, such as the chains of a sampler. ``constants`` are those of the buffers
-    that a step of training does not change.
+    ``buffers`` names the attributes that are arrays to be saved with the parameters although no
+    gradient moves them, such as the chains of a sampler. ``constants`` names the buffers that a
+    training step does not change.
     """
 
     buffers: tuple[str, ...] = ()
@@ -38,7 +39,7 @@ class Network(Constructed):
         raise TypeError(f"{type(self).__name__} is not called: it states its own methods")
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        """Yield each parameter with its name: one's own, then those of each network within."""
+        """Yield each parameter with its name: own parameters, then those of inner networks."""
         for name, value in vars(self).items():
             if isinstance(value, Tensor):
                 yield name, value
@@ -48,7 +49,7 @@ class Network(Constructed):
                     yield f"{name}.{inner}", parameter
 
     def named_buffers(self) -> Iterator[tuple[str, Array]]:
-        """Yield each buffer with its name: one's own, then those of each network within."""
+        """Yield each buffer with its name: own buffers, then those of inner networks."""
         for name in self.buffers:
             yield name, getattr(self, name)
         for name, value in vars(self).items():
@@ -57,12 +58,12 @@ class Network(Constructed):
                     yield f"{name}.{inner}", buffer
 
     def parameters(self) -> list[Tensor]:
-        """The parameters, in order; one that has two names comes once."""
+        """The parameters, in order; a parameter with two names occurs once."""
         return list(dict.fromkeys(parameter for _, parameter in self.named_parameters()))
 
     @property
     def dtype(self) -> np.dtype[Any] | None:
-        """The dtype of the first parameter, or ``None`` where there is none."""
+        """The dtype of the first parameter, or ``None`` without parameters."""
         for value in vars(self).values():
             if isinstance(value, (Tensor, Network)) or hasattr(value, "__array_function__"):
                 dtype: np.dtype[Any] | None = value.dtype
@@ -81,15 +82,15 @@ class Network(Constructed):
         super().__setattr__(name, value)
 
     def state_dict(self) -> dict[str, Array]:
-        """A copy of the value of each parameter, by name, in order; then of each buffer."""
+        """Return a copy of the value of each parameter, by name, then of each buffer."""
         values = {name: parameter.data for name, parameter in self.named_parameters()}
         values.update(self.named_buffers())
         return {name: value.copy() for name, value in values.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Set each parameter, and each buffer, to the value of its name, cast to its own dtype.
+        """Set each parameter and each buffer to the value of its name, cast to its own dtype.
 
-        Values are arrays, or tensors of PyTorch. Raises ``ValueError``, before anything is set,
+        Values are arrays, or tensors of PyTorch. Raises ``ValueError``, before any value is set,
         where names or shapes do not fit.
         """
         state = _by_name(state)
@@ -132,7 +133,7 @@ class Network(Constructed):
     def frozen(self: N) -> N:
         """The same network on plain arrays, which share memory with the parameters.
 
-        Called on arrays it gives arrays and records nothing: for sampling and evaluation.
+        Its output is an array, and nothing is recorded: use it for sampling and evaluation.
         """
         twin = copy.copy(self)
         for name, value in vars(self).items():
@@ -143,10 +144,10 @@ class Network(Constructed):
         return twin
 
     def summary(self, shape: Sequence[int] | None = None) -> Summary:
-        """The layers in order, the shapes of their outputs, and the numbers that they learn.
+        """Return the layers in order, with the shapes of their outputs and numbers of parameters.
 
-        ``shape`` is that of one sample, which is sent through once. Where it is not given and no
-        first layer of rows tells it, the shapes of the outputs are left out.
+        ``shape`` is the shape of one sample, which is passed through once. If it is not given, and
+        no first layer on rows implies it, the summary omits the shapes of the outputs.
         """
         known = self._sample_shape() if shape is None else tuple(shape)
         if known is None:
@@ -166,16 +167,16 @@ class Network(Constructed):
         return self.summary()._repr_html_()
 
     def _sample_shape(self) -> tuple[int, ...] | None:
-        """The shape of one sample, where it is known."""
+        """The shape of one sample, or None if it is unknown."""
         return sample_shape(self)
 
     def _one_pass(self, x: Array) -> None:
-        """Call each network within on what it is for, given one sample."""
+        """Pass one sample through all inner networks."""
         self(x)
 
 
 class Sequential(Network):
-    """Layer after layer: x ↦ layerₖ(… layer₁(layer₀(x))). Their names are "0", "1", …"""
+    """Layer after layer: x ↦ layerₖ(… layer₁(layer₀(x))). The layers have the names "0", "1", …"""
 
     def __init__(self, *layers: Network) -> None:
         for k, layer in enumerate(layers):
@@ -202,7 +203,7 @@ class Sequential(Network):
 
 
 def _by_name(state: Any) -> Mapping[str, Any]:
-    """A state, also where it comes as pairs, as ``named_parameters()`` gives them."""
+    """Return a state as a mapping, also if it is given as pairs, as by ``named_parameters()``."""
     if isinstance(state, Mapping):
         return state
     try:
@@ -215,7 +216,7 @@ def _by_name(state: Any) -> Mapping[str, Any]:
 
 
 def _array(value: Any) -> Any:
-    """An array, also of what PyTorch would record, or keeps on a device of its own."""
+    """Return an array; a tensor of PyTorch is detached and moved to the host."""
     if isinstance(value, Tensor):
         return value.data
     return value.detach().cpu().numpy() if hasattr(value, "detach") else value

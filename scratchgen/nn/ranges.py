@@ -1,9 +1,9 @@
-"""What values a network can give at all, whatever its parameters and its inputs are.
+"""Bounds on the output of a network that hold for all parameters and all inputs.
 
-Each operation maps a range of its inputs to one of its value: σ maps any number into [0, 1], and an
-affine map reaches any number again. From the recording of one pass follow bounds for every entry of
-the output, low ≤ output ≤ high. So it is found out that a network ends in a sigmoid, be it a layer,
-an operation, or 1/(1 + np.exp(-z)), before anybody takes its outputs for logits.
+Each operation maps a range of its inputs to a range of its value: σ maps any number into [0, 1],
+and an affine map can again reach any number. From the recording of one pass follow bounds for every
+entry of the output, low ≤ output ≤ high. They show that a network ends in a sigmoid (as a layer, an
+operation, or 1/(1 + np.exp(-z))) before its outputs are mistaken for logits.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..backend import Array, to_host
 
 Bounds: TypeAlias = tuple[Array, Array]
 
-# Each rises with all of its inputs: bounds of the inputs give those of the value.
+# Operations that increase with each input: bounds of the inputs give bounds of the value.
 _RISING = {
     *("add", "exp", "expm1", "log", "log1p", "sqrt", "maximum", "minimum", "clip"),
     *("sigmoid", "tanh", "relu", "leaky_relu", "elu", "softplus"),
@@ -29,7 +29,7 @@ _RISING = {
     *("reshape", "transpose", "getitem", "take", "concatenate", "stack"),
     *("max_pool2d", "avg_pool2d", "upsample_nearest2d"),
 }
-# What these give lies between two numbers.
+# Operations whose values lie between two numbers.
 _WITHIN = {
     "softmax": (0.0, 1.0),
     "log_softmax": (-math.inf, 0.0),
@@ -44,10 +44,10 @@ _MOVING = {"reshape", "transpose", "getitem", "take", "concatenate", "stack"}
 
 
 def bounds(out: Any) -> Bounds:
-    """The least and the greatest value that each entry of ``out`` can have, float64 on the host.
+    """The least and the greatest possible value of each entry of ``out``, float64 on the host.
 
-    Tensors that came from nothing, parameters and inputs, may have any value; arrays and numbers
-    have the one that they have. Operations that are not known reach any number.
+    Tensors without an origin (parameters and inputs) may have any value; arrays and numbers keep
+    their own. An unknown operation can reach any number.
     """
     known: dict[Tensor, Bounds] = {}
     reached, stack = {out}, [out]
@@ -67,23 +67,23 @@ def bounds(out: Any) -> Bounds:
 
 
 def confined(out: Any) -> tuple[float, float] | None:
-    """The range of ``out`` where it is too small for real numbers of either sign, else ``None``.
+    """The range of ``out`` if it excludes most numbers of one sign, else ``None``.
 
-    It is, where nothing below −1, or nothing above 1, can be reached. A logit a says p = σ(a):
-    there some p below 0.26, or above 0.74, could never be said.
+    That is the case if no value below −1, or none above 1, can be reached. A logit a stands for
+    p = σ(a), and then no p below 0.26, or none above 0.74, could be expressed.
     """
     least, greatest = _extremes(out)
     return (least, greatest) if least >= -1 or greatest <= 1 else None
 
 
 def wide(log_var: Any) -> float | None:
-    """The least of log variances that change, but cannot be below −1; else ``None``."""
+    """The least of log variances that vary but cannot fall below −1; else ``None``."""
     least, greatest = _extremes(log_var)
     return least if -1 <= least < greatest else None
 
 
 def last_operation(out: Any) -> str:
-    """The name of the operation whose values ``out`` shows, be they moved or picked since."""
+    """The name of the operation that computed ``out``, ignoring moves and selections of entries."""
     while _name(out) in _MOVING:
         moved = [x for x in out.inputs if isinstance(x, Tensor)]
         if len({_name(x) for x in moved}) > 1:
@@ -102,7 +102,7 @@ def _name(tensor: Any) -> str:
 
 
 def _rule_of(tensor: Any) -> str:
-    """The name of the operation, if it is the one of this library."""
+    """The name of the operation, if it belongs to this library."""
     name = _name(tensor)
     return name if getattr(operations, name, None) is tensor.operation else "another"
 
@@ -118,7 +118,7 @@ def _as_it_is(x: Any) -> Bounds:
 
 
 def _bounds_of(tensor: Tensor, given: list[Bounds]) -> Bounds:
-    """Bounds of a value from those of its inputs."""
+    """Return bounds of a value from the bounds of its inputs."""
     name, (low, high) = _rule_of(tensor), _anything(tensor)
     if name in _WITHIN:
         least, greatest = _WITHIN[name]
@@ -133,7 +133,7 @@ def _bounds_of(tensor: Tensor, given: list[Bounds]) -> Bounds:
             lowest, highest = _RULES[name](*given)
         else:
             return low, high
-    # What is ∞ − ∞ may be any number; and a smaller shape was broadcast.
+    # ∞ − ∞ may be any number; adding zeros broadcasts a smaller shape.
     return (
         np.where(np.isnan(lowest), low, lowest) + np.zeros_like(low),
         np.where(np.isnan(highest), high, highest) + np.zeros_like(high),
@@ -150,7 +150,7 @@ def _subtract(x: Bounds, y: Bounds) -> Bounds:
 
 def _multiply(x: Bounds, y: Bounds) -> Bounds:
     products = [np.asarray(a * b) for a in x for b in y]
-    # Nothing times any number, however large, is nothing.
+    # Zero times any number, however large, is zero.
     products = [np.where(np.isnan(p), np.zeros_like(p), p) for p in products]
     return functools.reduce(np.minimum, products), functools.reduce(np.maximum, products)
 
@@ -166,7 +166,7 @@ def _divide(x: Bounds, y: Bounds) -> Bounds:
 
 
 def _power(x: Bounds, y: Bounds) -> Bounds:
-    """A power of what is not negative is not; so is an even one of anything."""
+    """A power of a number ≥ 0 is ≥ 0, and so is an even power of any number."""
     even = (y[0] == y[1]) & (y[0] % 2 == 0)
     return np.where((x[0] >= 0) | even, 0.0, -math.inf), np.asarray(math.inf)
 

@@ -1,4 +1,4 @@
-"""What a network is made of: its layers in order, with their outputs' shapes and parameters."""
+"""A summary of a network: its layers in order, with the shapes of their outputs and parameters."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ..html import table
 
 @dataclass(frozen=True)
 class Layer:
-    """One network within another: its name there, what it is, and how many numbers it learns."""
+    """One inner network: its name, its class and settings, and its number of parameters."""
 
     name: str
     kind: str
     shape: tuple[int, ...] | None
-    """That of its output for one sample, where it was found."""
+    """The shape of its output for one sample, or None if it is unknown."""
     parameters: int
 
 
@@ -30,12 +30,12 @@ class Summary:
     title: str
     layers: list[Layer]
     total: int
-    """How many numbers are learned: a parameter that two layers share counts once."""
+    """The number of learned numbers: a parameter that two layers share counts once."""
 
     head = ("name", "layer", "output", "parameters")
 
     def rows(self) -> list[tuple[str, ...]]:
-        """Name, layer, output and parameters of each, then the total, as text."""
+        """The name, layer, output and parameters of each layer, then the total, as text."""
         rows = [
             (
                 layer.name,
@@ -70,7 +70,7 @@ class Summary:
 
 
 def summary(network: Any, shapes: Mapping[str, tuple[int, ...]]) -> Summary:
-    """The summary of a network, with the shapes that were found of its layers, by name."""
+    """Return the summary of a network; ``shapes`` are the known output shapes, by layer."""
     layers = [
         Layer(name, _kind(part), shapes.get(name), sum(p.size for p in _own(part)))
         for name, part in parts(network)
@@ -81,16 +81,16 @@ def summary(network: Any, shapes: Mapping[str, tuple[int, ...]]) -> Summary:
 
 
 def parts(network: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield a network, and each that is within, with its name: the outer one first."""
+    """Yield a network and each of its inner networks with its name, outer networks first."""
     yield name, network
     for inner, part in _within(network).items():
         yield from parts(part, f"{name}.{inner}" if name else inner)
 
 
 def watch(network: Any) -> dict[str, tuple[int, ...]]:
-    """Note the shape of one sample in what each part of a ``network`` of arrays gives, from now on.
+    """Make each part of a ``network`` on arrays record the shape of one sample of its output.
 
-    The first one of each counts. It is for a ``frozen()`` network, whose parts are copies.
+    The first call of each part counts. Use it on a ``frozen()`` network, whose parts are copies.
     """
     shapes: dict[str, tuple[int, ...]] = {}
 
@@ -108,7 +108,7 @@ def watch(network: Any) -> dict[str, tuple[int, ...]]:
 
 
 def sample_shape(network: Any) -> tuple[int, ...] | None:
-    """The shape of the samples that a network takes, where its first layer tells."""
+    """The shape of the samples that a network takes, if its first layer determines it."""
     for _, part in parts(network):
         weight = getattr(part, "weight", None)
         if weight is not None:
@@ -119,7 +119,7 @@ def sample_shape(network: Any) -> tuple[int, ...] | None:
 
 
 def _within(network: Any) -> dict[str, Any]:
-    """The networks among the attributes of one: those that have parameters, and are called."""
+    """The inner networks of a network: the attributes that have parameters and can be called."""
     return {k: v for k, v in vars(network).items() if hasattr(v, "named_parameters")}
 
 
@@ -128,7 +128,7 @@ def _own(network: Any) -> list[Tensor]:
 
 
 def _kind(network: Any) -> str:
-    """The class, and of one with no other within, the settings that are not the default ones."""
+    """The class, and for a layer without inner networks its non-default settings."""
     name = type(network).__name__
     if _within(network):
         return name

@@ -1,7 +1,7 @@
-"""The rules of arithmetic: what every other rule could be composed of.
+"""The rules of arithmetic, from which every other rule could be composed.
 
 A rule returns its value and one equation per input, which maps δ = ∂C/∂(value) to ∂C/∂(input).
-Inputs broadcast as in NumPy; the engine undoes it, so that no equation need.
+Inputs broadcast as in NumPy; the engine undoes the broadcasting, so that no equation has to.
 """
 
 from __future__ import annotations

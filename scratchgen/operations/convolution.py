@@ -1,6 +1,6 @@
-"""Convolutions of images, and their adjoints: three functions of which each rule takes its share.
+"""Convolutions of images, and their adjoints: every rule here combines the same three functions.
 
-What networks call a convolution is a correlation. With stride s, padding p and zeros outside x,
+The convolution of networks is a correlation. With stride s, padding p and zeros outside x,
 
     y[n, o, i, j] = b[o] + Σ_{c, k, l} W[o, c, k, l] x[n, c, s i + k − p, s j + l − p].
 
@@ -10,14 +10,14 @@ What networks call a convolution is a correlation. With stride s, padding p and 
     adjoint_in_x:  in x,  (δ, W) ↦ ∂C/∂x
     adjoint_in_W:  in W,  (x, δ) ↦ ∂C/∂W,
 
-and the equations of a rule are the two that its forward pass is not. The convolution goes forward
-by the first; the transposed convolution by the second, its x standing where the δ of the other
-stood: it is the adjoint by construction.
+and the equations of a rule are the two functions that its forward pass does not use. The forward
+pass of the convolution is the first function. That of the transposed convolution is the second one,
+with its x in place of δ: it is the adjoint by construction.
 
-*How they are made fast.* An image beside a k×l kernel is a matrix of columns, one for each place of
-the kernel, and all three functions are products with it. It is k l times as large as the image,
-hence made for a few images at a time, on several threads, and never kept. Stride 1 with 3×3
-kernels, the case of most networks, is done with a quarter of the multiplications in ``winograd``.
+*How they are made fast.* For a k×l kernel, an image becomes a matrix of columns, one for each place
+of the kernel, and all three functions are products with this matrix. It is k l times as large as
+the image. It is therefore made for a few images at a time, on several threads, and not kept. For
+stride 1 and 3×3 kernels, as in most networks, ``winograd`` needs a quarter of the multiplications.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ from .winograd import Winograd
 
 Size: TypeAlias = tuple[int, int]
 
-CHANNELS = 32  # from which on Winograd's method gains more than its transforms cost
-WORKSPACE = {"cpu": 2**22, "cuda": 2**28}  # bytes of columns: what a cache holds, or a device
+CHANNELS = 32  # from this number on, Winograd's method gains more than its transforms cost
+WORKSPACE = {"cpu": 2**22, "cuda": 2**28}  # bytes of columns that fit into a cache, or on a device
 
 
 @differentiable
@@ -60,10 +60,11 @@ def conv2d(
         ∂C/∂W[o, c, k, l] = Σ_{n, i, j} δ[n, o, i, j] x[n, c, s i + k − p, s j + l − p]
         ∂C/∂b[o] = Σ_{n, i, j} δ[n, o, i, j]
 
-    3×3 kernels at stride 1 in float32, with 32 channels or more on each side and on the host, go by
-    Winograd's method: between 64 and 128 channels, y and its equations are then wrong by about 1e-6
-    of their root mean square, where :func:`conv2d_direct`, the sums as printed, has 3e-7 (how BLAS
-    adds up decides); and a pixel that is not finite spoils a row of tiles, not only its neighbours.
+    3×3 kernels at stride 1 in float32, on the host and with 32 or more channels on each side, use
+    Winograd's method. Between 64 and 128 channels, the error of y and of its equations is then
+    about 1e-6 of their root mean square. :func:`conv2d_direct`, which computes the sums as printed,
+    has 3e-7 (depending on the order of sums in BLAS). A pixel that is not finite then affects a row
+    of tiles, not only its neighbours.
 
     Raises ``ValueError`` where shapes, stride or padding do not fit. Source: Dumoulin and Visin
     2016, "A guide to convolution arithmetic for deep learning", chapters 2 and 4.
@@ -81,7 +82,7 @@ def conv2d_direct(
     stride: Pair = 1,
     padding: Pair = 0,
 ) -> Rule:
-    """:func:`conv2d` by the sums as they are printed, in every case."""
+    """:func:`conv2d`, always computed by the sums as printed."""
     return _convolution(_convolving("conv2d_direct", x, W, b, stride, padding), x, W, b)
 
 
@@ -97,17 +98,17 @@ def conv_transpose2d(
 ) -> Rule:
     """Transposed convolution, y[n, c, s i + k − p, s j + l − p] += Σ_o W[o, c, k, l] x[n, o, i, j].
 
-    The adjoint of x ↦ conv2d(x, W): its value is the ∂C/∂x of that, plus b, and with δ = ∂C/∂y
+    It is the adjoint of x ↦ conv2d(x, W): its value is ∂C/∂x of conv2d, plus b. With δ = ∂C/∂y,
 
         ∂C/∂x = conv2d(δ, W),   ∂C/∂W = that of conv2d(δ, W) where its δ is x,   ∂C/∂b = Σ δ.
 
     ``x``: (n, c_in, h, w), ``W``: (c_in, c_out, kh, kw), ``b``: (c_out,) or none. Returns y:
-    (n, c_out, h′, w′) with h′ = (h − 1) s − 2p + kh + ``output_padding``, which says, below s,
-    which of the heights that a convolution would map to h is meant.
+    (n, c_out, h′, w′) with h′ = (h − 1) s − 2p + kh + ``output_padding``. A convolution maps
+    several heights to h; ``output_padding``, which is less than s, selects one of them.
 
-    3×3 kernels at stride 1 go by Winograd's method where those of :func:`conv2d` do, with the same
-    errors; :func:`conv_transpose2d_direct` never does. Raises ``ValueError`` where shapes, stride,
-    padding or output padding do not fit. Source: Dumoulin and Visin 2016, chapter 4.
+    3×3 kernels at stride 1 use Winograd's method under the same conditions as :func:`conv2d`, with
+    the same errors; :func:`conv_transpose2d_direct` never does. Raises ``ValueError`` where shapes,
+    stride, padding or output padding do not fit. Source: Dumoulin and Visin 2016, chapter 4.
     """
     direct = _direct("conv_transpose2d", 0, x, W, b, stride, padding)
     size = _transposed_size(x, direct, output_padding)
@@ -124,7 +125,7 @@ def conv_transpose2d_direct(
     padding: Pair = 0,
     output_padding: Pair = 0,
 ) -> Rule:
-    """:func:`conv_transpose2d` by the sums as they are printed, in every case."""
+    """:func:`conv_transpose2d`, always computed by the sums as printed."""
     direct = _direct("conv_transpose2d_direct", 0, x, W, b, stride, padding)
     size = _transposed_size(x, direct, output_padding)
     return _transposed_convolution(direct, x, W, b, size)
@@ -179,7 +180,7 @@ class Direct:
         return y
 
     def adjoint_in_x(self, delta: Array, W: Array, size: Size, b: Array | None = None) -> Array:
-        """∂C/∂x, of ``size``, + b: Wᵀ · δ are columns, each added to where it was taken from."""
+        """∂C/∂x, of ``size``, + b: Wᵀ · δ are columns, each added to the place of its source."""
         x = np.zeros((len(delta), W.shape[1], *size), np.result_type(delta, W), like=delta)
         flat, space = W.reshape(len(W), -1), Workspace()
         batches, bands = self._parts(W.shape[1], delta)
@@ -223,7 +224,7 @@ class Direct:
         return share.reshape(c_out, c_in, *self.kernel)
 
     def _parts(self, c_in: int, outputs: Array) -> tuple[list[slice], list[slice]]:
-        """Images, and within them rows of outputs, whose columns fit into the workspace."""
+        """Slices of images, and of rows of outputs, whose columns fit into the workspace."""
         n, _, height, width = outputs.shape
         row = c_in * math.prod(self.kernel) * width * outputs.itemsize
         rows = min(height, max(1, WORKSPACE[device_of(outputs)] // row))
@@ -234,7 +235,7 @@ class Direct:
         )
 
     def _padded(self, x: Array, space: Workspace) -> Array:
-        """The images within zeros, channels first: a row of columns is then one of memory."""
+        """The images within zeros, channels first, so that a row of columns is contiguous."""
         n, c, *size = x.shape
         height, width = (k + 2 * p for k, p in zip(size, self.padding, strict=True))
         padded = space.empty("padded", (c, n, height, width), x)
@@ -247,13 +248,13 @@ class Direct:
         return padded[:, :, top : top + size[0], left : left + size[1]]
 
     def _window(self, padded: Array, place: Sequence[int], size: Size, rows: slice) -> Array:
-        """What one place (k, l) of the kernel meets at the outputs of some rows."""
+        """The entries that place (k, l) of the kernel multiplies, for some rows of outputs."""
         (down, right), (height, width) = self.stride, size
         top, left = place[0] + down * rows.start, place[1]
         return padded[:, :, top : top + down * height : down, left : left + right * width : right]
 
     def _columns(self, padded: Array, size: Size, rows: slice, space: Workspace) -> Array:
-        """What all places of the kernel meet: (c_in kh kw, outputs)."""
+        """The entries that all places of the kernel multiply: (c_in kh kw, outputs)."""
         c, n = padded.shape[:2]
         columns = space.empty("columns", (c, *self.kernel, n, *size), padded)
         for place in np.ndindex(*self.kernel):
@@ -265,7 +266,7 @@ Way: TypeAlias = "Direct | Winograd"
 
 
 def _way(x: Array, W: Array, direct: Direct) -> Way:
-    """Winograd's method where it applies and pays, else the direct way."""
+    """Use Winograd's method where it applies and is faster, else the direct way."""
     applies = direct.kernel == (3, 3) and direct.stride == (1, 1) and device_of(x) == "cpu"
     pays = x.dtype == W.dtype == np.float32 and min(W.shape[:2]) >= CHANNELS
     return Winograd(direct.padding) if applies and pays else direct
@@ -274,7 +275,7 @@ def _way(x: Array, W: Array, direct: Direct) -> Way:
 def _direct(
     name: str, axis: int, x: Array, W: Array, b: Array | None, stride: Pair, padding: Pair
 ) -> Direct:
-    """Shapes and settings that fit; axis ``axis`` of W is that of the channels of x."""
+    """Check shapes and settings; axis ``axis`` of W is that of the channels of x."""
     of_W = "(c_in, c_out, kh, kw)" if axis == 0 else "(c_out, c_in, kh, kw)"
     if x.ndim != 4 or W.ndim != 4 or 0 in W.shape or x.shape[1] != W.shape[axis]:
         cure = ""

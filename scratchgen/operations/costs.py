@@ -1,7 +1,7 @@
 """Costs: one number for each sample, shape (n,), summed over all other axes.
 
-Take ``.mean()`` for the cost of a batch. Written on logits and on log σ², they do not overflow;
-−log p is in nats.
+Take ``.mean()`` for the cost of a batch. The costs are functions of logits and of log σ², so that
+they do not overflow; −log p is in nats.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def cross_entropy(logits: Array, labels: Array) -> Rule:
     ``logits``: (n, classes), ``labels``: integers (n,) from 0 to classes − 1.
 
     Raises ``ValueError`` for labels of another shape, ``TypeError`` for labels that are no integers
-    and ``IndexError`` for labels out of range (found on the host only: a GPU is not made to wait).
+    and ``IndexError`` for labels out of range (checked on the host only, so that no GPU waits).
     """
     n, classes = logits.shape
     if labels.shape != (n,):
@@ -60,8 +60,8 @@ def cross_entropy(logits: Array, labels: Array) -> Rule:
 def bernoulli_nll(logits: Array, target: Array) -> Rule:
     """C = −Σ [x log p + (1 − x) log(1 − p)] = Σ [softplus(z) − x z], p = 1 / (1 + e⁻ᶻ).
 
-    ∂C/∂z = δ (p − x),  ∂C/∂x = −δ z. The target x may lie anywhere in [0, 1], as grey pixels do,
-    taken as the mean of a Bernoulli variable.
+    ∂C/∂z = δ (p − x),  ∂C/∂x = −δ z. The target x may be any number in [0, 1], such as a grey
+    pixel, and is the mean of a Bernoulli variable.
     """
     _check_shapes(logits, target)
     z, x = logits, target
@@ -107,7 +107,7 @@ def gaussian_kl(mu: Array, log_var: Array) -> Rule:
 
 
 def _check_shapes(*arrays: Array) -> None:
-    """Refuse what broadcasts to a shape that none of the arrays has: (n, 1) beside (n,), say."""
+    """Raise ``ValueError`` for shapes like (n, 1) and (n,), which broadcast to a new shape."""
     shapes = [getattr(x, "shape", ()) for x in arrays]
     if np.broadcast_shapes(*shapes) not in shapes:
         raise ValueError(f"a cost takes arrays of the same shape, the samples first, got {shapes}")
@@ -118,5 +118,5 @@ def _per_sample(cost: Array) -> Array:
 
 
 def _along(delta: Array, x: Array) -> Array:
-    """δ, one number per sample, in the shape that multiplies x sample by sample."""
+    """Reshape δ, one number per sample, so that it multiplies x sample by sample."""
     return delta.reshape(delta.shape + (1,) * (x.ndim - 1))

@@ -1,4 +1,4 @@
-"""Rules at the grain of a layer, where the delta equations stand as the notes print them."""
+"""Rules for whole layers, with the delta equations as printed in the notes."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ def embedding(indices: Array, W: Array) -> Rule:
     """z = the rows of W at ``indices``:  ∂C/∂W = δ at these rows, added up where one came again.
 
     ``indices``: integers from 0 to rows − 1, of any shape, ``W``: (rows, features); returns z:
-    (…, features). This is a product with one-hot rows, z = 1ₖ W.
+    (…, features). The value is a product with one-hot rows, z = 1ₖ W.
 
     Raises ``ValueError`` for a W that is no matrix, ``TypeError`` for indices that are no integers
-    and ``IndexError`` for indices out of range (found on the host only: a GPU is not made to wait).
+    and ``IndexError`` for indices out of range (checked on the host only, so that no GPU waits).
     """
     if W.ndim != 2:
         raise ValueError(f"embedding takes weights W: (rows, features), got shape {W.shape}")

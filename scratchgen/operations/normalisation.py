@@ -1,11 +1,11 @@
-"""Rules that give groups of entries the mean 0 and the variance 1, then a scale and a shift.
+"""Rules that normalise groups of entries to mean 0 and variance 1, then scale and shift them.
 
 With m entries in a group, mean μ and variance σ² (divided by m, not m − 1):
 
     x̂ = (x − μ)/σ,   ∂C/∂x = (δ̂ − mean δ̂ − x̂ mean(δ̂ x̂))/σ,   δ̂ = ∂C/∂x̂,
 
-where σ is √(σ² + ε) with a small ε, so that equal entries become zeros. The two means are what δ̂
-loses as it passes through μ and through σ: what is left changes neither.
+where σ is √(σ² + ε) with a small ε, so that equal entries become zeros. The two means are the parts
+of δ̂ that belong to changes of μ and of σ: the remaining δ̂ changes neither.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def layer_norm(
 
     With δ̂ = δ γ:  ∂C/∂x = (δ̂ − mean δ̂ − x̂ mean(δ̂ x̂))/σ,  ∂C/∂γ = Σ δ x̂,  ∂C/∂β = Σ δ, summed
     over all other axes. γ (``weight``) and β (``bias``), each of them optional, have the shape of
-    the last axes; there are as many as they have, without them one.
+    the last axes. The default of ``axes`` is their number of axes, or 1 without them.
 
     Raises ``ValueError`` where the shapes do not fit. Source: Ba, Kiros and Hinton 2016, eqs. 3, 4.
     """
@@ -94,9 +94,9 @@ def _normalised(
     others: tuple[int, ...],
     eps: float,
 ) -> Rule:
-    """The rule, where a group is a row of x in the shape ``groups``.
+    """The value and the equations, where a group is a row of x in the shape ``groups``.
 
-    γ and β in the shape ``each`` multiply x; their shares are sums over the axes ``others``.
+    γ and β multiply x in the shape ``each``; their shares are sums over the axes ``others``.
     """
     x_hat = x.reshape(groups)
     x_hat = x_hat - x_hat.mean(axis=-1, keepdims=True)
@@ -124,5 +124,5 @@ def _normalised(
 
 
 def _mean_of_products(x: Array, y: Array) -> Array:
-    """mean(x y) over the last axis, without x y in memory."""
+    """mean(x y) over the last axis, without an array for x y."""
     return np.einsum("...k,...k->...", x, y)[..., None] / x.shape[-1]

@@ -1,4 +1,4 @@
-"""Rules with a kink, where a maximum is taken or a choice made.
+"""Rules with a kink: maxima, absolute values and choices.
 
 At a kink the derivative is the mean of those on its two sides, as in PyTorch; ``clip`` counts its
 bounds as inside.

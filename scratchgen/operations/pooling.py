@@ -1,7 +1,7 @@
 """Rules that make images smaller or larger by whole windows.
 
-Images x: (n, channels, rows, columns). A loop runs over the places within a window, few as they
-are; at each of them, one strided slice holds what all windows have there.
+Images are x: (n, channels, rows, columns). A loop runs over the few places within a window; for
+each place, one strided slice holds the entries of all windows there.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def max_pool2d(
     kernel) // stride, …). Settings are numbers, or pairs for rows and columns; ``stride`` is
     ``kernel_size`` if not given, and the margin of ``padding`` holds −∞.
 
-    At several maxima the first takes δ whole, as in PyTorch: the zeros that a ReLU leaves are such
-    a tie, and ``max``, which shares δ among them, another choice of the subgradient.
+    Of several maxima the first receives the whole δ, as in PyTorch; the zeros of a ReLU are such a
+    tie. The rule ``max`` divides δ among them instead, which is another subgradient.
     Raises ``ValueError`` for settings that do not fit. Source: Zhou and Chellappa 1988.
     """
     padded, inside, windows = _windows("max_pool2d", x, kernel_size, stride, padding, -np.inf)
@@ -55,7 +55,7 @@ def avg_pool2d(
     """z = the mean of x over each window:  ∂C/∂x = Σ δ/|window|, over the windows that hold x.
 
     Shapes, settings and errors are those of :func:`max_pool2d`, but the margin of ``padding`` holds
-    zeros, which count, as in PyTorch.
+    zeros, which count in the mean, as in PyTorch.
     """
     padded, inside, windows = _windows("avg_pool2d", x, kernel_size, stride, padding, 0)
     z = padded[windows[0]].copy()
@@ -99,7 +99,7 @@ def upsample_nearest2d(x: Array, *, scale_factor: Pair) -> Rule:
 def _windows(
     name: str, x: Array, kernel_size: Pair, stride: Pair | None, padding: Pair, margin: float
 ) -> tuple[Array, tuple[Any, ...], list[Place]]:
-    """x within its margin, the key of x in that, and the key of each place of a window."""
+    """Return x within its margin, the key of x in that, and the key of each place of a window."""
     _check_images(name, x)
     kernel = _pair(name, "kernel_size", kernel_size, 1)
     step = kernel if stride is None else _pair(name, "stride", stride, 1)
@@ -122,7 +122,7 @@ def _windows(
 def _places(
     kernel: tuple[int, int], stride: tuple[int, int], counts: tuple[int, int]
 ) -> list[Place]:
-    """For each place of a window, row by row, the key of what all the windows hold there."""
+    """Return for each place of a window, row by row, the key of its entries in all windows."""
     rows, columns = (
         [slice(k, k + s * n, s) for k in range(size)]
         for size, s, n in zip(kernel, stride, counts, strict=True)
@@ -136,7 +136,7 @@ def _check_images(name: str, x: Array) -> None:
 
 
 def _pair(name: str, setting: str, given: Any, least: int) -> tuple[int, int]:
-    """A setting for rows and for columns, from one whole number or from two."""
+    """Return a setting for rows and for columns, from one whole number or from two."""
     pair = tuple(given) if isinstance(given, (tuple, list)) else (given, given)
     if len(pair) != 2 or not all(isinstance(v, (int, np.integer)) and v >= least for v in pair):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Rules that add up, move or pick entries. Their equations take each δ back where it came from."""
+"""Rules that add, move or select entries. Their equations return each δ to its source."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def min(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
 def logsumexp(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
     """s = log Σ eˣ along ``axis``, with the largest x taken out:  ∂C/∂x = δ eˣ⁻ˢ.
 
-    A sum of e⁻∞ alone gives −∞. There must be something to sum, as for ``max``.
+    A sum over e⁻∞ alone gives −∞. The sum must not be empty, as for ``max``.
     """
     largest = _finite(x.max(axis=axis, keepdims=True))
     with np.errstate(divide="ignore"):
@@ -68,7 +68,7 @@ def _reduced(kept: Array, axis: Axis, keepdims: bool) -> Array:
 
 
 def _repeated(delta: Array, kept: Array, x: Array) -> Array:
-    # In memory, since products of matrices are slow on entries that np.broadcast_to repeats.
+    # The copy is needed since products of matrices are slow on results of np.broadcast_to.
     share = np.empty_like(x, dtype=delta.dtype)
     share[...] = delta.reshape(kept.shape)
     return share
@@ -123,7 +123,7 @@ def take(x: Array, indices: Array, *, axis: int | None = None) -> Rule:
     def put_back(delta: Array) -> Array:
         shape, k = ((x.size,), 0) if axis is None else (x.shape, axis % x.ndim)
         before, n, behind = math.prod(shape[:k]), shape[k], math.prod(shape[k + 1 :])
-        # Places in one row, where np.add.at is several times as fast as in a matrix.
+        # On a flat array, np.add.at is several times as fast as on a matrix.
         rows = np.arange(before, like=x)[:, None] * n + indices.reshape(-1).astype(np.int64) % n
         places = rows[:, :, None] * behind + np.arange(behind, like=x)
         share = np.zeros_like(delta, shape=(x.size,))
@@ -163,7 +163,7 @@ def stack(*arrays: Array, axis: int = 0) -> Rule:
 def pad(x: Array, *, pad_width: Any, value: Any = 0.0) -> Rule:
     """x within a margin that holds ``value``:  ∂C/∂x = δ inside the margin.
 
-    ``pad_width`` as in ``np.pad``: a number, (before, after), or such a pair for each axis.
+    ``pad_width`` is as in ``np.pad``: a number, (before, after), or such a pair for each axis.
     """
     if isinstance(value, str):
         raise TypeError(f"pad fills the margin with a number, got {value!r}")

@@ -1,17 +1,17 @@
 """Correlation of images with 3×3 kernels in a quarter of the multiplications.
 
-Four outputs of a kernel of three numbers along one axis are a product of polynomials read backwards
-(Toom and Cook): evaluate at six points, multiply, interpolate. With 1, p, p², … of each point p in
-the rows of a Vandermonde matrix Vₙ of n columns, this is, for a tile x of six inputs,
+For a kernel of three numbers along one axis, computing four outputs is the transpose of a product
+of polynomials (Toom and Cook): evaluate at six points, multiply, interpolate. Let the rows of a
+Vandermonde matrix Vₙ of n columns hold 1, p, p², … for each point p. For a tile x of six inputs,
 
     y = Aᵀ [(G W) ∘ (Bᵀ x)],   G = V₃,   A = V₄,   B = V₆⁻¹,
 
-six multiplications instead of twelve. Along both axes, and summed over the channels c,
+takes six multiplications instead of twelve. Along both axes, and summed over the channels c,
 
     y = Aᵀ [Σ_c (G W Gᵀ) ∘ (Bᵀ x B)] A,
 
-36 instead of 144: a product of matrices over the channels for each of the 36. Here A and B act on
-all tiles of an axis at once, as banded matrices, and padding is what these lack at their borders.
+takes 36 instead of 144, with a product of matrices over the channels for each of the 36. Here A and
+B act on all tiles of an axis at once, as banded matrices; padding cuts them off at their borders.
 Since C = Σ δ y is linear in each of x, W and δ, the same three matrices give
 
     ∂C/∂W = Gᵀ [Σ_tiles (A δ Aᵀ) ∘ (Bᵀ x B)] G.
@@ -38,10 +38,10 @@ from ..parallel import Workspace, workers
 
 Size: TypeAlias = tuple[int, int]
 
-KERNEL, OUTPUTS, INPUTS = 3, 4, 6  # of a tile, along each axis
+KERNEL, OUTPUTS, INPUTS = 3, 4, 6  # the sizes of a tile along each axis
 POINTS = (0, 2 / 3, -2 / 3, 3 / 2, -3 / 2)  # and ∞
-TILES = 8  # of a row within a block, at most: in more, the bands would be too empty
-WORKSPACE = 3 * 2**21  # bytes of a block
+TILES = 8  # the most tiles of a row in a block: with more, the bands would be mostly zeros
+WORKSPACE = 3 * 2**21  # the bytes of a block
 
 
 def _vandermonde(n: int) -> Array:
@@ -89,7 +89,7 @@ class Winograd:
 
 
 def _correlate(x: Array, W: Array, b: Array | None, size: Size, padding: Size) -> Array:
-    """The outputs of ``size``; a negative padding leaves out what stands at the border of x."""
+    """The outputs of ``size``; a negative padding omits the border of x."""
     (c_out, c_in), space = W.shape[:2], Workspace()
     y = np.empty((len(x), c_out, *size), np.result_type(x, W))
 
@@ -115,8 +115,8 @@ def _correlate(x: Array, W: Array, b: Array | None, size: Size, padding: Size) -
 
 
 def _on_tiles(rows: Array, columns: Array, x: Array, space: Workspace, name: str) -> Array:
-    """Along both axes of images x: (n, c, h, w), for each tile: (6, tiles, 6, c)."""
-    # The products also bring the channels to the end, where the products over them read fastest.
+    """Transform each tile of images x: (n, c, h, w) along both axes: (6, tiles, 6, c)."""
+    # The products also move the channels to the end, where the products over them are fastest.
     n, c, height, _ = x.shape
     z = space.empty("z", (height, n, len(columns), c), x)
     np.matmul(columns, x.transpose(2, 0, 3, 1), out=z)
@@ -126,7 +126,7 @@ def _on_tiles(rows: Array, columns: Array, x: Array, space: Workspace, name: str
 
 
 class Axis(NamedTuple):
-    """One axis of a block: where it stands, and Bᵀ and Aᵀ for all its tiles."""
+    """One axis of a block: its slices of inputs and outputs, and Bᵀ and Aᵀ for all its tiles."""
 
     inputs: slice
     outputs: slice
@@ -138,8 +138,8 @@ Block: TypeAlias = tuple[slice, Axis, Axis]  # images, rows, columns
 
 
 def _blocks(x: Array, c_out: int, size: Size, padding: Size) -> list[Block]:
-    """The outputs of ``size`` in parts whose transforms fit into the workspace."""
-    # One row of tiles is the least work along the rows, but too little where there are few images.
+    """Split the outputs of ``size`` into parts whose transforms fit into the workspace."""
+    # One row of tiles needs the least work along the rows, but is too little for few images.
     high = math.ceil(TILES / max(1, len(x)))
     rows = _axes(high, size[0], x.shape[2], padding[0], (0, 1, 2), x.dtype)
     columns = _axes(TILES, size[1], x.shape[3], padding[1], (1, 0, 2), x.dtype)
@@ -153,7 +153,7 @@ def _blocks(x: Array, c_out: int, size: Size, padding: Size) -> list[Block]:
 def _axes(
     most: int, outputs: int, inputs: int, padding: int, order: tuple[int, ...], dtype: np.dtype[Any]
 ) -> list[Axis]:
-    """An axis of all outputs, in equal parts; ``order`` is that of (point, tile, place) in both."""
+    """Split an axis into equal parts; ``order`` is that of (point, tile, place) in both bands."""
     tiles = math.ceil(outputs / OUTPUTS)
     tiles = math.ceil(tiles / math.ceil(tiles / most))
     into, out = np.zeros((2, INPUTS, tiles, OUTPUTS * tiles + KERNEL - 1), dtype)
@@ -171,5 +171,5 @@ def _axes(
 
 
 def _kernels(dtype: np.dtype[Any]) -> Array:
-    """W ↦ G W Gᵀ on kernels that are columns of nine numbers."""
+    """The matrix of W ↦ G W Gᵀ for kernels that are columns of nine numbers."""
     return np.kron(G, G).astype(dtype)

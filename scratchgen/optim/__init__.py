@@ -1,4 +1,4 @@
-"""Optimizers, the updates of the ``torch.optim`` classes of these names; ``schedules`` of rates."""
+"""Optimizers, with the updates of the ``torch.optim`` classes of the same names; ``schedules``."""
 
 from . import schedules as schedules
 from .averaging import WeightAverage

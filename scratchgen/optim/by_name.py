@@ -1,4 +1,4 @@
-"""Optimizers by their names, as settings and command lines give them."""
+"""Optimizers by name, for settings and command lines."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ OPTIMIZERS: Final[dict[str, Callable[..., Optimizer]]] = {
 def build_optimizer(
     optimizer: str | Callable[..., Optimizer], parameters: Sequence[Tensor], lr: float | None
 ) -> Optimizer:
-    """The optimizer of that name, or what the function ``optimizer(parameters)`` returns.
+    """Return the optimizer of this name, or the result of the function ``optimizer(parameters)``.
 
-    Its learning rate is ``lr``, or where that is ``None`` its own default, of which SGD has none.
+    Its learning rate is ``lr``. With ``None`` it is the optimizer's default; SGD has no default.
     """
     if isinstance(optimizer, str) and optimizer not in OPTIMIZERS:
         raise ValueError(

@@ -1,7 +1,7 @@
-"""First-order optimizers: each update is the equation of its docstring, in place.
+"""First-order optimizers: the docstring of each states its update, which is done in place.
 
-On CuPy an update is one kernel. On NumPy it is a pass over a block for each operation: of those
-written out in place, few need memory of their own.
+On CuPy an update is one kernel. On NumPy each operation is one pass over a block; the operations
+are written in place, so that few of them allocate memory.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from .optimizer import Optimizer, checked
 class SGD(Optimizer):
     """Gradient descent with momentum μ: u ← μ u + g,  θ ← θ − η u.
 
-    With ``nesterov``, θ ← θ − η (g + μ u). Plain or stochastic, as the caller takes the gradient of
-    all samples or of a batch. Source: Sutskever et al. 2013, in the form of ``torch.optim.SGD``.
+    With ``nesterov``, θ ← θ − η (g + μ u). The descent is plain if g is the gradient over all
+    samples, and stochastic if it is that of a batch. Source: Sutskever et al. 2013, in the form of
+    ``torch.optim.SGD``.
     """
 
     def __init__(
@@ -152,12 +153,13 @@ def _rmsprop_with_momentum(
 class Adam(Optimizer):
     """m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g²,  θ ← θ − η m̂ / (√v̂ + ε).
 
-    m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ) at step t. Kept are M = m / (1 − β₁) and
-    V = v / (1 − β₂), as M ← β₁ M + g and V ← β₂ V + g² take fewer passes over memory; the factors
-    go into η and ε. Source: Kingma and Ba 2015, algorithm 1.
+    m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ) at step t. The state holds M = m / (1 − β₁) and
+    V = v / (1 − β₂), since M ← β₁ M + g and V ← β₂ V + g² take fewer passes over memory; the
+    factors move into η and ε. Source: Kingma and Ba 2015, algorithm 1.
 
-    Where gradients have died out, M and V would decay into denormal numbers, on which processors
-    are many times slower: every 100 steps, entries within 10⁵ of these are set to zero.
+    Where gradients vanish, M and V would decay into denormal numbers, which are many times slower
+    to compute with. Every 100 steps, entries below 10⁵ times the smallest normal number are
+    therefore set to zero.
     """
 
     state = ("M", "V")
@@ -175,7 +177,7 @@ class Adam(Optimizer):
         super().__init__(parameters, lr, weight_decay)
 
     def begin_step(self) -> None:
-        """Put the bias corrections and the factors of M and V into η and ε."""
+        """Compute η′ and ε′ from the bias corrections and the factors of M and V."""
         beta1, beta2 = self.betas
         root = math.sqrt((1 - beta2**self.steps) / (1 - beta2))
         self._lr_now = self.lr * root * (1 - beta1) / (1 - beta1**self.steps)

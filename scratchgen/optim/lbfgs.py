@@ -15,12 +15,12 @@ from .optimizer import Evaluate, Optimizer, checked
 
 
 class LBFGS(Optimizer):
-    """θ ← θ − η H g, with the inverse Hessian H that the last steps s and changes y of g suggest.
+    """θ ← θ − η H g, with H an inverse Hessian from the last steps s and the changes y of g.
 
-    H g comes from the two-loop recursion, begun with H₀ = (s·y / y·y) I; pairs with s·y ≤ 10⁻¹⁰ are
-    left out. There is no line search: the first step is η min(1, 1/‖g‖₁) g. For gradients of the
-    full batch. Source: Nocedal and Wright 2006, algorithms 7.4 and 7.5; a step is one iteration of
-    ``torch.optim.LBFGS``.
+    The two-loop recursion gives H g, starting from H₀ = (s·y / y·y) I; it omits pairs with
+    s·y ≤ 10⁻¹⁰. There is no line search: the first step is η min(1, 1/‖g‖₁) g. The gradients must
+    be those of the full batch. Source: Nocedal and Wright 2006, algorithms 7.4 and 7.5; a step is
+    one iteration of ``torch.optim.LBFGS``.
     """
 
     state: tuple[str, ...] = ("previous_g", "previous_step")
@@ -61,14 +61,14 @@ class LBFGS(Optimizer):
         return direction
 
     def state_dict(self) -> dict[str, Any]:
-        """Beside the last gradient and step, the pairs s and y, one in each row."""
+        """The last gradient and step, and the pairs s and y, one in each row."""
         rows = [np.stack(column) for column in zip(*self.pairs, strict=True)]
         empty = np.zeros_like(self._theta[None, :0].repeat(0, axis=0))
         s, y = rows or (empty, empty)
         return {**super().state_dict(), "s": s, "y": y}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up a state that :meth:`state_dict` gave; ``ValueError`` where it does not fit."""
+        """Load a state from :meth:`state_dict`; ``ValueError`` where it does not fit."""
         if not {"s", "y"} <= state.keys():
             raise ValueError(f"the state of LBFGS holds s and y, got {sorted(state)}")
         s, y = state["s"], state["y"]
@@ -84,15 +84,16 @@ class WolfeLBFGS(LBFGS):
 
         C(θ + α d) ≤ C(θ) + 10⁻⁴ α gᵀd,      |g(θ + α d)ᵀd| ≤ 0.9 |gᵀd|.
 
-    By the first the cost falls with every step; by the second s·y > 0, so that H stays positive
-    definite. For gradients of the full batch, of a cost whose gradient is its derivative. α = η is
-    tried first. Where no α is found, H is forgotten and d = −g min(1, 1/‖g‖₁) tried; where none is
-    found there either, as where costs differ by their rounding only, θ stays as it is, and the next
-    step begins with a d of a 1024th, then of a 1024th of that, and after four of them anew.
+    By the first condition the cost falls with every step; by the second s·y > 0, so that H stays
+    positive definite. The method needs gradients of the full batch, and a cost whose gradient is
+    its exact derivative. The search tries α = η first. If it finds no α, it forgets H and tries
+    d = −g min(1, 1/‖g‖₁). If that fails too, as where costs differ only by rounding, θ stays
+    unchanged, and the next step begins with d divided by 1024. Each further failure divides it by
+    1024 again; after four failures it is restored.
 
     The pair of a step comes from its own trials, s = α d and y = g(θ + α d) − g(θ), so that both
-    gradients are of one function even where the next step draws other noise; pairs with
-    s·y ≤ ε |gᵀs| are left out. Whatever the dtype of θ, d and all products are float64.
+    gradients belong to one function even if the next step draws other noise. Pairs with
+    s·y ≤ ε |gᵀs| are omitted. Whatever the dtype of θ, d and all products are float64.
 
     Source: Nocedal and Wright 2006, algorithms 3.5, 3.6, 7.4 and 7.5; the line search is SciPy's.
     """
@@ -100,17 +101,17 @@ class WolfeLBFGS(LBFGS):
     state = ()
     searches = True
     reach = 1.0
-    """What d of steepest descent is multiplied by, for inputs of any unit: 1, 1024⁻¹ … 1024⁻³."""
+    """The factor of d in steepest descent, for inputs in any unit: 1, 1024⁻¹ … 1024⁻³."""
 
     def step(self, gradients: Sequence[Array]) -> None:
-        """Raise ``TypeError``: gradients at one θ do not say how far to go."""
+        """Raise ``TypeError``: the gradients at one θ do not determine the length of a step."""
         raise TypeError(
             f"{type(self).__name__} evaluates the cost along its way: call search(evaluate), or "
             "train with scratchgen.train; optim.LBFGS has a step without a line search"
         )
 
     def search(self, evaluate: Evaluate) -> None:
-        """Move θ to a lower cost, if one is found: by quasi-Newton, else by steepest descent."""
+        """Move θ to a lower cost, if possible: by quasi-Newton, else by steepest descent."""
         cost, gradients = evaluate()
         self._begin(gradients)
         g = _flat(gradients)
@@ -121,7 +122,7 @@ class WolfeLBFGS(LBFGS):
         self.reach = 1.0 if found or self.reach <= 1024**-3 else self.reach / 1024
 
     def _descends(self, d: Array, cost: float, g: Array, evaluate: Evaluate) -> bool:
-        """Search along d from θ, where the cost is C and its gradient g; whether θ has moved."""
+        """Search along d from θ, with cost C and gradient g there; return whether θ has moved."""
         from scipy.optimize import line_search
 
         start, d = self._theta.copy(), self.lr * d
@@ -132,7 +133,7 @@ class WolfeLBFGS(LBFGS):
             self._changed()
 
         def phi(alpha: Array) -> float:
-            """C(θ + α d), infinite where it is not finite."""
+            """C(θ + α d), or infinity where that is not finite."""
             if alpha[0] not in tried:
                 go(alpha[0])
                 value, gradients = evaluate()
@@ -140,7 +141,7 @@ class WolfeLBFGS(LBFGS):
             return tried[alpha[0]][0]
 
         def phi_prime(alpha: Array) -> Array:
-            """∂C(θ + α d)/∂α = g(θ + α d)ᵀd; asked for where φ was."""
+            """∂C(θ + α d)/∂α = g(θ + α d)ᵀd, at an α where φ was evaluated before."""
             return np.array([_dot(tried[alpha[0]][1], d)])
 
         zero, one = np.zeros(1), np.ones(1)
@@ -164,7 +165,7 @@ class WolfeLBFGS(LBFGS):
         return {**super().state_dict(), "reach": self.reach}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up a state that :meth:`state_dict` gave; ``ValueError`` where it does not fit."""
+        """Load a state from :meth:`state_dict`; ``ValueError`` where it does not fit."""
         if "reach" not in state:
             raise ValueError(f"the state of WolfeLBFGS holds its reach, got {sorted(state)}")
         super().load_state_dict({k: v for k, v in state.items() if k != "reach"})
@@ -172,7 +173,7 @@ class WolfeLBFGS(LBFGS):
 
 
 def _first_length(g: Array) -> float:
-    """min(1, 1/‖g‖₁): what a first step, along −g, is multiplied by."""
+    """min(1, 1/‖g‖₁), the factor of −g in the first step."""
     return min(1.0, 1 / max(float(to_host(np.absolute(g).sum())), 1e-300))
 
 

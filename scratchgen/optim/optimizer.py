@@ -1,4 +1,4 @@
-"""What all optimizers share: parameters that live side by side in one flat buffer."""
+"""The base of all optimizers: parameters that lie side by side in one flat buffer."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from ..backend import Array, device_of, to_device
 from ..construction import Constructed
 
 Evaluate: TypeAlias = Callable[[], tuple[float, Sequence[Array]]]
-"""C(θ) and ∂C/∂θ, in the order of the parameters, at the parameters as they stand."""
+"""A function that returns C(θ) and ∂C/∂θ at the current parameters, in their order."""
 
 
 class Optimizer(Constructed):
-    """Parameters θ in one flat buffer, the state of the update beside it, and ``step(gradients)``.
+    """The base class: parameters θ in one flat buffer, and a ``step(gradients)`` that updates them.
 
-    The buffer is walked in blocks that stay in the cache through all passes of an update. The data
-    of each parameter is a view of it, so that a step changes the parameters in place: take the
-    gradients of a cost before you step, not after.
+    An update goes through the buffer in blocks, each of which stays in the cache for all passes.
+    The data of each parameter are a view of the buffer, so that a step changes the parameters in
+    place: take the gradients of a cost before the step, not after it.
 
     A subclass names the arrays of its ``state``, each of the shape of the buffer, and defines
-    ``update``. Raises ``ValueError`` for no parameters, one that comes twice, or mixed dtypes.
+    ``update``. Raises ``ValueError`` without parameters, for a parameter that occurs twice, and for
+    mixed dtypes.
     """
 
     state: tuple[str, ...] = ()
@@ -32,7 +33,7 @@ class Optimizer(Constructed):
     """Whether weight decay λ acts on θ itself, θ ← θ − η λ θ, or on the gradient, g ← g + λ θ."""
     block = 1 << 15
     searches = False
-    """Whether its steps are those of ``search``, and not of ``step``."""
+    """Whether the optimizer moves by ``search`` instead of ``step``."""
 
     def __init__(self, parameters: Sequence[Tensor], lr: float, weight_decay: float = 0) -> None:
         self.parameters = list(parameters)
@@ -51,7 +52,7 @@ class Optimizer(Constructed):
 
     @property
     def lr(self) -> float:
-        """The learning rate η, which may be set between steps."""
+        """The learning rate η, which may be changed between steps."""
         return self._lr
 
     @lr.setter
@@ -65,7 +66,7 @@ class Optimizer(Constructed):
         self._changed()
 
     def search(self, evaluate: Evaluate) -> None:
-        """Move every parameter by one step whose length is found by evaluating C along it."""
+        """Move every parameter by one step, whose length is found by evaluating C along its way."""
         raise TypeError(f"{type(self).__name__} does not search: it takes step(gradients)")
 
     def _begin(self, gradients: Sequence[Array]) -> None:
@@ -88,11 +89,11 @@ class Optimizer(Constructed):
             p.changed()
 
     def apply(self, gradients: Sequence[Array]) -> None:
-        """Walk the buffer block by block, with the part of the gradient that belongs to each."""
+        """Go through the buffer block by block, with the matching part of the gradient."""
         self.begin_step()
         start = 0
         for run in self._runs:
-            # Small gradients are put together, since every pass has its price; large ones stay.
+            # Small gradients are concatenated, since every pass has a cost; large ones are not.
             flats = [gradient.reshape(-1) for gradient in gradients[run]]
             flat = flats[0] if len(flats) == 1 else np.concatenate(flats)
             for i in range(0, flat.size, self.block):
@@ -108,14 +109,14 @@ class Optimizer(Constructed):
             start += flat.size
 
     def begin_step(self) -> None:
-        """Compute what all blocks of a step share."""
+        """Compute the quantities that all blocks of a step share."""
 
     def update(self, theta: Array, g: Array, *state: Array) -> None:
-        """Update one block of θ and of the state in place; g is only read."""
+        """Update one block of θ and of the state in place; g must not be changed."""
         raise TypeError(f"{type(self).__name__} defines no update")
 
     def state_dict(self) -> dict[str, Any]:
-        """All that ``step`` remembers: the learning rate, the count of steps, the state."""
+        """The state of the optimizer: the learning rate, the number of steps, the buffers."""
         return {
             "lr": self.lr,
             "steps": self.steps,
@@ -123,7 +124,7 @@ class Optimizer(Constructed):
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up a state that :meth:`state_dict` gave; ``ValueError`` where it does not fit."""
+        """Load a state from :meth:`state_dict`; ``ValueError`` where it does not fit."""
         expected = {"lr", "steps", *self.buffers}
         if state.keys() != expected:
             raise ValueError(
@@ -137,17 +138,17 @@ class Optimizer(Constructed):
             buffer[...] = to_device(state[name], device_of(buffer))
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a copy is made of: the views of the buffer are made anew for it."""
+        """The attributes to copy, without the views of the buffer, which the copy makes anew."""
         made_anew = ("_theta", "_views", "_runs")
         return {name: value for name, value in vars(self).items() if name not in made_anew}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take up the state of a copy."""
+        """Set the attributes of a copy, and make its buffer and views."""
         vars(self).update(state)
         self._gather()
 
     def _gather(self) -> None:
-        """Move the parameters, and the state that they already have, into flat buffers."""
+        """Move the parameters, and their state if there is any, into flat buffers."""
         dtypes = {p.dtype for p in self.parameters}
         if len(dtypes) > 1:
             raise ValueError(f"the parameters of one optimizer share a dtype, got {dtypes}")
@@ -170,7 +171,7 @@ class Optimizer(Constructed):
 
 
 def _runs(sizes: Sequence[int], most: int) -> list[slice]:
-    """Neighbours whose sizes add up to at most ``most``, or single ones that are larger."""
+    """Group neighbours whose sizes add up to at most ``most``; a larger array is alone."""
     runs, first, filled = [], 0, 0
     for k, size in enumerate(sizes):
         if k > first and filled + size > most:
@@ -181,7 +182,7 @@ def _runs(sizes: Sequence[int], most: int) -> list[slice]:
 
 
 def checked(name: str, value: float, low: float, high: float) -> float:
-    """A setting that must be a number with low ≤ value < high."""
+    """Return ``value`` as a float; raise ``ValueError`` unless low ≤ value < high."""
     if not low <= value < high:
         raise ValueError(f"{name} is a number from {low} to below {high}, got {value}")
     return float(value)

@@ -1,15 +1,15 @@
 """Learning-rate schedules: the rate as a function of the epoch, η(t) = η₀ s(t).
 
-A schedule is s, a function of t = 0, 1, …, the number of epochs that are done; η₀ is the rate that
-the optimizer was given. So one schedule serves optimizers of different rates, and schedules may be
-multiplied. The loop stays the caller's:
+A schedule is a function s of the number t = 0, 1, … of finished epochs; η₀ is the initial learning
+rate of the optimizer. One schedule therefore serves optimizers with different rates, and schedules
+can be multiplied. The caller sets the rate in the loop:
 
     for epoch in train(…):
         optimizer.lr = lr * schedule(epoch.number)
 
-before which ``optimizer.lr = lr * schedule(0)``. Any function of t will do; those here are records
-of numbers, so that they compare, print and travel to other processes. Each is that of
-``torch.optim.lr_scheduler`` named in its docstring.
+and before the loop, ``optimizer.lr = lr * schedule(0)``. Any function of t is a schedule. The
+schedules here are dataclasses, so that they can be compared, printed and sent to other processes.
+Each docstring names the class of ``torch.optim.lr_scheduler`` with the same rates.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 Schedule: TypeAlias = Callable[[int], float]
-"""s(t), t epochs being done."""
+"""s(t) after t finished epochs."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,9 @@ class Exponential:
 
 @dataclass(frozen=True)
 class InverseTime:
-    """s(t) = 1 / (1 + t/τ): halved after τ ``epochs``.
+    """s(t) = 1 / (1 + t/τ): half the rate after τ ``epochs``.
 
-    Its sum over t diverges and that of its square does not, as stochastic approximation asks.
+    The sum of s over t diverges and the sum of s² converges, as stochastic approximation requires.
     ``LambdaLR``. Source: Robbins and Monro 1951.
     """
 
@@ -99,9 +99,9 @@ class Cosine:
 class WarmUp:
     """s(t) = ε + (1 − ε) t/k while t < k = ``epochs``, then ``then``(t − k), by default 1.
 
-    The climb ends where ``then`` begins: times ``then``(0). ``start`` is ε > 0, as a rate of zero
-    would waste the first epoch. ``LinearLR``, followed by another one in ``SequentialLR``.
-    Source: Goyal et al. 2017, section 2.2.
+    The ramp is multiplied by ``then``(0), and so ends at the first rate of ``then``. ``start`` is
+    ε > 0, as a rate of zero would waste the first epoch. ``LinearLR``, followed by another one in
+    ``SequentialLR``. Source: Goyal et al. 2017, section 2.2.
     """
 
     epochs: int

@@ -1,4 +1,4 @@
-"""One operation, one batch, on several threads: ``threads``, and ``parts`` of a batch."""
+"""One operation or one batch on several threads: ``threads``, and the ``parts`` of a batch."""
 
 from .threads import (
     Map,

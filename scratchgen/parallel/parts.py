@@ -1,13 +1,13 @@
-"""A batch is a sum of parts, each with a sweep of its own: gradient accumulation.
+"""A batch is a sum of parts, each with its own backward sweep: gradient accumulation.
 
-Of n samples in parts of nₖ, C = Σₖ (nₖ/n) Cₖ, and since differentiation is linear,
+For n samples in parts of nₖ samples, C = Σₖ (nₖ/n) Cₖ, and since differentiation is linear,
 
     ∂C/∂θ = Σₖ (nₖ/n) ∂Cₖ/∂θ.
 
-The record of a part, with all its hidden layers, is needed only until the share of the part is
-added. So memory is that of a few samples, which a core's cache holds, and parts run side by side,
-on as many threads as BLAS may use. The shares are added in the order of the parts: the sum is the
-same to the last bit on any number of threads.
+The recorded graph of a part, with all its hidden layers, is needed only until the gradient of the
+part has been added. The memory is therefore that of a few samples, which fit into a core's cache,
+and the parts run in parallel, on as many threads as BLAS may use. The terms are added in the order
+of the parts, so that the sum is the same to the last bit on any number of threads.
 """
 
 from __future__ import annotations
@@ -27,11 +27,10 @@ def mean_over_parts(
 ) -> Tensor:
     """C = Σₖ (nₖ/n) Cₖ(θ), where Cₖ = ``cost(part)`` is the mean over the samples of a part.
 
-    ``parts`` are those of :func:`scratchgen.parallel.even_parts`. The result knows ∂C/∂θ for those
-    of ``parameters`` θ that it depends on, and for nothing else. On the host ``cost`` is called on
-    several threads: it may read what they share, and changes nothing. A single part is returned as
-    it stands. On the host, so is the first part whose cost is not finite: its record tells where
-    the cost became so.
+    ``parts`` come from :func:`scratchgen.parallel.even_parts`. The result knows ∂C/∂θ only for
+    those ``parameters`` θ on which it depends. On the host, several threads call ``cost``: it may
+    read shared data, but must not change them. A single part is returned as recorded. So is, on the
+    host, the first part whose cost is not finite, since its graph shows where the cost became so.
     """
     if len(parts) == 1:
         return cost(parts[0])

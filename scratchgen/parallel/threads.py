@@ -1,12 +1,13 @@
 """Python threads over independent parts of an operation, each calling BLAS on one thread.
 
-NumPy lets go of the interpreter's lock within products and copies, so that parts small enough for a
-core's cache run side by side; threads of BLAS would share one part, and meet at its every product.
-There are as many threads as BLAS may use here and now, be it by OMP_NUM_THREADS, by threadpoolctl
-or by joblib. They live no longer than one call, so that a fork never finds a pool without threads.
+NumPy releases the interpreter's lock during products and copies, so that parts that fit into a
+core's cache run in parallel. BLAS threads would instead share one part, and wait for each other at
+every product. The number of threads is the one that BLAS may currently use, as set by
+OMP_NUM_THREADS, threadpoolctl or joblib. The threads live only as long as one call, so that a fork
+never copies a pool without its threads.
 
-OpenBLAS's own threads spin for some 30 ms after a product that used them, and take a core from what
-follows; where that matters, ``OPENBLAS_THREAD_TIMEOUT=16`` in the environment lets them sleep.
+OpenBLAS's own threads spin for about 30 ms after a product, and occupy a core meanwhile. Where that
+matters, set ``OPENBLAS_THREAD_TIMEOUT=16`` in the environment to let them sleep.
 """
 
 from __future__ import annotations
@@ -30,22 +31,22 @@ from ..backend import Array, device_of
 
 Map: TypeAlias = Callable[[Callable[[Any], Any], Sequence[Any]], Iterator[Any]]
 
-# Multiplications of a product, from which on a second thread gains more than it costs a core to
-# fetch what another one has written.
+# From this number of multiplications on, a second thread for a product saves more time than it
+# costs a core to fetch the data that another core has written.
 THREADS_PAY = 2**24
 
-# Each is taken by one caller in the process, and whoever does not get it does without.
+# One caller in the process holds each lock; a caller that does not get it works without.
 _limit, _pool = threading.Lock(), threading.Lock()
-_outside = [1]  # threads that BLAS had when the limit was taken
+_outside = [1]  # the number of BLAS threads when the limit was taken
 
 
 @contextlib.contextmanager
 def one_blas_thread() -> Iterator[int]:
-    """Within, BLAS keeps to one thread; yields how many it may use outside.
+    """Limit BLAS to one thread within the context; yield the number that it may use outside.
 
-    The limit is one for the whole process, and the thread that set it has to restore it: where
-    another thread has set it already, nothing is changed, then or on leaving, and it holds as long
-    as that one keeps it.
+    The limit holds for the whole process, and the thread that set it must restore it. If another
+    thread has already set it, this context changes nothing, and the limit lasts as long as that
+    thread keeps it.
     """
     limit = _limit
     if not limit.acquire(blocking=False):
@@ -61,7 +62,7 @@ def one_blas_thread() -> Iterator[int]:
 
 
 def _after_fork() -> None:
-    """In a child, whoever held a lock is gone, and so is the limit's reason."""
+    """Make new locks in a child process, whose lock holders are gone, and lift the limit."""
     global _limit, _pool
     limited = _limit.locked()
     _limit, _pool = threading.Lock(), threading.Lock()
@@ -75,19 +76,20 @@ if hasattr(os, "register_at_fork"):
 
 
 def threads_for(multiplications: int) -> contextlib.AbstractContextManager[object]:
-    """Within, one thread of BLAS if its largest product has too few ``multiplications`` for more.
+    """Run BLAS on one thread if its largest product has too few ``multiplications`` for more.
 
-    That depends on nothing else (but what another thread of Python may be at), so that small
-    networks train to the same bits on any machine of one kind, however many threads it has.
+    The choice depends on nothing else (except on a limit set by another Python thread). Small
+    networks therefore train to the same bits on all computers of one kind, with any number of
+    threads.
     """
     return contextlib.nullcontext() if multiplications >= THREADS_PAY else one_blas_thread()
 
 
 def threads_of(parameters: Iterable[Any], rows: int) -> contextlib.AbstractContextManager[object]:
-    """Within, the threads of BLAS that the largest product of rows with a weight matrix pays for.
+    """Run small products on one BLAS thread; the largest weights, times ``rows``, decide.
 
-    Other products are not counted. Convolutions have threads of their own, from which those of BLAS
-    would take a core: they spin for some time after a product.
+    Other products do not count. Convolutions have threads of their own, which would lose a core to
+    the BLAS threads, as these spin for some time after a product.
     """
     sizes = [p.size for p in parameters if p.ndim == 2 and device_of(p.data) == "cpu"]
     return threads_for(rows * max(sizes)) if sizes else contextlib.nullcontext()
@@ -95,11 +97,12 @@ def threads_of(parameters: Iterable[Any], rows: int) -> contextlib.AbstractConte
 
 @contextlib.contextmanager
 def workers() -> Iterator[Map]:
-    """Within, BLAS keeps to one thread, and ``each(part, tasks)`` maps tasks on several.
+    """Limit BLAS to one thread, and yield ``each(part, tasks)``, which uses several threads.
 
-    It yields ``part(task)`` in the order of the tasks, with few in flight: what is added up so is
-    the same to the last bit on any number of threads. Floating-point errors are treated as the
-    caller's ``np.errstate`` says. Where another caller has threads, this one has its own alone.
+    It yields ``part(task)`` in the order of the tasks, with few tasks in progress at a time, so
+    that a sum of the results is the same to the last bit on any number of threads. Floating-point
+    errors follow the caller's ``np.errstate``. If another caller already has the threads, the tasks
+    run on the calling thread.
 
     >>> with workers() as each:
     ...     list(each(lambda k: k * k, range(4)))
@@ -134,9 +137,9 @@ def _map_in_order(
 
 
 def even_parts(n: int, size: int) -> list[slice]:
-    """n samples as one part of up to ``size``, or as an even number of parts, all about as large.
+    """Split n samples into one part of up to ``size``, or into an even number of similar parts.
 
-    Even, so that two threads have as much to do. Where a part has one sample, there are n.
+    An even number gives two threads the same work. If each part has one sample, there are n parts.
 
     >>> even_parts(5, size=3)
     [slice(0, 2, None), slice(2, 5, None)]
@@ -149,9 +152,10 @@ def even_parts(n: int, size: int) -> list[slice]:
 def by_parts(
     function: Callable[[slice], Array], parts: Sequence[slice], parameters: Iterable[Any] = ()
 ) -> Array:
-    """The arrays ``function(part)``, one below another, made on several threads.
+    """Compute the arrays ``function(part)`` on several threads, and stack them by rows.
 
-    A single part has the threads of BLAS that its products with ``parameters`` pay for.
+    For a single part, the size of its products with ``parameters`` decides whether BLAS uses
+    several threads.
     """
     if len(parts) == 1:
         with threads_of(parameters, parts[0].stop):
@@ -174,9 +178,9 @@ def by_parts(
 
 
 def by_rows(function: Callable[[Array], Array], x: Array, rows: int = 512) -> Array:
-    """``function`` of the rows of x: on the host of a few at a time, which a core's cache holds.
+    """``function`` of the rows of x; on the host, for a few rows at a time, which fit into a cache.
 
-    It acts on each row alone, and is called on several threads.
+    The function must treat each row independently, and is called on several threads.
     """
     size = rows if device_of(x) == "cpu" else len(x)
     return by_parts(lambda part: function(x[part]), even_parts(len(x), size))
@@ -184,18 +188,19 @@ def by_rows(function: Callable[[Array], Array], x: Array, rows: int = 512) -> Ar
 
 @functools.cache
 def keep_freed_memory() -> None:
-    """Let the C library keep the memory of large temporaries, to give it out again.
+    """Make the C library keep the memory of large temporary arrays for reuse.
 
-    By default glibc gives it back to the system and takes it anew, page by page: of a step whose
-    threads each free some MiB, that is a quarter of the time. It adapts to the largest array that
-    it saw freed, below 32 MiB (mallopt(3), "dynamic mmap threshold"): this one, never written to,
-    is none to the system. Elsewhere this does nothing.
+    By default glibc returns it to the system and requests it again, page by page. In a step whose
+    threads each free several MiB, this takes a quarter of the time. The threshold adapts to the
+    largest array freed so far, below 32 MiB (mallopt(3), "dynamic mmap threshold"). The array here
+    is never written to, and so takes no physical memory. On other C libraries, this call does
+    nothing.
     """
     np.empty(2**25 - 2**16, np.uint8)
 
 
 def describe_blas() -> str:
-    """The library beneath NumPy's products, its kernels and threads, and how it could be faster."""
+    """Describe the BLAS library of NumPy, its kernels and threads, and how it could be faster."""
     config: Any = np.show_config(mode="dicts")
     built = config["Build Dependencies"]["blas"]
     said = f"{built['name']} {built['version']}"
@@ -204,7 +209,7 @@ def describe_blas() -> str:
         said += f", {kernels} kernels, threads: {library['num_threads']}"
         wide = {"AVX512_SKX", "X86_V4"} & {*config["SIMD Extensions"].get("found", ())}
         if kernels in ("Haswell", "Zen") and wide:
-            # OpenBLAS goes by that variable, or else by a list of processors that it knows.
+            # OpenBLAS reads this variable, or else looks the processor up in a list of its own.
             chosen = os.environ.get("OPENBLAS_CORETYPE")
             here = f", not {chosen}," if chosen else ""
             said += f"; with AVX-512, try OPENBLAS_CORETYPE=SkylakeX{here} in the environment"
@@ -213,15 +218,15 @@ def describe_blas() -> str:
 
 @functools.cache
 def _blas() -> ThreadpoolController:
-    # Looking for the libraries takes a hundred times as long as setting their limit.
+    # Finding the libraries takes a hundred times as long as setting their limit.
     return ThreadpoolController().select(user_api="blas")
 
 
 class Workspace(threading.local):
-    """Arrays that each thread uses for task after task, since fresh memory costs page faults."""
+    """Arrays that each thread reuses from task to task, since fresh memory costs page faults."""
 
     def empty(self, name: str, shape: tuple[int, ...], like: Array) -> Array:
-        """The one array ``name``, of unknown content, on the device of ``like``."""
+        """Return the array ``name``, with arbitrary content, on the device of ``like``."""
         size = math.prod(shape)
         memory = vars(self).get(name)
         if memory is None or memory.size < size:

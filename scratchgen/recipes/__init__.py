@@ -1,15 +1,17 @@
-"""What the command line knows of each model: its settings, how it is built, judged and drawn."""
+"""The recipes of the command line: how each model is set up, trained, evaluated and drawn."""
 
 from typing import Any
 
 from .classifier import CNNRecipe, FFNNRecipe
 from .data import Data
 from .ddpm import DDPMRecipe
+from .ebm import EBMRecipe
 from .gan import GANRecipe
 from .pictures import pictures
 from .rbm import GaussianRBMRecipe, RBMRecipe
 from .recipe import Recipe
 from .recognition import recognised
+from .score import ScoreRecipe
 from .vae import VAERecipe
 
 RECIPES: dict[str, Recipe[Any]] = {
@@ -17,8 +19,10 @@ RECIPES: dict[str, Recipe[Any]] = {
     "cnn": CNNRecipe(),
     "rbm": RBMRecipe(),
     "gaussian-rbm": GaussianRBMRecipe(),
+    "ebm": EBMRecipe(),
     "vae": VAERecipe(),
     "gan": GANRecipe(),
+    "score": ScoreRecipe(),
     "ddpm": DDPMRecipe(),
 }
 

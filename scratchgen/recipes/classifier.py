@@ -1,8 +1,7 @@
 """The feed-forward and the convolutional classifier on the command line.
 
-A tenth of each class of the samples to train on is kept for validation: the scores of each epoch,
-and early stopping, are of these. The samples held out are met by ``evaluate`` and the pictures
-alone.
+A tenth of each class of the training samples is kept for validation; the scores of each epoch and
+early stopping use these samples. Only ``evaluate`` and the pictures use the held-out samples.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ class ClassifierSettings(Settings):
 
     @classmethod
     def following(cls, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Each optimizer has rates that it trains at; L-BFGS takes all samples at once."""
+        """The learning rate suited to each optimizer; L-BFGS also takes all samples at once."""
         rates = {"sgd": 0.1, "momentum": 0.05, "adagrad": 0.02, "rmsprop": 1e-3, "lbfgs": 1.0}
         optimizer = given.get("optimizer")
         changed: dict[str, Any] = {"lr": rates[optimizer]} if optimizer in rates else {}
@@ -71,7 +70,7 @@ class ClassifierSettings(Settings):
 
     @classmethod
     def from_first_format(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """A cosine over the epochs that were asked for had their number."""
+        """Remove the number of a cosine that spans all epochs."""
         if values.get("schedule") == f"cosine:{values.get('epochs')}":
             values = {**values, "schedule": "cosine"}
         return super().from_first_format(values)
@@ -79,7 +78,7 @@ class ClassifierSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class FFNNSettings(ClassifierSettings):
-    """Sizes and activation beside what all have."""
+    """Sizes and activation, in addition to the settings of every classifier."""
 
     hidden: tuple[int, ...] = setting(Wholes("units of each hidden layer"), default=(100,))
     activation: str = setting(Choice("of the hidden units", names=tuple(ACTIVATIONS)))
@@ -87,7 +86,7 @@ class FFNNSettings(ClassifierSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class CNNSettings(ClassifierSettings):
-    """Channels, units and dropout beside what all have."""
+    """Channels, units and dropout, in addition to the settings of every classifier."""
 
     channels: tuple[int, ...] = setting(
         Wholes("of each convolution", most=10_000), default=(32, 64)
@@ -102,7 +101,7 @@ S = TypeVar("S", bound=ClassifierSettings)
 
 
 class ClassifierRecipe(Recipe[S]):
-    """What the classifiers share: costs, penalties, optimizers, schedules, scores, pictures."""
+    """The common parts of the classifiers: costs, optimizers, scores, pictures."""
 
     kind = Classifier
     unit = "nats per sample"
@@ -113,11 +112,11 @@ class ClassifierRecipe(Recipe[S]):
         return {"l1": model.l1, "l2": model.l2}
 
     def network(self, settings: S, shape: tuple[int, ...], n_out: int, rng: Generator) -> Network:
-        """The network for samples of a shape."""
+        """Build the network for samples of this shape."""
         raise NotImplementedError
 
     def build(self, settings: S, data: Data, rng: Generator) -> Classifier:
-        """The model, for as many classes as there are labels."""
+        """Build the model for the classes of the data."""
         only_mnist_sized(settings, data)
         n, n_classes = len(self.prepare(data)[0]), len(data.classes)
         _check_classes(data)
@@ -130,7 +129,7 @@ class ClassifierRecipe(Recipe[S]):
         return Classifier(network, settings.l1, settings.l2)
 
     def optimizers(self, model: Classifier, settings: S) -> list[Optimizer]:
-        """The one that was asked for."""
+        """Return the optimizer of the settings."""
         return [build_optimizer(settings.optimizer, model.parameters(), settings.lr)]
 
     def prepare(self, data: Data) -> Any:
@@ -139,14 +138,14 @@ class ClassifierRecipe(Recipe[S]):
         return data.train[chosen], _labels(data)[0][chosen]
 
     def patience(self, settings: S, history: History, best: Classifier) -> Patience | None:
-        """Early stopping by the validation cost, if asked for."""
+        """Early stopping by the validation cost, if it is set."""
         if settings.patience is None:
             return None
         costs = [epoch.report["validation cost"] for epoch in history]
         return Patience(settings.patience, costs, best.state_dict() if costs else None)
 
     def score(self, model: Classifier, data: Data, rng: Generator) -> dict[str, float]:
-        """Cost and accuracy of the samples for validation."""
+        """Cost and accuracy on the validation samples."""
         _, chosen = data.validation
         x, y = to_device(data.train[chosen], rng), to_device(_labels(data)[0][chosen], rng)
         return {
@@ -155,7 +154,7 @@ class ClassifierRecipe(Recipe[S]):
         }
 
     def figures(self, model: Classifier, data: Data, settings: S, rng: Generator) -> Figures:
-        """Accuracy, cost, the class that is hardest, and what is taken for what."""
+        """Accuracy, cost, the hardest class, and the most frequent confusion."""
         z, p, y = _predicted(model, data, rng)
         predicted, names = p.argmax(axis=1), data.classes
         counts = confusion_matrix(y, predicted, p.shape[1])
@@ -193,7 +192,7 @@ class ClassifierRecipe(Recipe[S]):
     def draw(
         self, model: Classifier, data: Data, settings: S, history: History, rng: Generator
     ) -> Pictures:
-        """Costs and accuracy over the epochs, who is taken for whom, the surest mistakes."""
+        """Costs and accuracy over the epochs, the confusion matrix, the most confident mistakes."""
         accuracies = {name for name in history.curves() if "accuracy" in name}
         for file, unit, names in (
             ("curves", self.unit, history.curves().keys() - accuracies),
@@ -233,11 +232,11 @@ class FFNNRecipe(ClassifierRecipe[FFNNSettings]):
     def network(
         self, settings: FFNNSettings, shape: tuple[int, ...], n_out: int, rng: Generator
     ) -> Network:
-        """Layer after layer."""
+        """Build fully connected layers."""
         return dense(shape, n_out, rng, settings.hidden, settings.activation)
 
     def shown(self, model: Classifier) -> dict[str, Any]:
-        """Sizes and activation too."""
+        """The penalties, and the sizes and the activation of the layers."""
         layers = layers_of(model.network)
         hidden = tuple(layer.weight.shape[0] for layer in layers[1:-1:2])
         shown = {**super().shown(model), "hidden": hidden, "pixels": layers[1].weight.shape[1]}
@@ -259,13 +258,13 @@ class CNNRecipe(ClassifierRecipe[CNNSettings]):
     def network(
         self, settings: CNNSettings, shape: tuple[int, ...], n_out: int, rng: Generator
     ) -> Network:
-        """Convolutions, pooling, two maps."""
+        """Build convolutions with pooling, then two linear layers."""
         return convolutional(
             shape, n_out, rng, settings.channels, settings.hidden, settings.dropout
         )
 
     def shown(self, model: Classifier) -> dict[str, Any]:
-        """Channels, units and dropout too."""
+        """The penalties, the channels, the hidden units and the dropout."""
         layers = layers_of(model.network)
         convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
         return {
@@ -299,7 +298,7 @@ def _labels(data: Data) -> tuple[Array, Array]:
 
 
 def _predicted(model: Classifier, data: Data, rng: Generator) -> tuple[Array, Array, Array]:
-    """The outputs and the probabilities of the held-out samples, and their labels; on the host."""
+    """The outputs and probabilities for the held-out samples, and their labels; on the host."""
     _, y = _labels(data)
     z = in_parts(model.outputs, data.test, rng)
     return z, model.probabilities(z), y

@@ -1,4 +1,4 @@
-"""The data of the command line: samples to train on, samples held out, and their classes."""
+"""The data of the command line: training samples, held-out samples, and their classes."""
 
 from __future__ import annotations
 
@@ -7,29 +7,34 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from .. import datasets
-from ..backend import Array
+from ..backend import Array, generator
 from ..datasets.from_file import read_file
 from ..datasets.labels import Labels, number_classes
 from ..datasets.layout import named
 from ..datasets.scale import to_unit_interval
 from ..datasets.split import Indices, split
+from ..datasets.toys import TOYS, toy2d
 
 SHARE = 0.1
-"""Of the samples of a file so many are held out, and of those to train on so many are kept for
-validation by the classifiers."""
+"""This share of the samples of a file is held out; the classifiers keep the same share of the
+training samples for validation.
+"""
+POINTS = 4000
+"""The number of points of a toy to train on; as many more are held out."""
 
 
 @dataclass(frozen=True)
 class Data:
-    """Samples to train on and samples held out, each with the number of its class if it has one.
+    """Training samples and held-out samples, each with the number of its class if it has one.
 
-    The first few samples of either part are a random sample of it, but for MNIST, which has the
-    published order. ``classes``: the name of class k in place k. ``assumed``: a sentence for each
-    thing that the file did not say.
+    The first few samples of each part are a random sample of it, except for MNIST, which keeps the
+    published order. Entry k of ``classes`` is the name of class k. ``assumed`` has a sentence for
+    each assumption about the content of the file.
     """
 
     train: Array
@@ -42,18 +47,23 @@ class Data:
 
     @classmethod
     def named(cls, name: str, classes: Sequence[str] = ()) -> Data:
-        """Return ``digits``, ``mnist``, or the samples of a file, a tenth of each class held out.
+        """Return ``digits``, ``mnist``, a toy, or the samples of a file, a tenth of each class held
+        out.
 
-        Every call parts a file in the same way. Labels are numbered in the order of ``classes``,
-        by default those that occur, sorted; ``ValueError`` for a label that is none of them.
+        A file is split in the same way at every call. Labels are numbered in the order of
+        ``classes``, by default the sorted labels of the data; ``ValueError`` for any other label.
         """
         if name in ("digits", "mnist"):
             load = getattr(datasets, name)
             (x, y), (x_test, y_test) = load("train"), load("test")
             known, both = _numbered(np.concatenate([y, y_test]), classes, name)
             return cls(x, both[: len(y)], x_test, both[len(y) :], known, name)
+        if name in TOYS:
+            return cls._of_toy(name, classes)
         if not name.lower().endswith((".npy", ".npz")):
-            raise ValueError(f"--data is digits, mnist, or a file .npy or .npz, got {name!r}")
+            raise ValueError(
+                f"--data is digits, mnist, {', '.join(TOYS)}, or a file .npy or .npz, got {name!r}"
+            )
         images, labels, assumed = read_file(name)
         if len(images) < 20:
             raise ValueError(f"{name} holds {len(images)} samples, at least 20 are needed")
@@ -67,6 +77,16 @@ class Data:
         parts = [(images[k], None if numbers is None else numbers[k]) for k in (kept, held_out)]
         return cls(*parts[0], *parts[1], known, name, assumed)
 
+    @classmethod
+    def _of_toy(cls, name: Any, classes: Sequence[str]) -> Data:
+        """Points of a toy; the parts that it has, if several, are their classes."""
+        rng = generator(0)
+        (x, part), (x_test, part_test) = (toy2d(name, POINTS, rng) for _ in range(2))
+        if not part.any():
+            return cls(x, None, x_test, None, (), name)
+        known, numbers = _numbered(np.concatenate([part, part_test]), classes, name)
+        return cls(x, numbers[:POINTS], x_test, numbers[POINTS:], known, name)
+
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one sample."""
@@ -74,17 +94,20 @@ class Data:
 
     @property
     def value_range(self) -> tuple[float, float]:
-        """What is drawn black and white: 0 and 1, or the extremes of data that go beyond."""
+        """The values drawn black and white: 0 and 1, or the extremes of data outside [0, 1]."""
         return min(0.0, float(self.train.min())), max(1.0, float(self.train.max()))
 
     @cached_property
     def validation(self) -> tuple[Indices, Indices]:
-        """Indices of ``train``: what classifiers learn from, and a tenth of each class to score."""
+        """Indices of ``train``: the classifiers' training samples, and a tenth of each class.
+
+        That tenth is for validation.
+        """
         return split(_strata(self.train, self.train_labels), SHARE, np.random.default_rng(0))
 
     @cached_property
     def sha256(self) -> str:
-        """Of all samples, labels and names of classes, and of how they are parted."""
+        """The SHA-256 of all samples, labels and names of classes, and of their split."""
         digest = hashlib.sha256(repr((self.shape, self.classes)).encode())
         for part in (self.train, self.train_labels, self.test, self.test_labels):
             if part is not None:
@@ -93,7 +116,7 @@ class Data:
         return digest.hexdigest()
 
     def describe(self, validates: bool) -> str:
-        """Return what the samples are, what was assumed, how they are parted, and the classes.
+        """Describe the samples, the assumptions about them, their split, and their classes.
 
         ``validates``: whether the model keeps samples for validation.
         """
@@ -130,11 +153,11 @@ class Data:
             )
 
     def check_same(self, kept: str | None, run: Path, validates: bool) -> None:
-        """Raise ``ValueError`` where these are not the samples of a run, or were parted otherwise.
+        """Raise ``ValueError`` unless the samples and their split are those of a run.
 
-        ``kept``: the ``sha256`` of those of the run, None of a version that kept none.
-        ``validates``: whether samples for validation are of concern. Else the parts of MNIST, which
-        are the published ones, are those of any run.
+        ``kept`` is the ``sha256`` of the run's data, or None for a version that did not store it.
+        ``validates`` says whether validation samples matter. If they do not, the published parts of
+        MNIST are those of any run.
         """
         if kept is None and self.name == "mnist" and not validates:
             return
@@ -151,7 +174,7 @@ class Data:
 
 
 def _strata(samples: Array, numbers: Array | None) -> Array:
-    """The classes that samples are parted by; one for all where there are none."""
+    """Return the classes by which samples are split; one class for all if there are no labels."""
     return np.zeros(len(samples)) if numbers is None else numbers
 
 
@@ -170,7 +193,7 @@ def _numbered(labels: Labels, classes: Sequence[str], name: str) -> tuple[tuple[
 
 
 def _listed(names: Sequence[str], most: int = 12) -> str:
-    """Return the names, or the first few and the last where there are many."""
+    """List the names, or only the first ones and the last if there are many."""
     if len(names) <= most:
         return ", ".join(names)
     return f"{', '.join(names[: most - 2])}, …, {names[-1]}"

@@ -25,12 +25,12 @@ from .settings import Choice, GenerativeSettings, Real, Whole, add_decay, decay_
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-PARTS = 128  # samples that are denoised at a time
+PARTS = 128  # the number of samples denoised at a time
 
 
 @dataclass(frozen=True, kw_only=True)
 class DDPMSettings(GenerativeSettings):
-    """The network, the steps of the chain, and what is averaged."""
+    """The network, the steps of the chain, and the average of weights."""
 
     network: str = setting(Choice("what predicts the noise", names=("unet", "notes")))
     width: int = setting(
@@ -55,7 +55,7 @@ class DDPMSettings(GenerativeSettings):
 
     @classmethod
     def parsed(cls, words: Mapping[str, Any]) -> dict[str, Any]:
-        """The schedule of the noise was once called schedule."""
+        """Parse the settings; ``ValueError`` if ``--schedule`` names a schedule of the noise."""
         if words.get("schedule") == "linear":
             raise ValueError(
                 "--schedule is that of the learning rate, got 'linear': that of the noise is "
@@ -65,7 +65,7 @@ class DDPMSettings(GenerativeSettings):
 
     @classmethod
     def from_first_format(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """The schedule of the learning rate was called decay, that of the noise schedule."""
+        """Rename ``decay``, now the schedule, and ``schedule``, now that of the noise."""
         noise = {"noise_schedule": values["schedule"]} if "schedule" in values else {}
         rest = {name: value for name, value in values.items() if name != "schedule"}
         return super().from_first_format(decay_as_schedule({**rest, **noise}))
@@ -109,7 +109,7 @@ class DDPMRecipe(Recipe[DDPMSettings]):
     DIGITS = replace(MNIST, data="digits", width=16, ema=0.99, epochs=100, lr=2e-3)
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
-        """The schedule may be called decay."""
+        """Accept the former name of the schedule, decay."""
         super().add_options(parser)
         add_decay(parser)
 
@@ -128,24 +128,14 @@ class DDPMRecipe(Recipe[DDPMSettings]):
         return {**shown, "width": model.network.width} if is_unet else shown
 
     def build(self, settings: DDPMSettings, data: Data, rng: Generator) -> DDPM:
-        """The model, for images of that size."""
+        """Build the model for images of this size."""
         only_mnist_sized(settings, data)
         data.check_unit_interval("a DDPM")
-        shape = data.shape if len(data.shape) == 3 else (1, *data.shape)
-        if len(shape) != 3:
-            raise ValueError(
-                "a DDPM on the command line takes images (n, height, width) or (n, channels, "
-                f"height, width), got samples of shape {data.shape}{_advice(data.shape)}"
-            )
+        shape = image_shape(data, "a DDPM on the command line")
         if settings.network == "notes":
             network: Any = PlainDenoiser(shape[0], rng=rng)
-        elif shape[1] % 4 or shape[2] % 4:
-            raise ValueError(
-                f"the U-Net halves images twice, these are {shape[1]} × {shape[2]}: pad them to "
-                f"{shape[1] + -shape[1] % 4} × {shape[2] + -shape[2] % 4}, or take --network notes"
-            )
         else:
-            network = UNet(shape[0], settings.width, rng=rng)
+            network = unet_for(shape, settings.width, rng, "notes")
         return DDPM(
             network,
             shape,
@@ -157,7 +147,7 @@ class DDPMRecipe(Recipe[DDPMSettings]):
         )
 
     def average(self, model: DDPM, settings: DDPMSettings) -> WeightAverage | None:
-        """Of all steps so far, with the share that was asked for; of 0, none."""
+        """The average over all steps so far, with decay ``ema``; None if that is 0."""
         return WeightAverage(model.parameters(), settings.ema) if settings.ema else None
 
     def prepare(self, data: Data) -> Array:
@@ -165,7 +155,7 @@ class DDPMRecipe(Recipe[DDPMSettings]):
         return _centred(data, data.train)
 
     def samples(self, model: DDPM, n: int, rng: Generator) -> Array:
-        """Ancestral samples, (x + 1)/2, on [0, 1] but for what the model leaves beyond."""
+        """Ancestral samples, (x + 1)/2, on [0, 1] unless the model exceeds its range."""
         sizes = [min(PARTS, n - start) for start in range(0, n, PARTS)]
         steps = (step for k in sizes for step in model.denoise(_noise(model, k, rng), rng))
         total = len(sizes) * (model.T + 1)
@@ -173,12 +163,12 @@ class DDPMRecipe(Recipe[DDPMSettings]):
         return np.concatenate([0.5 * (to_host(x) + 1) for x in ends])
 
     def score(self, model: DDPM, data: Data, rng: Generator) -> dict[str, float]:
-        """The cost on held-out images, a thousand at most."""
+        """The cost on at most a thousand held-out images."""
         x = _centred(data, data.test[:1000])
         return {"test cost": float(self._errors(model, x, 0, model.T, rng).mean())}
 
     def figures(self, model: DDPM, data: Data, settings: DDPMSettings, rng: Generator) -> Figures:
-        """What the schedule leaves, and the errors of the network at times of each quarter."""
+        """The signal left by the schedule, and the network's errors in each quarter of time."""
         x = _centred(data, data.test)
         squared = "(ε̂ − ε)²" if model.predicts == "noise" else "(v̂ − v)²"
 
@@ -208,7 +198,7 @@ class DDPMRecipe(Recipe[DDPMSettings]):
         history: History,
         rng: Generator,
     ) -> Iterator[tuple[str, Axes]]:
-        """The schedule; images as they drown in noise; samples, and what they come from."""
+        """The schedule, images at increasing noise, and samples with their predicted images."""
         schedule = plotting.noise_schedule(model.beta)
         yield "schedule", plotting.titled(schedule, "the noise of each step")
         if not plotting.is_image(data.shape):
@@ -264,8 +254,29 @@ class DDPMRecipe(Recipe[DDPMSettings]):
         return in_parts(errors, x, rng, PARTS)
 
 
+def image_shape(data: Data, model: str) -> tuple[int, ...]:
+    """The shape of an image with its channels; ``ValueError`` for samples that are none."""
+    shape = data.shape if len(data.shape) == 3 else (1, *data.shape)
+    if len(shape) != 3:
+        raise ValueError(
+            f"{model} takes images (n, height, width) or (n, channels, height, width), got "
+            f"samples of shape {data.shape}{_advice(data.shape)}"
+        )
+    return shape
+
+
+def unet_for(shape: tuple[int, ...], width: int, rng: Generator, other: str) -> UNet:
+    """A U-Net for such images; ``ValueError``, which names the ``other`` network, for odd sizes."""
+    if shape[1] % 4 or shape[2] % 4:
+        raise ValueError(
+            f"the U-Net halves images twice, these are {shape[1]} × {shape[2]}: pad them to "
+            f"{shape[1] + -shape[1] % 4} × {shape[2] + -shape[2] % 4}, or take --network {other}"
+        )
+    return UNet(shape[0], width, rng=rng)
+
+
 def _advice(shape: tuple[int, ...]) -> str:
-    """What to do with samples that are no images."""
+    """Return advice for samples that are not images."""
     side = math.isqrt(shape[0])
     if len(shape) == 1 and side**2 == shape[0]:
         return f"; flattened images of {side} × {side} are images.reshape(-1, {side}, {side})"
@@ -277,7 +288,7 @@ def _centred(data: Data, x: Array) -> Array:
 
 
 def _noise(model: DDPM, n: int, rng: Generator) -> Array:
-    """Where n chains of denoising begin."""
+    """The noise from which n chains of denoising start."""
     dtype: Any = model.dtype
     return rng.standard_normal((n, *model.shape), dtype=dtype)
 

@@ -21,7 +21,7 @@ from .settings import Choice, GenerativeSettings, Real, Whole, setting
 
 @dataclass(frozen=True, kw_only=True)
 class GANSettings(GenerativeSettings):
-    """Sizes, the game, and when it ends."""
+    """Sizes of the networks, the game, and its end."""
 
     hidden: int = setting(Whole("units of each hidden layer of either network"))
     layers: int = setting(Whole("hidden layers of either network", most=1000))
@@ -48,7 +48,7 @@ class GANSettings(GenerativeSettings):
 
 
 class GANRecipe(Recipe[GANSettings]):
-    """The two networks of ``models.gan.dense``; D(x) and D(G(z)) are those without dropout."""
+    """The two networks of ``models.gan.dense``; D(x) and D(G(z)) are taken without dropout."""
 
     kind = gan.GAN
     title = "generative adversarial network"
@@ -71,7 +71,7 @@ class GANRecipe(Recipe[GANSettings]):
         lr=1e-3,
     )
     MNIST = replace(LECTURE, preset=None)
-    # On the small digits, larger networks and more epochs.
+    # The small digits take larger networks and more epochs.
     DIGITS = replace(
         MNIST,
         data="digits",
@@ -87,7 +87,7 @@ class GANRecipe(Recipe[GANSettings]):
     )
 
     def shown(self, model: gan.GAN) -> dict[str, Any]:
-        """Sizes, noise, and the game."""
+        """The sizes of the networks, the noise, and the game."""
         of_G, of_D = layers_of(model.generator), layers_of(model.discriminator)
         return {
             "hidden": of_G[0].weight.shape[0],
@@ -102,7 +102,7 @@ class GANRecipe(Recipe[GANSettings]):
         }
 
     def build(self, settings: GANSettings, data: Data, rng: Generator) -> gan.GAN:
-        """The model, for as many numbers as a sample has."""
+        """Build the model for samples with this many numbers."""
         only_mnist_sized(settings, data)
         data.check_unit_interval("a GAN")
         pixels, s = math.prod(data.shape), settings
@@ -111,7 +111,7 @@ class GANRecipe(Recipe[GANSettings]):
         return gan.GAN(networks.generator, networks.discriminator, s.latent, *game)
 
     def optimizers(self, model: gan.GAN, settings: GANSettings) -> list[Optimizer]:
-        """An Adam for either."""
+        """One Adam for each network."""
         return model.adam(settings.lr, settings.beta1)
 
     def prepare(self, data: Data) -> Array:
@@ -123,16 +123,16 @@ class GANRecipe(Recipe[GANSettings]):
         return 0.5 * (model.sample(n, rng) + 1)
 
     def score(self, model: gan.GAN, data: Data, rng: Generator) -> dict[str, float]:
-        """D(x) of samples that D was not trained on: lower, where it has learnt others by heart."""
+        """D(x) of held-out samples: it is lower if D has memorised its training samples."""
         return {"D(held out)": float(self._outputs(model, data.test, rng).mean())}
 
     def has_ended(self, history: History, settings: GANSettings) -> bool:
-        """Whether D has answered ½ for five epochs, if that is to end the training."""
+        """Whether D has answered ½ for five epochs, if ``equilibrium`` is set."""
         tolerance = settings.equilibrium
         return tolerance is not None and gan.at_equilibrium(history, tolerance)
 
     def figures(self, model: gan.GAN, data: Data, settings: GANSettings, rng: Generator) -> Figures:
-        """D's outputs, without and with dropout."""
+        """The outputs of D, without and with dropout."""
         G = np.concatenate([to_host(self.samples(model, 1000, rng)) for _ in range(10)])
 
         def outputs(name: str, x: Array) -> dict[str, str]:
@@ -151,7 +151,7 @@ class GANRecipe(Recipe[GANSettings]):
     def draw(
         self, model: gan.GAN, data: Data, settings: GANSettings, history: History, rng: Generator
     ) -> Pictures:
-        """The notes' two pictures of the game: the costs of both, and what D answers."""
+        """The notes' two pictures of the game: the costs of both players, and the outputs of D."""
         if history:
             curves = history.curves()
             costs = {"G": curves["G"], "D / 2": [cost / 2 for cost in curves["D"]]}
@@ -164,7 +164,7 @@ class GANRecipe(Recipe[GANSettings]):
             yield "outputs", plotting.titled(ax, "what D takes for real")
 
     def _outputs(self, model: gan.GAN, x: Array, rng: Generator, dropout: bool = False) -> Array:
-        """D of samples on [0, 1]; on the host."""
+        """The outputs of D for samples on [0, 1]; on the host."""
         frozen = model.frozen()
 
         def D(part: Array) -> Array:

@@ -1,4 +1,4 @@
-"""All the pictures that a training leaves, each with a title: of which run it is, what it shows."""
+"""All pictures of a training, each with a title that names the run and what the picture shows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 N_SAMPLES = 64
-N_ROWS = 12  # of the epochs in one table, at most
+N_POINTS = 2000
+N_ROWS = 12  # the largest number of epochs in one table
 
 
 def pictures(
@@ -30,11 +31,11 @@ def pictures(
     heading: str,
     rng: Generator,
 ) -> Iterator[tuple[str, Axes | plotting.Animation]]:
-    """The name of a file, and what belongs there: curves, samples, what ``recipe`` draws, GIFs.
+    """Yield file names with their pictures: curves, samples, pictures of ``recipe``, animations.
 
-    ``kept``: the samples of some epochs. ``heading`` says which run it is, ``"vae on digits, epoch
-    400"``, and stands before the title that a picture has. Of data that are no images there are no
-    pictures of samples.
+    ``kept`` holds the samples of some epochs. ``heading`` names the run, as ``"vae on digits, epoch
+    400"``, and precedes the title of each picture. Samples that are points of the plane are drawn
+    over held-out points. Other data that are not images have no pictures of samples.
     """
     span, images = data.value_range, plotting.is_image(data.shape)
     if history:
@@ -54,6 +55,10 @@ def pictures(
         if len(rows) > 1:
             moving = plotting.animation(rows, title=title, columns=5, value_range=span, seconds=0.7)
             yield "epochs.gif", moving
+    if recipe.generative and plotting.is_plane(data.shape):
+        points = to_host(recipe.samples(model, len(data.test[:N_POINTS]), rng))
+        ax = plotting.plane({"held-out data": data.test[:N_POINTS], recipe.sampled: points})
+        yield "samples.png", plotting.titled(ax, heading)
     for name, ax in recipe.draw(model, data, settings, history, rng):
         shown = " ".join(ax.get_title().split())
         yield f"{name}.png", plotting.titled(ax, f"{heading}: {shown}" if shown else heading)

@@ -1,4 +1,4 @@
-"""What the command line knows of a model: its settings, how it is built, trained, judged, drawn."""
+"""A recipe: how the command line sets up, builds, trains, evaluates and draws a model."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import plotting
 from ..backend import Array, Generator, generator, to_device, to_host
+from ..datasets.toys import TOYS
 from ..history import Epoch, History
 from ..optim import Optimizer, WeightAverage
 from ..progress import watched
@@ -26,73 +27,84 @@ if TYPE_CHECKING:
 
 S = TypeVar("S", bound=Settings)
 Figures: TypeAlias = Iterator[tuple[str, Callable[[], dict[str, str]]]]
-"""Figures by name, each with the function that finds it, and says it in one line or some."""
+"""Figures by name, each with a function that computes it and returns one or several lines."""
 Pictures: TypeAlias = "Iterator[tuple[str, Axes]]"
-"""Pictures by name; the title of one says what it shows."""
+"""Pictures by file name; the title of a picture says what it shows."""
 
 
 class Recipe(Generic[S]):
-    """A model for the command line; what is stated here is what most of them have in common."""
+    """The base class: the parts that most models have in common."""
 
-    LECTURE: S
-    """The settings of the notes."""
+    LECTURE: S | None = None
+    """The settings of the notes, which give none for some models."""
+    TOY: S | None = None
+    """Its settings on points of the plane, if they differ from those on all other data."""
     DIGITS: S
-    """Its settings on the small digits, where the command line gives none."""
+    """The default settings for the small digits."""
     MNIST: S
-    """Its settings on all other data."""
+    """The default settings for all other data."""
     kind: type
     """The class of the model."""
     title: str
     unit: str
-    """What its costs are counted in."""
+    """The unit of its costs."""
     generative = True
-    """Whether it has samples to draw, and to judge."""
+    """Whether the model draws samples, which can be evaluated."""
     drop_last = False
-    """Whether the samples of an epoch that fill no batch are left out."""
+    """Whether an epoch omits the samples that do not fill a batch."""
     n_judged = 2000
-    """How many samples are drawn to be judged."""
+    """The number of samples that are drawn for an evaluation."""
     sampled = "samples"
-    """What ``samples`` gives, as a title says it."""
+    """The result of ``samples``, in the words of a title."""
     drawn = "samples, which are draws in any case"
-    """What ``draws`` gives."""
+    """The result of ``draws``, in the words of a title."""
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
-        """An option for each setting."""
-        defaults = {"digits": self.DIGITS, "else": self.MNIST, "lecture": self.LECTURE}
-        type(self.MNIST).add_options(parser, defaults)
+        """Add an option for each setting to the parser."""
+        defaults = {"digits": self.DIGITS, "toys": self.TOY, "else": self.MNIST}
+        defaults["lecture"] = self.LECTURE
+        type(self.MNIST).add_options(parser, {k: v for k, v in defaults.items() if v is not None})
 
     def parsed(self, words: Mapping[str, Any]) -> dict[str, Any]:
-        """The settings among the words of a command line, as values."""
+        """Return the values of the settings among the words of a command line."""
         return type(self.MNIST).parsed(words)
 
     def settings(self, given: Mapping[str, Any]) -> S:
-        """What is given, over the defaults for such data or those of the notes."""
-        default = self.DIGITS if given.get("data", "digits") == "digits" else self.MNIST
+        """Combine the given settings with the defaults for the data, or with those of the notes."""
+        data = given.get("data", "digits")
+        default = self.DIGITS if data == "digits" else self.MNIST
+        if data in TOYS and self.TOY is not None:
+            default = self.TOY
         if given.get("preset"):
+            if self.LECTURE is None:
+                raise ValueError(
+                    f"--preset lecture: the notes give no settings of the {self.title}, leave it "
+                    "out"
+                )
             default = self.LECTURE
         return replace(default, **{**default.following(given), **given})
 
     def shown(self, model: Any) -> dict[str, Any]:
-        """Those settings that a model shows by what it is built of, and the pixels of a sample."""
+        """Return the settings that a model's structure determines, and the pixels of a sample."""
         raise NotImplementedError
 
     def build(self, settings: S, data: Data, rng: Generator) -> Any:
-        """The model for such samples; ``ValueError`` where the settings do not take them."""
+        """Build the model for such samples; ``ValueError`` if the settings do not fit them."""
         raise NotImplementedError
 
     def optimizers(self, model: Any, settings: S) -> list[Optimizer]:
-        """The model's own, with the learning rate that was asked for."""
+        """Return the model's default optimizers, with the learning rate of the settings."""
         optimizers: list[Optimizer] = model.default_optimizers()
         for optimizer in optimizers:
             optimizer.lr = settings.lr
         return optimizers
 
     def average(self, model: Any, settings: S) -> WeightAverage | None:
-        """The average of its weights that samples and scores are of, if one is kept."""
+        """Return the average of weights for samples and scores, or None."""
         return None
 
     def prepare(self, data: Data) -> Any:
-        """What the model trains on."""
+        """Return the training data in the form of the model."""
         return data.train
 
     def held_out(self, data: Data, settings: S) -> Any:
@@ -100,13 +112,13 @@ class Recipe(Generic[S]):
         return self.prepare(replace(data, train=data.test, train_labels=data.test_labels))
 
     def has_ended(self, history: History, settings: S) -> bool:
-        """Whether the training is at its end, though not at its last epoch."""
+        """Whether the training ends before its last epoch."""
         return False
 
     def patience(self, settings: S, history: History, best: Any) -> Patience | None:
-        """What ends the training where held-out samples ask for it, and keeps the best weights.
+        """Return the early stopping of the training, or None.
 
-        ``best`` is the model with the best weights of the epochs that are done.
+        ``best`` is the model with the best weights of the finished epochs.
         """
         return None
 
@@ -118,9 +130,9 @@ class Recipe(Generic[S]):
         progress: Callable[[Iterable[int]], Iterable[int]] = iter,
         patience: Patience | None = None,
     ) -> Iterator[Epoch]:
-        """Train the model of ``state``, scored after each epoch, until it ends.
+        """Train the model of ``state`` until it ends, and score it after each epoch.
 
-        What ``train`` refuses is refused at once.
+        Errors of ``train`` are raised at once.
         """
         assert state.rng is not None
         settings.check_rates(len(state.history))
@@ -169,23 +181,27 @@ class Recipe(Generic[S]):
         return scored()
 
     def score(self, model: Any, data: Data, rng: Generator) -> dict[str, float]:
-        """The scores on held-out samples that stand in the line of each epoch."""
+        """Return the scores on held-out samples that are reported with each epoch."""
         return {}
 
     def samples(self, model: Any, n: int, rng: Generator) -> Array:
-        """n samples, in the range of the data."""
+        """Return n samples, in the range of the data."""
         return model.sample(n, rng)
 
     def draws(self, model: Any, n: int, rng: Generator) -> Array:
-        """n draws from the distribution of the model: the samples, but where these are means."""
+        """Return n draws from the model's distribution: the samples, unless they are means."""
         return self.samples(model, n, rng)
 
+    def compared(self, model: Any, n: int, rng: Generator) -> dict[str, Array]:
+        """Samples that are held against data: by name, of a model that has several kinds."""
+        return {"": self.samples(model, n, rng)}
+
     def figures(self, model: Any, data: Data, settings: S, rng: Generator) -> Figures:
-        """All that can be said of how good the model is: by name, what finds some lines of it."""
+        """Yield each measure of quality: its name, and a function that returns its lines."""
         raise NotImplementedError
 
     def judge(self, model: Any, data: Data, settings: S, rng: Generator) -> dict[str, str]:
-        """The lines of all figures, on held-out samples."""
+        """Return the lines of all figures, on held-out samples."""
         return {
             "held-out samples": f"{len(data.test)}",
             **had(self.figures(model, data, settings, rng)),
@@ -194,16 +210,16 @@ class Recipe(Generic[S]):
     def draw(
         self, model: Any, data: Data, settings: S, history: History, rng: Generator
     ) -> Pictures:
-        """The pictures that fit the model."""
+        """Yield the pictures of the model."""
         raise NotImplementedError
 
     def animations(self, model: Any, rng: Generator) -> Iterator[tuple[str, dict[str, Array]]]:
-        """The moving pictures that fit the model, by name: images, by what stands over them."""
+        """Yield the animations of the model by name: images, by the text above them."""
         return iter(())
 
 
 def had(figures: Figures) -> dict[str, str]:
-    """The lines of every figure; for one that cannot be had, why not: the others are as good."""
+    """Return the lines of every figure; for a figure that fails, return its error as the line."""
     lines = {}
     for name, figure in figures:
         try:
@@ -214,19 +230,32 @@ def had(figures: Figures) -> dict[str, str]:
 
 
 def curves_of(history: History, names: Collection[str], unit: str) -> Axes:
-    """The curves of these names over the epochs, in the order of the history."""
+    """Plot the curves of these names over the epochs, in the order of the history."""
     curves = {name: y for name, y in history.curves().items() if name in names}
     return plotting.learning_curves(curves, first_epoch=history[0].number, ylabel=unit)
 
 
 def layers_of(network: Any) -> tuple[Any, ...]:
-    """The layers of a Sequential; ``AttributeError`` for a network of another kind."""
+    """Return the layers of a Sequential; ``AttributeError`` for another kind of network."""
     layers: tuple[Any, ...] = network.layers
     return layers
 
 
+def to_model(x: Array) -> Array:
+    """Images, or rows of numbers, on [0, 1] as 2x − 1 on [−1, 1]; points of the plane as they are.
+
+    :func:`from_model` is the way back.
+    """
+    return x if plotting.is_plane(x.shape[1:]) else 2 * x - 1
+
+
+def from_model(x: Array) -> Array:
+    """(x + 1)/2, but points of the plane as they are."""
+    return x if plotting.is_plane(x.shape[1:]) else 0.5 * (x + 1)
+
+
 def only_mnist_sized(settings: Settings, data: Data) -> None:
-    """The preset of the notes takes images of 784 pixels and nothing else."""
+    """Raise ``ValueError`` where the notes' preset gets images without 784 pixels."""
     n_visible = math.prod(data.shape)
     if settings.preset == "lecture" and n_visible != 784:
         raise ValueError(
@@ -235,7 +264,7 @@ def only_mnist_sized(settings: Settings, data: Data) -> None:
 
 
 def in_parts(f: Callable[[Array], Array], x: Array, rng: Generator, size: int = 1000) -> Array:
-    """f(x), one row or number per sample, computed for some samples at a time; on the host."""
+    """f(x), one row or number per sample, computed for a few samples at a time; on the host."""
     parts = [x[i : i + size] for i in range(0, len(x), size)]
     return np.concatenate(
         [to_host(f(to_device(part, rng))) for part in watched(parts, "evaluating")]
@@ -243,7 +272,7 @@ def in_parts(f: Callable[[Array], Array], x: Array, rng: Generator, size: int = 
 
 
 def drawn_in_parts(draw: Callable[[int], Array], n: int, size: int) -> Array:
-    """n samples, ``size`` of them at a time; on the host."""
+    """Draw n samples, ``size`` of them at a time; on the host."""
     sizes = [min(size, n - start) for start in range(0, n, size)]
     return np.concatenate([to_host(draw(k)) for k in watched(sizes, "sampling")])
 

@@ -1,13 +1,16 @@
-"""How near the samples of a generative model are to data: by distance, and by a classifier's eye.
+"""The distance between the samples of a generative model and data: by MMD², and by a classifier.
 
-The MMD² compares the samples with held-out data, pixel by pixel. The classifier says how many of
-them it takes for one of the classes, with a probability of 0.9 or more, and how evenly these spread
-over the classes. Neither number means anything alone: copies of one image are all recognised, and
-of uniform noise a classifier may recognise half. Beside each therefore stand two more, for held-out
-data in place of the samples, which no generator is expected to beat, and for uniform noise.
+The MMD² compares the samples with held-out data, pixel by pixel. The classifier counts the samples
+that it assigns to one of the classes with a probability of 0.9 or more, and how evenly these spread
+over the classes. Neither number means anything alone: copies of one image are all recognised, and a
+classifier may recognise half of uniform noise. Each number is therefore reported with its values
+for held-out data, which no generator is expected to surpass, and for uniform noise.
 
-The classifier is the feed-forward one with the settings of the command line and seed 0, and few
-data are gone through more often. It is trained once, and kept in the folder of the run.
+The points of a toy lie near modes or a curve. In place of a classifier, the share of the samples
+within three standard deviations of these is counted, and how evenly they spread over its parts.
+
+The classifier is the feed-forward one with the settings of the command line and seed 0; on small
+data it trains for more epochs. It is trained once, and stored in the folder of the run.
 """
 
 from __future__ import annotations
@@ -19,10 +22,12 @@ import math
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..backend import Array, generator
+from ..datasets.toys import DEVIATION, TOYS, skeleton
 from ..files import write_atomically
 from ..history import History
 from ..metrics import against_floor, median_bandwidth, mmd2_unbiased
@@ -35,29 +40,33 @@ from .recipe import had
 
 CONFIDENCE = 0.9
 RECOGNISED = f"recognised by a classifier, confidence from {CONFIDENCE}"
-COMPARED = 2000  # samples at most, of which the MMD² is taken
+COMPARED = 2000  # the largest number of samples for the MMD²
+WITHIN = 3  # standard deviations from where a toy lies: its points are near
 BATCH = 64
-STEPS = 1500  # at least so many does the classifier learn for
+STEPS = 1500  # the least number of training steps of the classifier
 
 
 def recognised(samples: Array, data: Data, folder: Path) -> dict[str, str]:
-    """Return what distance and classifier say of ``samples``, of held-out data and of noise.
+    """Return the distance and the classification of ``samples``, held-out data and noise.
 
-    What cannot be had is said in its place: of data without labels, or of one class, there is no
-    classifier, and of fewer than four held-out samples no distance. ``folder`` is where the
-    classifier is kept.
+    Where one of them fails, its line gives the reason: data without labels, or of one class, have
+    no classifier, and fewer than four held-out samples have no distance. ``folder`` is the folder
+    in which the classifier is stored.
     """
     low, high = data.value_range
     noise = np.random.default_rng(0).uniform(low, high, samples.shape).astype(np.float32)
     compared = functools.partial(_distances, samples, noise, data)
-    told_apart = functools.partial(_classes, samples, noise, data, folder)
+    if data.name in TOYS:
+        told_apart = functools.partial(_near, samples, noise, data)
+    else:
+        told_apart = functools.partial(_classes, samples, noise, data, folder)
     return had(iter([("MMD² from held-out data", compared), (RECOGNISED, told_apart)]))
 
 
 def evenness(counts: Array) -> float:
     """Return the entropy −Σ p log p of the shares of some classes over its maximum log K.
 
-    It is 1 where all classes come as often, and 0 where there is but one, or none.
+    It is 1 if all classes are equally frequent, and 0 if there is only one class, or none.
     """
     if np.count_nonzero(counts) < 2:
         return 0.0
@@ -86,8 +95,29 @@ def _distances(samples: Array, noise: Array, data: Data) -> dict[str, str]:
     }
 
 
+def _near(samples: Array, noise: Array, data: Data) -> dict[str, str]:
+    """The shares that lie near the toy without its noise, and near which of its parts."""
+    name: Any = data.name
+    if name not in DEVIATION:
+        return {}
+    points, part = skeleton(name)
+    shares, spread = [], []
+    for x in (samples, data.test, noise):
+        of_point = ((x[:, None] - points) ** 2).sum(axis=2)
+        near = of_point.min(axis=1) < (WITHIN * DEVIATION[name]) ** 2
+        counts = np.bincount(part[of_point.argmin(axis=1)[near]], minlength=part.max() + 1)
+        shares.append(f"{100 * near.mean():.1f} %")
+        spread.append(f"{evenness(counts):.3f}")
+    others = "{0}; of held-out data {1}, of uniform noise {2}"
+    where = "a mode" if name == "ring" else "the curve"
+    lines = {f"within {WITHIN} standard deviations of {where}": others.format(*shares)}
+    if part.any():
+        lines[f"  evenness over the {part.max() + 1} parts"] = others.format(*spread)
+    return lines
+
+
 def _classes(samples: Array, noise: Array, data: Data, folder: Path) -> dict[str, str]:
-    """The shares that the classifier recognises, and as what."""
+    """The shares that the classifier recognises, and their classes."""
     model = _classifier(data, folder)
     shares, spread, counts = [], [], []
     for x in (samples, data.test, noise):
@@ -105,10 +135,10 @@ def _classes(samples: Array, noise: Array, data: Data, folder: Path) -> dict[str
 
 
 def _classifier(data: Data, folder: Path) -> Classifier:
-    """Return the classifier of these data that the folder holds, or train one and leave it there.
+    """Return the classifier of these data from the folder, or train one and store it there.
 
-    Its file is named after the content of the data and the settings: other data have another.
-    Raises ``ValueError`` for data that no classifier can be trained on.
+    The name of its file depends on the content of the data and on the settings: other data have
+    another file. Raises ``ValueError`` for data on which no classifier can be trained.
     """
     recipe, rng = FFNNRecipe(), generator(0)
     if not data.classes:

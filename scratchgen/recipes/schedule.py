@@ -1,6 +1,6 @@
-"""Schedules of the learning rate by name, as in ``cosine`` or ``step:10,0.5``.
+"""Learning-rate schedules by name, as in ``cosine`` or ``step:10,0.5``.
 
-A cosine without a number spans the epochs that are asked for.
+A cosine without a number spans all epochs of the training.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ _NAMED: Final[dict[str, tuple[Callable[..., schedules.Schedule], int, int, str]]
     "inverse-time": (schedules.InverseTime, 1, 1, "inverse-time:EPOCHS, as in inverse-time:10"),
     "warm-up": (schedules.WarmUp, 1, 1, "warm-up:EPOCHS, as in warm-up:5"),
 }
-"""Each schedule with the fewest and the most numbers that it takes, and how it is written."""
+"""Each schedule, with the least and the greatest number of its arguments, and its spelling."""
 
 NAMES: Final = tuple(_NAMED)
 
 
 def schedule_of(text: str, epochs: int) -> schedules.Schedule:
-    """The schedule that ``name:number,number`` stands for, in a training of so many epochs.
+    """Return the schedule for the text ``name:number,number``, in a training of ``epochs`` epochs.
 
-    Raises ``ValueError``, with what was expected, for a text that stands for none.
+    Raises ``ValueError``, with the expected form, for any other text.
     """
     name, _, rest = text.partition(":")
     if name not in _NAMED:
@@ -46,5 +46,5 @@ def schedule_of(text: str, epochs: int) -> schedules.Schedule:
 
 
 def spans_the_training(text: str) -> bool:
-    """Whether a schedule has no number of its own, and goes by the epochs that are asked for."""
+    """Whether a schedule has no number of its own, and depends on the number of epochs."""
     return text == "cosine"

@@ -1,9 +1,10 @@
 """Settings of a training: one typed record for each model.
 
-A field of a record says what its setting may be. From the fields come the options of the command
-line, their help and defaults, the check of what was typed, the reading of ``config.json`` and what
-``--resume`` compares. A record that exists is valid: what is wrong with a setting is said when the
-record is made, by the name of its option, before data are loaded or a folder is begun.
+A field of a record describes the valid values of its setting. The fields determine the options of
+the command line, their help and defaults, the check of what was typed, the format of
+``config.json``, and the comparison for ``--resume``. Every record is valid: an invalid setting
+raises an error that names its option when the record is made, before data are loaded or a folder is
+begun.
 """
 
 from __future__ import annotations
@@ -22,23 +23,23 @@ R = TypeVar("R", bound="Record")
 
 @dataclass(frozen=True)
 class Kind:
-    """What a setting may be; ``none`` is the word for ``None``, of one that may be left open.
+    """The valid values of a setting; ``none`` is the word for ``None``, if that is allowed.
 
-    The ``help`` of an option ends with its default, or is ``complete`` without.
+    The ``help`` of an option ends with its default, unless it is already ``complete``.
     """
 
     help: str
     none: str = ""
     complete: bool = False
     form: ClassVar[Mapping[str, Any]] = {"metavar": "NAME"}
-    """How the option is given and shown, as ``add_argument`` takes it."""
+    """How the option is given and shown, as arguments of ``add_argument``."""
 
     def parse(self, word: Any) -> Any:
-        """The value that a word of the command line stands for; ``ValueError`` if for none."""
+        """Return the value of a word of the command line; ``ValueError`` if it has none."""
         return None if self.none and word == self.none else self.read(word)
 
     def read(self, word: Any) -> Any:
-        """The value of a word that is not ``none``."""
+        """Return the value of a word other than ``none``."""
         return word
 
     def takes(self, value: Any) -> bool:
@@ -46,11 +47,11 @@ class Kind:
         raise NotImplementedError
 
     def expected(self, value: Any) -> str:
-        """What was expected in place of ``value``."""
+        """Describe the values that are valid in place of ``value``."""
         raise NotImplementedError
 
     def checked(self, name: str, value: Any) -> Any:
-        """The value, if it may be had; ``ValueError`` otherwise."""
+        """Return the value if it is valid; raise ``ValueError`` otherwise."""
         if value is None and self.none:
             return None
         if not self.takes(value):
@@ -65,7 +66,7 @@ class Kind:
         parser.add_argument(name, help=f"{self.help}{default}", **self.form)
 
     def said(self, value: Any) -> str:
-        """The value, as the command line takes it."""
+        """Return the value as it is written on the command line."""
         return self.none if value is None else f"{value}"
 
 
@@ -79,15 +80,15 @@ class Whole(Kind):
     form: ClassVar[Mapping[str, Any]] = {"metavar": "N"}
 
     def read(self, word: str) -> Any:
-        """Digits, with a sign or without."""
+        """Read digits, with or without a sign."""
         return int(word)
 
     def takes(self, value: Any) -> bool:
-        """No fractions, and no truth values, which JSON and Python tell from numbers."""
+        """Exclude fractions and truth values, which JSON and Python distinguish from numbers."""
         return self._lies_between(value) and value % self.step == 0
 
     def expected(self, value: Any) -> str:
-        """A multiple where only that is amiss, else the range too."""
+        """Name the multiple if only that is wrong, else also the range."""
         what = "a whole number" if self.step == 1 else f"a multiple of {self.step}"
         return what if self._lies_between(value) else f"{what} from {self.least} to {self.most}"
 
@@ -97,7 +98,7 @@ class Whole(Kind):
 
 @dataclass(frozen=True)
 class Real(Kind):
-    """A number from ``least`` to ``most``; ``above`` and ``below`` leave out these ends."""
+    """A number from ``least`` to ``most``; ``above`` and ``below`` exclude these ends."""
 
     least: float = 0.0
     most: float = 1e6
@@ -106,93 +107,93 @@ class Real(Kind):
     form: ClassVar[Mapping[str, Any]] = {"metavar": "X"}
 
     def read(self, word: str) -> Any:
-        """Digits, a point, an exponent; what is not finite is refused with what is too large."""
+        """Read digits, a point, an exponent; infinity and NaN are refused as out of range."""
         return float(word)
 
     def takes(self, value: Any) -> bool:
-        """Whole numbers too; NaN compares with nothing."""
+        """Accept whole numbers too; NaN fails every comparison."""
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         left_out = (self.least,) * self.above + (self.most,) * self.below
         return is_number and self.least <= value <= self.most and value not in left_out
 
     def expected(self, value: Any) -> str:
-        """The range."""
+        """Name the range."""
         low = f"{'above' if self.above else 'from'} {self.least:g}"
         return f"a number {low} {'to below' if self.below else 'to'} {self.most:.15g}"
 
     def checked(self, name: str, value: Any) -> Any:
-        """As a floating number, so that 1 and 1.0 are one setting."""
+        """Return a floating-point number, so that 1 and 1.0 are the same setting."""
         value = super().checked(name, value)
         return value if value is None else float(value)
 
     def said(self, value: Any) -> str:
-        """In as few digits as say it."""
+        """Format with as few digits as possible."""
         return self.none if value is None else f"{value:g}"
 
 
 @dataclass(frozen=True)
 class Choice(Kind):
-    """One of some names."""
+    """One of several names."""
 
     names: Sequence[str] = ()
 
     def option(self, parser: argparse.ArgumentParser, name: str, default: str) -> None:
-        """The names stand in the place of the word."""
+        """Add an option whose placeholder lists the names."""
         names = f"{{{','.join(self.names)}}}"
         parser.add_argument(name, help=f"{self.help}{default}", metavar=names)
 
     def takes(self, value: Any) -> bool:
-        """A name, letter for letter."""
+        """Accept a name only if it is spelled exactly."""
         return isinstance(value, str) and value in self.names
 
     def expected(self, value: Any) -> str:
-        """The names."""
+        """List the names."""
         return f"one of {', '.join(self.names)}"
 
 
 @dataclass(frozen=True)
 class Wholes(Whole):
-    """Whole numbers, as many as are given."""
+    """Any number of whole numbers."""
 
     form: ClassVar[Mapping[str, Any]] = {"metavar": "N", "nargs": "*"}
 
     def read(self, word: Any) -> Any:
-        """A number for each word."""
+        """Read one number for each word."""
         return tuple(int(each) for each in word)
 
     def takes(self, value: Any) -> bool:
-        """A list, as JSON has it, or a tuple."""
+        """Accept a list, as JSON has it, or a tuple."""
         return isinstance(value, (list, tuple)) and all(map(super().takes, value))
 
     def expected(self, value: Any) -> str:
-        """The range of each."""
+        """Name the range of each number."""
         return f"whole numbers from {self.least} to {self.most}"
 
     def checked(self, name: str, value: Any) -> tuple[int, ...]:
-        """As a tuple."""
+        """Return a tuple."""
         return tuple(super().checked(name, value))
 
     def said(self, value: Any) -> str:
-        """The numbers, as the command line takes them."""
+        """Return the numbers as they are written on the command line."""
         return " ".join(map(str, value)) or "none"
 
 
 @dataclass(frozen=True)
 class Flag(Kind):
-    """Yes, or with ``--no-`` no."""
+    """True, or with ``--no-`` false."""
 
     form: ClassVar[Mapping[str, Any]] = {"action": argparse.BooleanOptionalAction}
 
     def takes(self, value: Any) -> bool:
-        """A truth value."""
+        """Accept truth values only."""
         return isinstance(value, bool)
 
     def expected(self, value: Any) -> str:
-        """A truth value, as JSON writes it."""
+        """Name the truth values as JSON writes them."""
         return "true or false"
 
     def said(self, value: Any) -> str:
-        """Yes or no."""
+        """Say yes or no."""
         return "yes" if value else "no"
 
 
@@ -201,22 +202,22 @@ class Name(Kind):
     """Any text that is not empty."""
 
     def takes(self, value: Any) -> bool:
-        """At least one character."""
+        """Require at least one character."""
         return isinstance(value, str) and value != ""
 
     def expected(self, value: Any) -> str:
-        """What a file or a data set has."""
+        """Say that a name is expected."""
         return "a name"
 
 
 @dataclass(frozen=True)
 class Schedule(Kind):
-    """A schedule of the learning rate by name, as ``recipes.schedule`` reads it."""
+    """A learning-rate schedule by name, as ``recipes.schedule`` reads it."""
 
     form: ClassVar[Mapping[str, Any]] = {"metavar": "NAME[:NUMBERS]"}
 
     def checked(self, name: str, value: Any) -> str:
-        """The text, if it stands for a schedule."""
+        """Return the text if it describes a schedule."""
         if not isinstance(value, str):
             raise ValueError(f"{name} is one of {', '.join(NAMES)}, got {reprlib.repr(value)}")
         try:
@@ -227,7 +228,7 @@ class Schedule(Kind):
 
 
 def setting(kind: Kind, **default: Any) -> Any:
-    """A field of a record, of which the kind is known."""
+    """Make a field of a record with the kind of its setting."""
     return field(metadata={"kind": kind}, **default)
 
 
@@ -237,7 +238,7 @@ def added(kind: Kind, *, default: Any) -> Any:
 
 
 def option(name: str) -> str:
-    """How the command line calls a setting."""
+    """Return the name of a setting on the command line."""
     return f"--{name.replace('_', '-')}"
 
 
@@ -247,7 +248,7 @@ DEVICE = Choice("where to compute", names=("cpu", "cuda"))
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """Settings that are all valid; ``ValueError`` where one may not have the value that it got."""
+    """Settings that are all valid; ``ValueError`` for an invalid value."""
 
     def __post_init__(self) -> None:
         for name, kind in self.kinds().items():
@@ -255,12 +256,12 @@ class Record:
 
     @classmethod
     def kinds(cls) -> dict[str, Kind]:
-        """What each setting may be, by name."""
+        """The kind of each setting, by name."""
         return {each.name: each.metadata["kind"] for each in dataclasses.fields(cls)}
 
     @classmethod
     def parsed(cls, words: Mapping[str, Any]) -> dict[str, Any]:
-        """The settings among the words of a command line, as values, which may still be refused."""
+        """Return the settings among the words of a command line, as values not yet checked."""
         given = {}
         for name, kind in cls.kinds().items():
             if name in words:
@@ -272,7 +273,7 @@ class Record:
 
     @classmethod
     def from_json(cls: type[R], values: Mapping[str, Any]) -> R:
-        """The record that was written as such values: all of them, and no others."""
+        """Return the record with these values, which must be those of all settings."""
         kinds = cls.kinds()
         wrong = [f"it lacks {name}" for name in sorted(kinds.keys() - values.keys())]
         wrong += [f"{reprlib.repr(n)} is unknown" for n in sorted(values.keys() - kinds.keys())]
@@ -282,7 +283,7 @@ class Record:
 
     @classmethod
     def add_options(cls, parser: argparse.ArgumentParser, defaults: Mapping[str, Record]) -> None:
-        """An option for each setting; its help says the default of each record that has a name."""
+        """Add an option for each setting; its help gives the default in each named record."""
         for name, kind in cls.kinds().items():
             said = {key: kind.said(getattr(record, name)) for key, record in defaults.items()}
             default = next(iter(said.values()))
@@ -293,7 +294,7 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(Record):
-    """What every training is asked."""
+    """The settings of every training."""
 
     preset: str | None = setting(
         Choice("the notes' own settings", names=("lecture",), none="none", complete=True),
@@ -301,7 +302,8 @@ class Settings(Record):
     )
     data: str = setting(
         Name(
-            "digits (default), mnist (default of --preset lecture), or a file .npy or .npz",
+            "digits (default), mnist (default of --preset lecture), points of the plane (ring, "
+            "moons, swirl, laplace), or a file .npy or .npz",
             complete=True,
         ),
         default="digits",
@@ -323,22 +325,22 @@ class Settings(Record):
 
     @classmethod
     def from_first_format(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Values of a ``config.json`` without a format, under the names of today."""
+        """Rename the values of a ``config.json`` without a format to the current names."""
         return cls.from_second_format({"schedule": "constant", **values})
 
     @classmethod
     def from_second_format(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Values of a ``config.json`` of format 2, with those settings that came later."""
+        """Complete the values of a ``config.json`` of format 2 by the settings that it lacks."""
         later = {f.name: f.default for f in dataclasses.fields(cls) if "added" in f.metadata}
         return {**later, **values}
 
     @classmethod
     def following(cls, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Those defaults that depend on what is given."""
+        """The defaults that depend on the given settings, as a rate on the optimizer."""
         return {}
 
     def rate(self, done: int) -> float:
-        """The learning rate of the next epoch, once ``done`` are done."""
+        """The learning rate of the next epoch, after ``done`` epochs."""
         return self.lr * schedule_of(self.schedule, self.epochs)(done)
 
     def check_rates(self, done: int = 0) -> None:
@@ -355,7 +357,7 @@ class Settings(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class GenerativeSettings(Settings):
-    """What every training of a generative model is asked."""
+    """The settings of every training of a generative model."""
 
     every: int | None = setting(
         Whole(
@@ -368,7 +370,7 @@ class GenerativeSettings(Settings):
 
     @classmethod
     def from_first_format(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """The samples of few epochs were kept."""
+        """Set ``every`` to None: the first format kept samples of a few epochs."""
         return {"every": None, **super().from_first_format(values)}
 
     def shows(self, epoch: int) -> bool:
@@ -377,11 +379,11 @@ class GenerativeSettings(Settings):
 
 
 SHOWN = frozenset({1, 2, 4, 10, 50, 100, 200, 400, 1000})
-"""The epochs of which samples are kept if nothing else is asked: few, as most change little."""
+"""The epochs whose samples are kept by default: few of them, as most epochs change little."""
 
 
 def decay_as_schedule(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values in which ``decay``, ``none`` or ``cosine``, is the schedule."""
+    """Replace ``decay``, which is ``none`` or ``cosine``, by the schedule."""
     rest = {name: value for name, value in values.items() if name != "decay"}
     if "decay" not in values:
         return rest
@@ -389,7 +391,7 @@ def decay_as_schedule(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def add_decay(parser: argparse.ArgumentParser) -> None:
-    """The option ``--decay none`` or ``cosine``, the former name of a schedule."""
+    """Add the option ``--decay none`` or ``--decay cosine``, the former name of a schedule."""
     parser.add_argument(
         "--decay",
         dest="schedule",

@@ -18,7 +18,7 @@ from .settings import Choice, GenerativeSettings, Whole, setting
 
 @dataclass(frozen=True, kw_only=True)
 class VAESettings(GenerativeSettings):
-    """Sizes and likelihood."""
+    """Sizes of the layers, and the likelihood."""
 
     hidden: int = setting(Whole("units of the hidden layers"))
     latent: int = setting(Whole("latent dimensions"))
@@ -28,7 +28,7 @@ class VAESettings(GenerativeSettings):
 
 
 class VAERecipe(Recipe[VAESettings]):
-    """The D–H–(μ, log σ²)–H–D of ``models.vae.dense``."""
+    """The autoencoder D–H–(μ, log σ²)–H–D of ``models.vae.dense``."""
 
     kind = vae.VAE
     title = "variational autoencoder"
@@ -40,11 +40,11 @@ class VAERecipe(Recipe[VAESettings]):
         preset="lecture", data="mnist", hidden=400, latent=20, epochs=10, batch_size=128, lr=1e-3
     )
     MNIST = replace(LECTURE, preset=None)
-    # Two latents, to be seen, and more epochs of the few small images.
+    # Two latents can be drawn in a plane, and the few small images need more epochs.
     DIGITS = replace(MNIST, data="digits", latent=2, epochs=400, batch_size=32, lr=2e-3)
 
     def shown(self, model: vae.VAE) -> dict[str, Any]:
-        """Sizes and likelihood."""
+        """The sizes of the layers, and the likelihood."""
         hidden, pixels = layers_of(model.encoder)[0].weight.shape
         return {
             "hidden": hidden,
@@ -54,7 +54,7 @@ class VAERecipe(Recipe[VAESettings]):
         }
 
     def build(self, settings: VAESettings, data: Data, rng: Generator) -> vae.VAE:
-        """The model, for as many numbers as a sample has."""
+        """Build the model for samples with this many numbers."""
         only_mnist_sized(settings, data)
         n_visible = math.prod(data.shape)
         return vae.dense(n_visible, settings.hidden, settings.latent, rng, settings.likelihood)
@@ -64,13 +64,13 @@ class VAERecipe(Recipe[VAESettings]):
         return model.draw(n, rng)
 
     def score(self, model: vae.VAE, data: Data, rng: Generator) -> dict[str, float]:
-        """−ELBO in nats per sample, from one latent each."""
+        """−ELBO in nats per sample, from one latent for each sample."""
         frozen = model.frozen()
         costs = in_parts(lambda x: -frozen.elbo(x, rng=rng), data.test, rng)
         return {"test cost": float(costs.mean())}
 
     def figures(self, model: vae.VAE, data: Data, settings: VAESettings, rng: Generator) -> Figures:
-        """−ELBO and its parts, the importance-weighted bound, and the latents that are in use."""
+        """−ELBO and its parts, the importance-weighted bound, and the number of active latents."""
         frozen, few = model.frozen(), data.test[:1000]
         bounded = f"−log p(x), at most, from 100 latents for each of {len(few)}"
 
@@ -99,7 +99,7 @@ class VAERecipe(Recipe[VAESettings]):
     def draw(
         self, model: vae.VAE, data: Data, settings: VAESettings, history: History, rng: Generator
     ) -> Pictures:
-        """Latents, reconstructions, ways between images, and the manifold of two latents."""
+        """Latents, reconstructions, interpolations, and the manifold of two latents."""
         frozen, shape, span = model.frozen(), data.shape, data.value_range
 
         def decode(h: Array) -> Array:

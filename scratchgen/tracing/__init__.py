@@ -1,4 +1,4 @@
-"""The trace of backpropagation: each equation that was used, with the numbers it was used on."""
+"""The trace of backpropagation: each equation that was used, with its numbers."""
 
 from .lecture import lecture, nine_derivatives, report
 from .trace import Line, Trace, trace

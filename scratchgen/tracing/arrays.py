@@ -1,4 +1,4 @@
-"""What the table and the page both ask of the arrays in a trace."""
+"""Helpers for the arrays of a trace, used by the table and the page."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ..backend import Array, to_host
 
 
 def norm(x: Array) -> float:
-    """‖x‖ in float64; of an array of the device, the one number that comes to the host."""
+    """‖x‖ in float64; for an array on a GPU, only this number is copied to the host."""
     wide = x.astype(np.float64)
     return float(to_host(np.sqrt((wide * wide).sum())))
 
 
 def is_array(x: object) -> bool:
-    """Whether an input of an operation is an array or a tensor, not a number or nothing."""
+    """Whether an input of an operation is an array or a tensor, not a number or None."""
     return isinstance(x, Tensor) or (hasattr(x, "dtype") and not isinstance(x, np.generic))
 
 

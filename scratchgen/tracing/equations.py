@@ -1,10 +1,10 @@
-"""The equations of a rule, read from its docstring, where they stand: ∂C/∂W = δᵀ a.
+"""The equations of a rule, read from its docstring: ∂C/∂W = δᵀ a.
 
 A docstring begins with the value, ``z = x y:``, and states one clause ``∂C/∂x = …`` for each input
-that has a derivative, in the order of the inputs; for a function σ of one input, ``σ′ = …``. A
-clause ends where the next one begins, or with its sentence. A docstring that begins with another
-rule, as of one that computes the same otherwise, has the equations of that. Where a rule states
-none of this, as a user's may not, its equations have no text but their number.
+with a derivative, in the order of the inputs; for a function σ of one input, ``σ′ = …``. A clause
+ends at the next clause, or with its sentence. If a docstring begins with the name of another rule,
+as for a different computation of the same value, its equations are those of that rule. A docstring
+without equations, as a user's rule may have, gives its equations only numbers.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ _SAME_AS = re.compile(r":func:`(\w+)`")
 
 
 class Equations(NamedTuple):
-    """What a rule states, in its own letters: affine has z = a Wᵀ + b and ∂C/∂W = δᵀ a."""
+    """The equations of a rule in its own letters: affine has z = a Wᵀ + b and ∂C/∂W = δᵀ a."""
 
     letter: str
-    """Of the value: z."""
+    """The letter of the value: z."""
     forward: str
-    """Of the value, whole: z = a Wᵀ + b, or a phrase where no letter is given to it."""
+    """The whole equation of the value: z = a Wᵀ + b, or a phrase if the value has no letter."""
     symbols: tuple[str, ...]
-    """Of the inputs: a, W, b."""
+    """The letters of the inputs: a, W, b."""
     backward: tuple[str, ...]
-    """Of the shares: ∂C/∂a = δ W, ∂C/∂W = δᵀ a, ∂C/∂b = Σₙ δₙ."""
+    """The equations of the shares: ∂C/∂a = δ W, ∂C/∂W = δᵀ a, ∂C/∂b = Σₙ δₙ."""
 
     @property
     def of_matrices(self) -> bool:
-        """Whether letters side by side are a product of matrices, not of entries: some is ᵀ."""
+        """Whether adjacent letters are a product of matrices, not of entries: some letter has ᵀ."""
         return any("ᵀ" in text for text in (self.forward, *self.backward))
 
 
 @functools.lru_cache
 def equations_of(operation: Operation, has_derivative: tuple[bool, ...]) -> Equations:
-    """The equations that the operation states, for inputs of which some have a derivative.
+    """Return the equations of the operation; ``has_derivative`` says which inputs have one.
 
     >>> from scratchgen import operations
     >>> stated = equations_of(operations.affine, (True, True, True))
@@ -95,7 +95,7 @@ def equations_of(operation: Operation, has_derivative: tuple[bool, ...]) -> Equa
 
 
 def _text(operation: Operation) -> str:
-    """The docstring, each paragraph in one line, or that of the rule it begins with."""
+    """Return the docstring, one line per paragraph, or that of the rule named at its beginning."""
     paragraphs = (inspect.getdoc(operation.rule) or "").replace("``", "").split("\n\n")
     same = _SAME_AS.match(paragraphs[0])
     other = getattr(operation.rule, "__globals__", {}).get(same.group(1)) if same else None

@@ -1,13 +1,13 @@
 """The notes' network of nine parameters: two inputs, two hidden units, one output.
 
-The notes, "Simple neural network and the back propagation equations", with the sigmoid for σ⁽¹⁾ and
-σ⁽²⁾ and the cost ½ (a⁽²⁾ − y)². They give no numbers: these are ours.
+It is the network of the notes, "Simple neural network and the back propagation equations", with the
+sigmoid for σ⁽¹⁾ and σ⁽²⁾ and the cost ½ (a⁽²⁾ − y)². The notes give no numbers: these are ours.
 
     zᵢ⁽¹⁾ = Σⱼ wᵢⱼ⁽¹⁾ aⱼ⁽⁰⁾ + bᵢ⁽¹⁾,    z⁽²⁾ = Σᵢ wᵢ⁽²⁾ aᵢ⁽¹⁾ + b⁽²⁾,    a = σ(z),
     δ⁽²⁾ = (a⁽²⁾ − y) σ′(z⁽²⁾),         δᵢ⁽¹⁾ = wᵢ⁽²⁾ δ⁽²⁾ σ′(zᵢ⁽¹⁾),
     ∂C/∂wᵢ⁽²⁾ = δ⁽²⁾ aᵢ⁽¹⁾,             ∂C/∂wᵢⱼ⁽¹⁾ = δᵢ⁽¹⁾ aⱼ⁽⁰⁾,        ∂C/∂b = δ.
 
-For ∂C/∂wᵢⱼ⁽¹⁾ the notes print aⱼ⁽¹⁾, the hidden units, where the inputs aⱼ⁽⁰⁾ belong.
+In ∂C/∂wᵢⱼ⁽¹⁾ the notes print aⱼ⁽¹⁾, the hidden units, in place of the inputs aⱼ⁽⁰⁾ (erratum E6).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def lecture() -> Trace:
 
 
 def nine_derivatives(of: Trace) -> list[tuple[str, str, float]]:
-    """∂C/∂ each parameter of :func:`lecture`: its name, its equation and its number."""
+    """The derivative ∂C/∂ each parameter of :func:`lecture`: its name, its equation, its number."""
     w1, b1, w2, b2 = (of.gradients[name] for name in ("w⁽¹⁾", "b⁽¹⁾", "w⁽²⁾", "b⁽²⁾"))
     units = [(i, str(i).translate(SUBSCRIPTS)) for i in range(2)]
     return [
@@ -63,7 +63,7 @@ def nine_derivatives(of: Trace) -> list[tuple[str, str, float]]:
 
 
 def report(of: Trace) -> str:
-    """The nine derivatives as the notes name them, and the trace that they come from."""
+    """Return the nine derivatives, named as in the notes, and the trace behind them."""
     cost = of.nodes[0].tensor.data
     rows = nine_derivatives(of)
     equations = max(len(equation) for _, equation, _ in rows)

@@ -1,7 +1,7 @@
-"""The trace as one page that needs nothing else: the template, with the numbers as JSON in it.
+"""The trace as one self-contained page: a template with the numbers in it as JSON.
 
-Python says what there is: arrays, nodes with their places in the picture, steps. How it looks and
-moves is in ``page.html``.
+This file provides the content: arrays, nodes with their positions in the picture, steps.
+``page.html`` defines its look and its motion.
 """
 
 from __future__ import annotations
@@ -16,27 +16,26 @@ import numpy as np
 from ..backend import Array, to_host
 from .arrays import data_of, is_array, norm
 
-ENTRIES = 1024  # of an array on the page, at most
-BUDGET = 400_000  # entries of all arrays together, about: a few megabytes
-FEWEST = 16  # entries of an array, however many arrays there are
-PLANES = 8  # of a large array with more than two axes, at most
+ENTRIES = 1024  # the largest number of entries of an array on the page
+BUDGET = 400_000  # the approximate number of entries of all arrays: a few megabytes
+FEWEST = 16  # the least number of entries of an array, for any number of arrays
+PLANES = 8  # the largest number of planes of a large array with more than two axes
 
 
 def page(trace: Any) -> str:
-    """The page, as text of HTML."""
+    """Return the page as HTML text."""
     template = files(__package__).joinpath("page.html").read_text(encoding="utf-8")
     content = json.dumps(describe(trace), ensure_ascii=False, allow_nan=False)
-    for sign in "<>&\u2028\u2029":  # so that no text of the content ends the script it stands in
+    for sign in "<>&\u2028\u2029":  # escaped, so that no text can end the enclosing script
         content = content.replace(sign, f"\\u{ord(sign):04x}")
     return template.replace("{{trace}}", content)
 
 
 def describe(trace: Any) -> dict[str, Any]:
-    """What the page shows, as JSON holds it.
+    """Return the content of the page, as JSON.
 
-    ``arrays``, ``nodes`` and ``lines`` refer to each other by their index. Nodes stand in the order
-    of the forward pass, what is given before what uses it; ``steps`` are what the reader goes
-    through.
+    ``arrays``, ``nodes`` and ``lines`` refer to each other by index. The nodes have the order of
+    the forward pass, each after its inputs; ``steps`` are the stations of the reader.
     """
     arrays = _Arrays()
     nodes: list[dict[str, Any]] = []
@@ -45,7 +44,7 @@ def describe(trace: Any) -> dict[str, Any]:
     ordered = [node for node in reversed(trace.nodes) if node.equations]
 
     def place(x: Any) -> int:
-        """The index of what was computed before, or is given, and then stands here."""
+        """Return the index of a node; an array that is not one yet becomes one here."""
         if id(x) not in index:
             index[id(x)] = len(nodes)
             node = visited.get(id(x))
@@ -91,7 +90,7 @@ def describe(trace: Any) -> dict[str, Any]:
                 "delta": arrays.add(node.delta),
             }
         )
-    if not nodes:  # the cost itself is all there is
+    if not nodes:  # the cost is the only tensor
         for node in trace.nodes:
             place(node.tensor)
     by_symbol = {node["symbol"]: k for k, node in enumerate(nodes)}
@@ -124,7 +123,7 @@ def describe(trace: Any) -> dict[str, Any]:
 
 
 def _brief(setting: Any) -> str:
-    """A setting in a few letters; a key as it is written between brackets."""
+    """A setting in a few letters; a key has the form that it has between brackets."""
     if isinstance(setting, tuple):
         return f"({', '.join(map(_brief, setting))})"
     if isinstance(setting, slice):
@@ -137,7 +136,7 @@ def _brief(setting: Any) -> str:
 
 
 def _place(nodes: list[dict[str, Any]]) -> None:
-    """Columns by depth, rows so that chains and edges over several columns are straight."""
+    """Set columns by depth, and rows such that chains and long edges are straight."""
     taken: set[tuple[int, int]] = set()
     for node in nodes:
         if node["kind"] != "operation":
@@ -155,13 +154,13 @@ def _place(nodes: list[dict[str, Any]]) -> None:
 
 
 class _Arrays:
-    """The arrays of the page, each once; what is too large is shown by entries evenly spaced."""
+    """The arrays of the page, each once; large ones are represented by evenly spaced entries."""
 
     def __init__(self) -> None:
         self.kept: dict[int, tuple[int, Array]] = {}
 
     def add(self, x: Any) -> int:
-        """The place of an array on the page, which is kept, and its identity with it."""
+        """Return the place of an array on the page, and keep the array, and so its identity."""
         place, _ = self.kept.setdefault(id(x), (len(self.kept), x))
         return place
 
@@ -172,7 +171,7 @@ class _Arrays:
 
 
 def _described(x: Array, most: int) -> dict[str, Any]:
-    """Shape, size, and the entries: all, or rows and columns evenly spaced of the first planes."""
+    """Return the shape, and all entries or evenly spaced ones of the first planes."""
     shape = list(x.shape)
     height, width = ([1, 1, *shape])[-2:]
     count = math.prod(shape[:-2])
@@ -201,12 +200,12 @@ def _picked(n: int, most: int) -> list[int]:
 def _entries(numbers: Any, exact: bool) -> Any:
     if isinstance(numbers, np.ndarray) and numbers.ndim:
         return [_entries(part, exact) for part in numbers]
-    # The shortest decimal of a float32 is not that of the float64 of the same value.
+    # The shortest decimal of a float32 differs from that of the float64 of equal value.
     return _number(float(str(numbers)) if exact else float(f"{numbers:.4g}"))
 
 
 def _number(value: float) -> float | str:
-    """As JSON holds it, which has no ∞."""
+    """Return a number for JSON, which has no ∞."""
     if math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else "∞" if value > 0 else "−∞"

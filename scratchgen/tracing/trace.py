@@ -1,9 +1,9 @@
-"""The sweep, written down: which equation was used when, on which δ, and what it passed on.
+"""A record of the backward sweep: which equation was used when, on which δ, and with what result.
 
-:func:`~scratchgen.backward_sweep` yields each tensor with its finished δ. An equation that was used
-belongs to one of these tensors and to an input of it that was visited too: that is one line of the
-trace. Where an input has one such line, its finished δ is the share that the line shows. Where it
-has several, each share is the sweep of that one operation by itself, and their sum is the δ.
+:func:`~scratchgen.backward_sweep` yields each tensor with its finished δ. A line of the trace is
+one equation that was used: it belongs to one of these tensors and to one of its inputs that the
+sweep visits too. If an input has one such line, its finished δ is the share on that line. If it has
+several, each share is computed by a sweep of that one operation, and their sum is the δ.
 """
 
 from __future__ import annotations
@@ -28,40 +28,40 @@ from .page import page
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-WIDTH = 110  # columns of the printed table, at most
-SHOWN = 60  # lines of the table in a notebook, at most; the printed one has them all
+WIDTH = 110  # the largest width of the printed table, in columns
+SHOWN = 60  # the largest number of lines in a notebook; the printed table has all lines
 
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """One equation used: what an operation passes on of its δ to one of its inputs.
+    """One equation that was used: the share of δ that an operation passes to one of its inputs.
 
-    The arrays may be shared with the sweep's: read them, do not change them.
+    The arrays may be shared with those of the sweep: do not change them.
     """
 
     layer: str
-    """The layer that the operation belongs to: of ``"encoder.0.weight"``, ``"encoder.0"``."""
+    """The layer of the operation: ``"encoder.0"`` for the parameter ``"encoder.0.weight"``."""
     operation: str
-    """Its name, as in ``scratchgen.operations``."""
+    """The name of the operation in ``scratchgen.operations``."""
     of: str
-    """The symbol of its value, whose δ it is given."""
+    """The symbol of the value of the operation, to which δ belongs."""
     to: str
-    """The name or the symbol of the input that the equation leads to."""
+    """The name or the symbol of the input to which the equation leads."""
     equation: str
     """The equation in the letters of the rule: ``"∂C/∂W = δᵀ a"``."""
     delta: Array
     """δ = ∂C/∂(the value of the operation), finished."""
     share: Array
-    """What the equation makes of it, in the shape of the input."""
+    """The result of the equation, in the shape of the input."""
     total: Array
     """∂C/∂(the input): the sum of the shares of all ``parts`` lines that lead to it."""
     part: int
-    """Which of these lines this is: 1 … ``parts``."""
+    """The number of this line among them: 1 … ``parts``."""
     parts: int
 
     @cached_property
     def delta_norm(self) -> float:
-        """‖δ‖, the Euclidean norm of what came in."""
+        """‖δ‖, the Euclidean norm of the incoming δ."""
         return norm(self.delta)
 
     @cached_property
@@ -71,7 +71,7 @@ class Line:
 
     @property
     def rms(self) -> float:
-        """The root mean square entry of the share, which does not grow with its shape."""
+        """The root mean square entry of the share, which does not grow with its size."""
         return self.norm / math.sqrt(self.share.size or 1)
 
 
@@ -84,11 +84,11 @@ class Node:
     tensor: Tensor
     delta: Array
     equations: Equations | None
-    """What its operation states; ``None`` at an origin."""
+    """The equations of its operation; ``None`` at an origin."""
 
 
 class Trace(Sequence[Line]):
-    """The lines of a sweep in its order, as :func:`trace` makes them; it is printed as a table."""
+    """The lines of a sweep in its order, as :func:`trace` makes them; it prints as a table."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class Trace(Sequence[Line]):
         return table(head, rows)
 
     def delta_norms(self) -> dict[str, float]:
-        """‖δ‖ of each layer, δ = ∂C/∂z with z made of its parameters, from the output back."""
+        """‖δ‖ of each layer, where δ = ∂C/∂z of the layer's z, from the output back."""
         wanted, norms = set(self.gradients), {}
         for line in self.lines:
             if line.to in wanted and (name := line.layer or line.of) not in norms:
@@ -132,13 +132,13 @@ class Trace(Sequence[Line]):
         return norms
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """‖δ‖ by layer, from the output to the input: level, vanishing or exploding."""
+        """Plot ‖δ‖ by layer, from the output to the input: level, vanishing or exploding."""
         from ..plotting import delta_norms
 
         return delta_norms(self.delta_norms(), ax)
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
-        """Write one page, complete in itself, that steps forward and backward with the numbers."""
+        """Write one self-contained page that steps forward and backward through the numbers."""
         write_atomically(path, page(self).encode())
 
 
@@ -147,15 +147,15 @@ def trace(
     wrt: Sequence[Tensor] | Mapping[str, Tensor],
     names: Mapping[str, Any] | None = None,
 ) -> Trace:
-    """Every equation that ``gradient(cost, wrt)`` uses, in the order of the sweep.
+    """Return every equation that ``gradient(cost, wrt)`` uses, in the order of the sweep.
 
-    ``wrt`` may name its tensors, as ``dict(network.named_parameters())`` does; ``names`` names
-    other tensors and arrays by identity, inputs and targets above all. What has no name gets the
-    letter of its rule: z₁, a₁, C. Nothing of ``cost`` is changed, and nothing leaves its device
-    until it is printed.
+    ``wrt`` may name its tensors, as ``dict(network.named_parameters())`` does. ``names`` names
+    other tensors and arrays by identity, such as inputs and targets. The others get the letter of
+    their rule: z₁, a₁, C. ``cost`` is not changed, and no data leave the device until they are
+    printed.
 
-    Raises ``TypeError`` for what is no tensor, ``ValueError`` for a cost that is not one number or
-    does not depend on a tensor of ``wrt``.
+    Raises ``TypeError`` for objects that are not tensors, ``ValueError`` for a cost that is not one
+    number or does not depend on a tensor of ``wrt``.
     """
     if not isinstance(wrt, (Mapping, list, tuple)):
         raise TypeError(
@@ -200,7 +200,7 @@ def _equations(x: Tensor) -> Equations:
 
 
 def _share(x: Tensor, k: int, delta: Array) -> Array:
-    """What input k alone receives of ``delta``: the sweep of the one operation."""
+    """The share of ``delta`` for input k: the sweep of this one operation."""
     y = Tensor(x.inputs[k].data)
     inputs = [y if i == k else data_of(other) for i, other in enumerate(x.inputs)]
     alone = Tensor(x.data, x.operation, inputs, x.equations, x.settings)
@@ -210,10 +210,10 @@ def _share(x: Tensor, k: int, delta: Array) -> Array:
 def _symbols(
     forward: Sequence[Tensor], stated: Mapping[Tensor, Equations], names: Mapping[str, Any]
 ) -> dict[int, str]:
-    """The name or symbol of each tensor and array, by the identity of what holds it.
+    """The name or symbol of each tensor and array, by the identity of the object.
 
-    A letter that several share is numbered in the order of the forward pass: from 1, or from 0
-    where the first is given and not computed, as a⁽⁰⁾ is in the notes.
+    A letter that several share is numbered in the order of the forward pass: from 1, or from 0 if
+    the first is given and not computed, as a⁽⁰⁾ is in the notes.
     """
     symbols: dict[int, str] = {}
     for name, x in names.items():
@@ -247,10 +247,10 @@ def _symbols(
 
 
 def _layers(forward: Sequence[Tensor], names: Mapping[Tensor, str]) -> dict[Tensor, str]:
-    """The layer of each tensor: of the parameters it is made of, else that of its input.
+    """The layer of each tensor: that of its parameters, or else that of its input.
 
-    A layer maps rows to rows: what has fewer than two axes, and not the shape of the input, as a
-    cost per sample, is no layer's.
+    A layer maps rows to rows. A tensor with fewer than two axes and another shape than its input,
+    such as a cost per sample, belongs to no layer.
     """
     layers: dict[Tensor, str] = {}
     for x in forward:
@@ -292,9 +292,9 @@ def _rows(lines: Sequence[Line]) -> list[tuple[str, ...]]:
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Columns of equal width, two spaces apart; those of words give way to what is too wide.
+    """Align the columns, two spaces apart; text columns shrink if the table is too wide.
 
-    Numbers stand last, or, where they do not fit there, on a line of their own.
+    Numbers come last, or on a line of their own if they do not fit.
     """
     widths = [max(map(_columns, column)) for column in zip(*rows, strict=True)][:-1]
     words = len(widths) - 3  # before shapes, norm and rms
@@ -310,7 +310,7 @@ def _aligned(rows: Sequence[Sequence[str]]) -> str:
         ]
         fits = _columns(numbers) <= room
         lines.append("  ".join([*fitted, numbers] if fits else fitted).rstrip())
-        if not fits and lines[1:]:  # the head goes without
+        if not fits and lines[1:]:  # the head has no numbers
             lines.append(f"{indent}= {numbers}")
     return "\n".join(lines)
 
@@ -331,7 +331,7 @@ def _shape(x: Array) -> str:
 
 
 def _few(x: Array) -> str:
-    """The numbers of a tiny array."""
+    """The numbers of an array with at most four entries."""
     if not 0 < x.size <= 4 or x.ndim > 2:
         return ""
     return _nested(to_host(x).tolist())

@@ -82,3 +82,40 @@ def test_unknown_toys_and_no_points_are_refused(name, n):
 def test_a_density_without_closed_form_is_refused():
     with pytest.raises(ValueError, match="no closed form here"):
         toys.log_density("moons", np.zeros((1, 2)))
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.3, 2.0])
+def test_the_score_of_the_ring_is_the_slope_of_its_log_density(sigma):
+    variance = 0.2**2 + sigma**2
+    angle = 2 * math.pi * np.arange(8) / 8
+    modes = 2 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+    def log_p(x):  # complex steps need no derivative, and lose no digit
+        squares = ((x[:, None] - modes) ** 2).sum(axis=2)
+        return np.log(np.exp(-squares / (2 * variance)).sum(axis=1))
+
+    x = modes[:5] + 0.3 * np.random.default_rng(0).standard_normal((5, 2))
+    steps = 1e-30j * np.eye(2)
+    slope = np.stack([log_p(x + step).imag / 1e-30 for step in steps], axis=1)
+    np.testing.assert_allclose(toys.ring_score(x, sigma), slope, rtol=1e-11)
+
+
+@pytest.mark.parametrize("name", toys.DEVIATION)
+def test_a_toy_lies_within_its_noise_of_its_skeleton(name):
+    x, part = toys.toy2d(name, 20_000, sg.generator(4))
+    points, of_point = toys.skeleton(name)
+    squares = np.stack([((x - point) ** 2).sum(axis=1) for point in points], axis=1)
+    assert np.array_equal(np.unique(of_point), np.unique(part))
+    # Within three deviations of a point lie 1 − e^{−4.5} of two normal numbers; of a curve, more.
+    near = squares.min(axis=1) < (3 * toys.DEVIATION[name]) ** 2
+    least = 1 - math.exp(-4.5)
+    error = math.sqrt(least * (1 - least) / len(x))
+    assert near.mean() > least - 4 * error
+    if name == "ring":
+        # Neighbours overlap a little, from 3 deviations on: some 0.02 % more.
+        assert near.mean() < least + 4 * error + 1e-3
+
+
+def test_what_has_no_skeleton_says_what_has_one():
+    with pytest.raises(ValueError, match="ring, moons and swirl have one"):
+        toys.skeleton("laplace")

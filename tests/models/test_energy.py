@@ -117,6 +117,78 @@ def test_a_cold_chain_is_narrower():
     assert abs(variance - expected) < 5 * expected * math.sqrt(2 / 8000)
 
 
+def chain_of_torch(torch, energy, x, sampler, source):
+    """Where the chains of a sampler end, in torch, with the draws of ``source``."""
+    step, adjusted = sampler.step, isinstance(sampler, MALA)
+
+    def slope_of(x):
+        x = x.detach().requires_grad_()
+        energies = energy(x)
+        return energies.detach(), torch.autograd.grad(energies.sum(), x)[0]
+
+    for _ in range(sampler.steps):
+        energy_here, slope = slope_of(x)
+        z = torch.from_numpy(source.standard_normal(tuple(x.shape)))
+        there = x - step * slope + math.sqrt(2 * step) * z
+        if not adjusted:
+            x = there
+            continue
+        energy_there, slope_there = slope_of(there)
+        forward = -((there - x + step * slope) ** 2).sum(dim=1) / (4 * step)
+        back = -((x - there + step * slope_there) ** 2).sum(dim=1) / (4 * step)
+        log_ratio = energy_here - energy_there + back - forward
+        taken = torch.from_numpy(np.log1p(-source.random(len(x)))) < log_ratio
+        x = torch.where(taken[:, None], there, x)
+    return x
+
+
+@pytest.mark.rounding
+@pytest.mark.parametrize(
+    ("sampler", "chains"), [(Langevin(5, 0.01), "data"), (MALA(5, 0.05), "persistent")]
+)
+def test_50_steps_of_training_are_those_of_torch(torch, sampler, chains):
+    rng = sg.generator(0)
+    network = nn.Sequential(
+        nn.Linear(2, 32, rng=rng), nn.SiLU(), nn.Linear(32, 32, rng=rng), nn.SiLU(),
+        nn.Linear(32, 1, rng=rng),
+    )  # fmt: skip
+    model = EnergyModel(network, (2,), sampler, chains, rng=rng, n_chains=30, alpha=0.1)
+    model.astype(np.float64)
+    module = torch.nn.Sequential(
+        torch.nn.Linear(2, 32), torch.nn.SiLU(), torch.nn.Linear(32, 32), torch.nn.SiLU(),
+        torch.nn.Linear(32, 1),
+    ).double()  # fmt: skip
+    module.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in network.state_dict().items()})
+    adam = sg.optim.Adam(model.parameters(), 1e-3)
+    reference_adam = torch.optim.Adam(module.parameters(), 1e-3)
+    x, costs = data(1000), []
+    kept = torch.from_numpy(model.buffer.copy()) if chains == "persistent" else None
+    for step in range(50):
+        batch = x[20 * step : 20 * (step + 1)]
+        cost = next(model.losses(batch, sg.generator(step)))
+        adam.step(sg.gradient(cost, adam.parameters))
+
+        def energy(x):
+            return module(x)[:, 0]
+
+        real = torch.from_numpy(batch)
+        start = real if kept is None else kept
+        ends = chain_of_torch(torch, energy, start, sampler, sg.generator(step))
+        kept = None if kept is None else ends
+        positive, negative = energy(real), energy(ends)
+        loss = positive.mean() - negative.mean()
+        loss = loss + 0.1 * ((positive**2).mean() + (negative**2).mean())
+        reference_adam.zero_grad()
+        loss.backward()
+        reference_adam.step()
+        costs.append((float(cost.data), loss.item()))
+    ours, expected = np.array(costs).T
+    np.testing.assert_allclose(ours, expected, rtol=1e-8, atol=1e-9)
+    for name, value in module.state_dict().items():
+        own, value = network.state_dict()[name], value.numpy()
+        assert np.abs(own - value).max() < 1e-8 * np.abs(value).max(), name
+
+
 @pytest.mark.parametrize(
     "settings",
     [{"n_chains": 0}, {"fresh": 1.5}, {"low": 1, "high": 1}, {"alpha": -1}, {"chains": "all"}],

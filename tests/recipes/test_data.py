@@ -237,6 +237,8 @@ MODELS = {
     "vae": ["--hidden", "4", "--latent", "2"],
     "gan": ["--hidden", "4", "--batch-size", "8"],
     "ddpm": ["--T", "3", "--width", "8"],
+    "ebm": ["--hidden", "4", "--steps", "2", "--n-chains", "80"],
+    "score": ["--width", "8", "--levels", "3"],
 }
 
 
@@ -244,8 +246,10 @@ MODELS = {
     ("model", "shape"),
     [
         *(("vae", shape) for shape in [(8, 12, 3), (8, 12, 4), (8, 12), (20,)]),
-        *((model, (8, 12, 3)) for model in ("rbm", "gan", "ddpm")),
+        *((model, (8, 12, 3)) for model in ("rbm", "gan", "ddpm", "ebm", "score")),
         ("rbm", (20,)),
+        ("ebm", (20,)),
+        ("score", (8, 12)),
         ("ddpm", (20,)),
     ],
     ids=str,

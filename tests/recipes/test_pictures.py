@@ -40,6 +40,8 @@ SMALL = {
     "vae": {"hidden": 8},
     "gan": {"hidden": 8},
     "ddpm": {"width": 8, "T": 12},
+    "ebm": {"hidden": (6,), "steps": 2, "n_chains": 70},
+    "score": {"width": 8, "levels": 4},
 }
 
 

@@ -18,6 +18,8 @@ SMALL = {
     "vae": {"hidden": 6},
     "gan": {"hidden": 6},
     "ddpm": {"width": 8, "T": 5},
+    "ebm": {"hidden": (6,), "steps": 2, "n_chains": 70},
+    "score": {"width": 8, "levels": 4},
 }
 
 

@@ -15,7 +15,8 @@ from scratchgen.recipes.settings import SHOWN, Flag, Whole, option
 RECORDS = [
     pytest.param(getattr(recipe, name), id=f"{model}-{name}")
     for model, recipe in RECIPES.items()
-    for name in ("LECTURE", "DIGITS", "MNIST")
+    for name in ("LECTURE", "DIGITS", "TOY", "MNIST")
+    if getattr(recipe, name) is not None
 ]
 OPTIONS = [
     pytest.param(model, name, id=f"{model}-{name}")

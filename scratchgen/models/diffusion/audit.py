@@ -1,4 +1,4 @@
-"""What is said of data, schedule and network before a diffusion model is trained."""
+"""Checks of data, schedule and network before a diffusion model is trained."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from .ddpm import DDPM
 
 SIGNAL_LEFT = 1e-2
-"""ᾱ at the end from which on the prior is not taken to be matched."""
+"""From this value of the last ᾱ on, the prior counts as not matched."""
 
 
 class DiffusionWarning(TrainingWarning):
-    """What will keep a diffusion model from learning its data, found before training."""
+    """A problem, found before training, that will keep a diffusion model from learning its data."""
 
 
 def check(model: DDPM, x: Any) -> None:
-    """Raise ``ValueError`` for data, or a network, that does not fit; audit the rest.
+    """Raise ``ValueError`` for data or a network that do not fit; warn of other problems.
 
-    A :class:`DiffusionWarning` says where ᾱ_{T−1} ≥ 10⁻², so that the chain back begins at noise
-    that the forward process does not reach; where the data are not of a size that noise of variance
-    1 drowns evenly; and where the network has a layer of fewer numbers than a sample, through which
-    all that it knows of x_t must pass: of the noise, which has all directions alike, it can predict
-    only so many.
+    A :class:`DiffusionWarning` reports three problems. If ᾱ_{T−1} ≥ 10⁻², sampling starts from
+    noise that the forward process does not reach. If the size of the data is far from 1, noise of
+    variance 1 does not cover them evenly. If a layer of the network has fewer numbers than a
+    sample, all information about x_t must pass through it. Noise is the same in all directions, so
+    that the network can then predict it in only as many directions as the layer has numbers.
     """
     audit.check_samples(x, "a DDPM", "x / 127.5 − 1")
     _check_shape(model, x)
@@ -68,7 +68,7 @@ def _check_shape(model: DDPM, x: Array) -> None:
 
 
 def _checked_output(model: DDPM, one: Tensor) -> Any:
-    """What the network says of one sample; ``ValueError`` if it cannot be what is predicted."""
+    """The output of the network for one sample; ``ValueError`` if it cannot be a prediction."""
     try:
         out = model.output(one, model.T - 1)
     except ValueError as error:
@@ -109,9 +109,10 @@ def _caution_of_schedule(model: DDPM, x: Array) -> None:
 
 
 def _narrowest(out: Tensor, x: Tensor) -> Tensor:
-    """The smallest of the tensors that every way from x to ``out`` passes through.
+    """The smallest tensor through which every path from x to ``out`` passes.
 
-    These are those for which (ways from x to it) · (ways from it to ``out``) is the number of all.
+    Every path passes through a tensor if (paths from x to it) · (paths from it to ``out``) is the
+    number of all paths.
     """
     in_order = ancestry(out)
     from_x, to_out = dict.fromkeys([x, *in_order], 0), dict.fromkeys(in_order, 0)

@@ -1,12 +1,13 @@
-r"""Denoising diffusion: images that are made from noise by undoing, step by step, its addition.
+r"""Denoising diffusion: a model that makes images from noise by removing it step by step.
 
-The forward process is fixed (the notes say once that a network is trained for it, erratum E12): in
+The forward process is fixed (the notes say once that a network is trained for it, erratum E12). In
 T steps it shrinks an image a little and adds a little noise,
 
     q(x_t | x_{t−1}) = N(√α_t x_{t−1}, β_t I),   α_t = 1 − β_t,   t = 0 … T−1.
 
-Time is counted from 0, as in the notes' code: x_t has been through t + 1 steps, and what comes
-before t = 0 is the image, for which x₀ is kept as its name. Steps compose, with ᾱ_t = α_0 ⋯ α_t, to
+Time is counted from 0, as in the notes' code: x_t has been through t + 1 steps. The symbol x₀
+always means the image itself, which comes before t = 0. With ᾱ_t = α_0 ⋯ α_t, several steps compose
+to
 
     q(x_t | x₀) = N(√ᾱ_t x₀, (1 − ᾱ_t) I),   x_t = √ᾱ_t x₀ + √(1 − ᾱ_t) ε,   ε ~ N(0, I).
 
@@ -15,14 +16,14 @@ By Bayes' rule the step back is Gaussian too, if x₀ is known:
     q(x_{t−1} | x_t, x₀) = N(μ̃_t, β̃_t I),   β̃_t = (1 − ᾱ_{t−1})/(1 − ᾱ_t) β_t,
     μ̃_t = [√ᾱ_{t−1} β_t x₀ + √α_t (1 − ᾱ_{t−1}) x_t]/(1 − ᾱ_t).
 
-A network ε̂(x_t, t/T) predicts the noise, and with it x̂₀ = (x_t − √(1 − ᾱ_t) ε̂)/√ᾱ_t, which stands
-in for x₀. The generative model is the chain back from p(x_{T−1}) = N(0, I),
+A network ε̂(x_t, t/T) predicts the noise, and hence x̂₀ = (x_t − √(1 − ᾱ_t) ε̂)/√ᾱ_t, which
+replaces x₀. The generative model is the reverse chain from p(x_{T−1}) = N(0, I),
 
     p(x_{t−1} | x_t) = N(μ_t, σ_t² I),   μ_t = (x_t − β_t/√(1 − ᾱ_t) ε̂)/√α_t.
 
-Of the evidence lower bound three terms remain. D_KL(q(x_{T−1}|x₀) ‖ p(x_{T−1})), the prior
-matching, is fixed by the schedule. The others are weighted squared errors of ε̂; the cost that is
-trained on drops the weights: the mean squared error of ε̂ at a random t.
+The evidence lower bound has three terms. The prior matching term, D_KL(q(x_{T−1}|x₀) ‖ p(x_{T−1})),
+is fixed by the schedule. The others are weighted squared errors of ε̂. The training cost omits the
+weights: it is the mean squared error of ε̂ at a random t.
 
 Sources: the notes, "Variational Diffusion Models" to "Sampling (Reverse Diffusion)"; Ho, Jain and
 Abbeel, arXiv:2006.11239; Song, Meng and Ermon (DDIM), arXiv:2010.02502.
@@ -50,24 +51,24 @@ from .denoisers import PlainDenoiser, UNet
 from .noising import Steps, schedule_of
 
 PART = 9600
-"""Numbers of the samples that go through convolutions together: as many as a cache holds."""
+"""The size of a part for convolutions, in numbers of its samples: as many as a cache holds."""
 
 
 class DDPM(nn.Network):
     """p(x₀) = ∫ p(x_{T−1}) ∏ p(x_{t−1}|x_t), over all x_t: noise, denoised in T steps.
 
-    ``network(x, t/T)`` maps samples (n, …) and times (n,) to the noise in them; if it has an
-    argument ``rng``, it is called with one in training. It acts on each sample alone. ``shape`` is
-    that of a sample. Samples are scaled to variance about 1: images to [−1, 1].
+    ``network(x, t/T)`` maps samples (n, …) and times (n,) to the noise in them. If it has an
+    argument ``rng``, training passes one. It must treat each sample independently. ``shape`` is the
+    shape of a sample. Samples should be scaled to a variance of about 1: images to [−1, 1].
 
     - ``schedule``: the variances β, ``"linear"`` or ``"cosine"`` over ``T`` steps, or an array of
       them, (T,);
-    - ``predicts``: whether the network's output is the noise ε itself, or the ``"velocity"``
-      v = √ᾱ_t ε − √(1 − ᾱ_t) x₀, which tells as much, ε̂ = √(1 − ᾱ_t) x_t + √ᾱ_t v̂, and where x_t is
-      nearly all noise is nearly the image (Salimans and Ho 2022, section 4);
+    - ``predicts``: whether the network predicts the noise ε, or the ``"velocity"``
+      v = √ᾱ_t ε − √(1 − ᾱ_t) x₀. Both carry the same information, ε̂ = √(1 − ᾱ_t) x_t + √ᾱ_t v̂;
+      where x_t is nearly all noise, −v is nearly the image (Salimans and Ho 2022, section 4);
     - ``variance``: σ_t² = β_t (``"beta"``), right for data that are N(0, I), or σ_t² = β̃_t
       (``"posterior"``), right for data of one point; the truth lies between (Ho et al. 2020, 3.2);
-    - ``clip``: the range that x̂₀ is clipped to, as ``(-1, 1)``, in each step back; or ``None``.
+    - ``clip``: the range to which x̂₀ is clipped in each step back, as ``(-1, 1)``; or ``None``.
     """
 
     def __init__(
@@ -105,46 +106,46 @@ class DDPM(nn.Network):
 
     @property
     def alpha_bar(self) -> Array:
-        """ᾱ_t = α_0 ⋯ α_t, the share of the data's variance that is left in x_t: (T,)."""
+        """ᾱ_t = α_0 ⋯ α_t, the share of the data's variance that remains in x_t: (T,)."""
         return self.noising.alpha_bar
 
     @property
     def sigma(self) -> Array:
-        """σ_t, the standard deviation of p(x_{t−1}|x_t), (T,): the last step, t = 0, adds none."""
+        """σ_t, the standard deviation of p(x_{t−1}|x_t), (T,): 0 at the last step, t = 0."""
         variance = self.beta if self.variance == "beta" else self.noising.posterior_variance
         return np.sqrt(np.concatenate([[0.0], variance[1:]]))
 
     def q_sample(self, x0: Array, t: Any, noise: Array) -> Array:
-        """x_t = √ᾱ_t x₀ + √(1 − ᾱ_t) ε, which is distributed as q(x_t|x₀) where ε ~ N(0, I).
+        """x_t = √ᾱ_t x₀ + √(1 − ᾱ_t) ε, which is distributed as q(x_t|x₀) for ε ~ N(0, I).
 
-        Here and below t is an integer, or one for each sample, (n,), from 0 to T − 1.
+        Here and below t is an integer from 0 to T − 1, or one integer for each sample, (n,).
         """
         return self.noising.q_sample(x0, self.noising.times(t, x0), noise)
 
     def loss(self, x0: Array, t: Any, noise: Array, rng: Generator | None = None) -> Any:
-        """C = mean (ε̂(x_t, t/T) − ε)²: over samples and over the entries of each, as in the notes.
+        """C = mean (ε̂(x_t, t/T) − ε)², over the samples and their entries, as in the notes.
 
-        Of a network that predicts v, the mean of (v̂ − v)² = (ε̂ − ε)²/ᾱ_t. Source: Ho et al. 2020,
-        eq. 14. ``rng`` is for a network with dropout.
+        For a network that predicts v, it is the mean of (v̂ − v)² = (ε̂ − ε)²/ᾱ_t. Source: Ho et
+        al. 2020, eq. 14. ``rng`` is passed to a network with dropout.
         """
         return self.errors(x0, t, noise, rng).mean()
 
     def errors(self, x0: Array, t: Any, noise: Array, rng: Generator | None = None) -> Any:
-        """The squared error of what the network predicts, averaged over each sample: (n,)."""
+        """The squared error of the network's prediction, averaged over each sample: (n,)."""
         t = self.noising.times(t, x0)
         out = self.output(self.noising.q_sample(x0, t, noise), t, rng)
         target = noise if self.predicts == "noise" else self.noising.velocity(x0, noise, t)
         return ops.squared_error(out, target) * (2 / math.prod(x0.shape[1:]))
 
     def output(self, xt: Any, t: Any, rng: Generator | None = None) -> Any:
-        """What the network says of x_t at t/T."""
+        """The output of the network for x_t at t/T."""
         like = xt.data if isinstance(xt, Tensor) else xt
         time = np.zeros(len(like), like.dtype, like=like)
         time += self.noising.at(np.arange(self.T) / self.T, t, time).astype(like.dtype)
         return self.network(xt, time, rng=rng) if self._takes_rng else self.network(xt, time)
 
     def predict(self, xt: Array, t: Any) -> tuple[Array, Array]:
-        """x̂₀ = (x_t − √(1 − ᾱ_t) ε̂)/√ᾱ_t, clipped if that was chosen, and the ε̂ that it leaves."""
+        """x̂₀ = (x_t − √(1 − ᾱ_t) ε̂)/√ᾱ_t, clipped if ``clip`` is set, and the matching ε̂."""
         t, frozen, noising = self.noising.times(t, xt), self.frozen(), self.noising
 
         def output(part: slice) -> Array:
@@ -165,7 +166,7 @@ class DDPM(nn.Network):
     def p_sample(self, xt: Array, t: Any, noise: Array | None = None) -> Array:
         """x_{t−1} = (x_t − β_t/√(1 − ᾱ_t) ε̂)/√α_t + σ_t z; without ``noise`` z, the mean.
 
-        Source: Ho et al. 2020, algorithm 2. At t = 0 the noise is left out.
+        At t = 0 no noise is added. Source: Ho et al. 2020, algorithm 2.
         """
         t = self.noising.times(t, xt)
         _, eps = self.predict(xt, t)
@@ -180,7 +181,7 @@ class DDPM(nn.Network):
 
         σ² = η² (1 − ᾱ_s)/(1 − ᾱ_t) (1 − ᾱ_t/ᾱ_s); s = −1 is the image, where ᾱ_s = 1 and σ = 0.
         With η = 0 the step is deterministic. With η = 1 and s = t − 1 its mean is that of
-        :meth:`p_sample`, and its variance β̃_t. Without ``noise`` z, the mean.
+        :meth:`p_sample`, and its variance is β̃_t. Without ``noise`` z, the result is the mean.
         Source: Song et al. 2021, eqs. 12 and 16.
         """
         if not 0 <= eta <= 1:
@@ -202,18 +203,19 @@ class DDPM(nn.Network):
         steps: int | Sequence[int] | None = None,
         eta: float | None = None,
     ) -> Iterator[tuple[int, Array]]:
-        """Yield (t, x_t) on the way from noise x ~ N(0, I), which comes first, to images, t = −1.
+        """Yield (t, x_t) along the reverse chain, from the noise x ~ N(0, I) to images at t = −1.
 
-        Ancestral sampling by :meth:`p_sample` through all times, unless ``steps`` or ``eta`` (0 if
-        not given) is: then :meth:`p_sample_ddim` through that many times, evenly spaced down from
-        T − 1, or through those listed, in any order.
+        The default is ancestral sampling by :meth:`p_sample` through all times. With ``steps`` or
+        ``eta`` (whose default is then 0) it is :meth:`p_sample_ddim`: an integer ``steps`` gives
+        that many times, evenly spaced down from T − 1, and a list gives the times themselves, in
+        any order.
         """
         check_generator(rng)
         ddim, model = not (steps is None and eta is None), self.frozen()
         times = self.noising.timesteps(self.T if steps is None else steps)
         yield times[0], x
         for t, s in zip(times, [*times[1:], -1], strict=True):
-            # None is drawn for the last step, which has none, nor where η = 0.
+            # No noise is drawn for the last step, which adds none, nor where η = 0.
             drawn = s >= 0 and (eta or not ddim)
             z = rng.standard_normal(x.shape, dtype=x.dtype) if drawn else None
             x = model.p_sample_ddim(x, t, s, eta or 0, z) if ddim else model.p_sample(x, t, z)
@@ -244,24 +246,24 @@ class DDPM(nn.Network):
         return [optim.Adam(self.parameters(), lr=2e-4)]
 
     def losses(self, x: Array, rng: Generator) -> Yields[Tensor, None, None]:
-        """The cost at times drawn evenly, with noise from N(0, I)."""
+        """Yield the cost at uniformly drawn times, with noise from N(0, I)."""
         t = rng.integers(0, self.T, size=len(x))
         noise = rng.standard_normal(x.shape, dtype=x.dtype)
         yield self.loss(x, t, noise, rng)
 
     @property
     def part_size(self) -> int | None:
-        """How many samples go through the network at a time: on the host few, if it convolves."""
+        """The number of samples per part; small for convolutions on the host, else None."""
         weights = [p for p in self.parameters() if p.ndim == 4 and device_of(p.data) == "cpu"]
         return max(PART // math.prod(self.shape), 1) if weights else None
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        """Those of the network, by its own names."""
+        """Yield the parameters of the network, under its own names."""
         if isinstance(self.network, nn.Network):
             yield from self.network.named_parameters()
 
     def validate(self, x: Any) -> None:
-        """Raise ``ValueError`` for data, or a network, that does not fit; warn of the rest.
+        """Raise ``ValueError`` for data or a network that do not fit; warn of other problems.
 
         A :class:`DiffusionWarning` says what will keep the model from learning: see
         :mod:`scratchgen.models.diffusion.audit`.
@@ -286,7 +288,10 @@ def lecture(rng: Generator) -> tuple[DDPM, list[optim.Optimizer]]:
 
 
 def with_unet(shape: Sequence[int], rng: Generator, width: int = 32, T: int = 300) -> DDPM:
-    """Images on [−1, 1] by a small U-Net that predicts v: cosine schedule, σ² = β̃, x̂₀ clipped."""
+    """A DDPM for images on [−1, 1], with a small U-Net that predicts v.
+
+    Its schedule is the cosine schedule, σ² = β̃, and x̂₀ is clipped to [−1, 1].
+    """
     network = UNet(shape[0], width, rng=rng)
     return DDPM(network, shape, T, "cosine", "posterior", "velocity", (-1, 1))
 

@@ -1,10 +1,11 @@
 r"""Networks ε̂(x, t/T) that predict the noise in an image, for the diffusion models.
 
-What is asked of them: an image x: (n, channels, height, width) and times t/T: (n,) come in, as many
-numbers as x come out. At great noise the answer is x itself, in all its entries: information about
-the whole image has to pass, at its full size, beside what is found out about its parts. The notes'
-network never leaves that size. A U-Net halves it twice, so that a 3×3 kernel sees four times as
-far, and hands what it had at each size across to where that size is reached again.
+Their inputs are images x: (n, channels, height, width) and times t/T: (n,); their output has the
+shape of x. At strong noise the answer is x itself, in all its entries: information about the whole
+image has to pass at full size, beside the features that the network extracts. The notes' network
+keeps the full size throughout. A U-Net halves it twice, so that a 3×3 kernel covers four times the
+distance, and its skip connections pass the features of each size to the layers where that size is
+reached again.
 
 Sources: the notes, "Model definition" (whose title promises a U-Net, erratum E14: it has no other
 sizes and no skips); Ronneberger, Fischer and Brox 2015, figure 1; Ho, Jain and Abbeel 2020,
@@ -13,8 +14,10 @@ appendix B.
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,10 +29,10 @@ from ...datasets import layout
 
 
 class PlainDenoiser(nn.Network):
-    """3×3 convolutions c–64–128, transposed ones 128–64–c, at the size of the image: the notes'.
+    """The notes' network: 3×3 convolutions c–64–128, transposed ones 128–64–c, at full size.
 
-    With t/T as it stands, e(t) = W₂ ReLU(w₁ t/T + b₁) + b₂ is added to each of the 128 channels.
-    The names of the parameters are those of the notes' module.
+    The time t/T enters without an embedding: e(t) = W₂ ReLU(w₁ t/T + b₁) + b₂ is added to each of
+    the 128 channels. The parameters have the names of the notes' module.
     """
 
     def __init__(self, channels: int = 1, *, rng: Generator) -> None:
@@ -51,17 +54,37 @@ class PlainDenoiser(nn.Network):
         return self.dec2(h)
 
 
+class DenseDenoiser(nn.Network):
+    """Layers of ``hidden`` units with SiLU, of (x, t/T), for samples of ``size`` numbers each.
+
+    For points of the plane, and all that is no image.
+    """
+
+    def __init__(self, size: int, hidden: Sequence[int], *, rng: Generator) -> None:
+        self.size, self.hidden = operator.index(size), tuple(map(operator.index, hidden))
+        sizes, layers = [self.size + 1, *self.hidden], []
+        for n_in, n_out in itertools.pairwise(sizes):
+            layers += [nn.Linear(n_in, n_out, rng=rng), nn.SiLU()]
+        self.layers = nn.Sequential(*layers, nn.Linear(sizes[-1], self.size, rng=rng))
+
+    def __call__(self, x: Any, time: Any) -> Any:  # type: ignore[override]
+        """The noise in samples x: (n, …) at times t/T: (n,), in the shape of x."""
+        beside = ops.concatenate([x.reshape(len(x), self.size), time[:, None]], axis=1)
+        return self.layers(beside).reshape(*x.shape)
+
+
 class UNet(nn.Network):
     """A U-Net of three sizes, image, half and quarter, with c, 2c and 4c channels.
 
-    Down: a convolution at the full size, means over 2×2 pixels, a residual block at half the size,
-    means, three blocks at a quarter, deep enough to see the whole of 28 × 28 pixels. Up: each pixel
-    as 2×2 pixels, beside them what was there at that size on the way down; then a block at half
-    the size, a convolution at the full one, where each costs most. Each block knows the time, from
-    a sinusoidal embedding. ``groups`` are those of the group norms.
+    The way down has a convolution at full size, 2×2 average pooling, a residual block at half size,
+    average pooling, and three blocks at a quarter, deep enough to cover all of 28 × 28 pixels. On
+    the way up, each pixel becomes 2×2 pixels, concatenated with the features of that size from the
+    way down. A block follows at half size and a convolution at full size, where each costs most.
+    Each block receives the time through a sinusoidal embedding. ``groups`` is the number of groups
+    of the group norms.
 
-    Raises ``ValueError`` for a ``width`` that is odd or no multiple of ``groups``, and for images
-    whose height or width is no multiple of 4.
+    Raises ``ValueError`` for a ``width`` that is odd or not a multiple of ``groups``, and for
+    images whose height or width is not a multiple of 4.
     """
 
     def __init__(
@@ -93,7 +116,7 @@ class UNet(nn.Network):
         self.out = nn.Conv2d(width, channels, 3, padding=1, rng=rng)
 
     def __call__(self, x: Any, time: Any, condition: Any = None) -> Any:  # type: ignore[override]
-        """The noise in images x at times t/T: (n,); ``condition``: (n, 4 width), added to e(t)."""
+        """The noise in images x at times t/T: (n,); ``condition``: (n, 4 width) adds to e(t)."""
         if x.ndim != 4 or x.shape[2] % 4 or x.shape[3] % 4:
             raise ValueError(
                 "a U-Net of three sizes takes images (n, channels, height, width) with height and "
@@ -113,7 +136,7 @@ class ResidualBlock(nn.Network):
     """y = W x + F(x, t),  F = conv₂(silu(norm₂(conv₁(silu(norm₁(x))) + V e(t)))).
 
     W is the identity, or a 1×1 convolution where the number of channels changes; e(t) is the
-    activated embedding of the time.
+    embedding of the time, after its activation.
     """
 
     def __init__(self, c_in: int, c_out: int, n_times: int, groups: int, *, rng: Generator) -> None:
@@ -125,7 +148,7 @@ class ResidualBlock(nn.Network):
         self.across = nn.Conv2d(c_in, c_out, 1, rng=rng) if c_in != c_out else None
 
     def __call__(self, x: Any, t: Any) -> Any:  # type: ignore[override]
-        """The block at images x, with embedded times t: (n, n_times)."""
+        """The output for images x, with embedded times t: (n, n_times)."""
         h = self.conv1(ops.silu(self.norm1(x)))
         h = h + self.time(t).reshape(*h.shape[:2], 1, 1)
         h = self.conv2(ops.silu(self.norm2(h)))
@@ -135,7 +158,8 @@ class ResidualBlock(nn.Network):
 def sinusoidal(time: Array, n: int) -> Array:
     """(sin ωₖ τ, cos ωₖ τ) for k < n/2, with τ = 1000 t/T and ωₖ from 1 down to 10⁻⁴: (len, n).
 
-    Source: Vaswani et al. 2017, section 3.5; τ as Ho et al. 2020 count time, whatever T is.
+    Source: Vaswani et al. 2017, section 3.5; for every T, τ has the range of time in Ho et al.
+    2020.
     """
     half = n // 2
     omega = np.exp(-math.log(1e4) / max(half - 1, 1) * np.arange(half))
@@ -144,10 +168,10 @@ def sinusoidal(time: Array, n: int) -> Array:
 
 
 def _sum_of(embedding: Any, condition: Any) -> Any:
-    """The embedding of the time, and, where there is one, that of the condition."""
+    """The embedding of the time, plus that of the condition if there is one."""
     return embedding if condition is None else embedding + condition
 
 
 def _beside(below: Any, across: Any) -> Any:
-    """Channels from the smaller size, made larger, beside those that come across."""
+    """Upsample the features ``below``, and concatenate the skip connection ``across``."""
     return ops.concatenate([ops.upsample_nearest2d(below, scale_factor=2), across], axis=1)

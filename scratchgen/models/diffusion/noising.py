@@ -1,20 +1,20 @@
-r"""Noising: the forward process of a diffusion model, which is fixed before anything is learned.
+r"""Noising: the forward process of a diffusion model, which is fixed before training.
 
-Data x₀ lose signal and gain noise over a time t. Whatever the steps between, what comes of them is
+Data x₀ lose signal and gain noise over a time t. Whatever the intermediate steps, the result is
 
     q(x_t | x₀) = N(a_t x₀, b_t² I),    x_t = a_t x₀ + b_t ε,    ε ~ N(0, I),
 
 with a *signal* a_t that falls and a *spread* b_t that rises. The process is a Markov chain. For any
-earlier time s it holds that x_t = a_{t|s} x_s + b_{t|s} ε with a_{t|s} = a_t/a_s and
-b²_{t|s} = b_t² − a²_{t|s} b_s². By Bayes' rule the way back is Gaussian too, if x₀ is known:
+earlier time s, x_t = a_{t|s} x_s + b_{t|s} ε with a_{t|s} = a_t/a_s and
+b²_{t|s} = b_t² − a²_{t|s} b_s². By Bayes' rule the step back is Gaussian too, if x₀ is known:
 
     q(x_s | x_t, x₀) = N(μ̃, σ̃² I),   σ̃² = b²_{t|s} b_s²/b_t²,
     μ̃ = (a_{t|s} b_s² x_t + a_s b²_{t|s} x₀)/b_t².
 
-Given x_t, four quantities say the same: the data x₀, the noise ε, the velocity v = a_t ε − b_t x₀,
-and the score of q(x_t|x₀), which is −ε/b_t. Here each is turned into the others.
+Given x_t, four quantities carry the same information: the data x₀, the noise ε, the velocity
+v = a_t ε − b_t x₀, and the score of q(x_t|x₀), which is −ε/b_t. The methods here convert them.
 
-Two kinds of time stand here. :class:`Steps` counts t = 0 … T − 1, with a_t² = ᾱ_t and
+There are two kinds of time. :class:`Steps` counts t = 0 … T − 1, with a_t² = ᾱ_t and
 b_t² = 1 − ᾱ_t. :class:`Continuous` takes t from 0 to 1, with b_t²/a_t² = exp γ(t) and
 a_t² + b_t² = 1.
 
@@ -37,13 +37,13 @@ from ...operations.activations import logistic
 
 
 class Noising:
-    """q(x_t|x₀) = N(a_t x₀, b_t² I), and what follows from it. A subclass states ``exact_scales``.
+    """q(x_t|x₀) = N(a_t x₀, b_t² I), and its consequences. A subclass defines ``exact_scales``.
 
-    Samples have the shape (n, …). A time is one number, or one for each sample, (n,).
+    Samples have the shape (n, …). A time is one number, or one number for each sample, (n,).
     """
 
     def exact_scales(self, t: Any, like: Array) -> tuple[Array, Array]:
-        """a_t and b_t in double precision, in a shape that multiplies samples ``like``."""
+        """a_t and b_t in double precision, in a shape that broadcasts against samples ``like``."""
         raise TypeError(f"{type(self).__name__} states no scales")
 
     def scales(self, t: Any, like: Array) -> tuple[Array, Array]:
@@ -52,7 +52,7 @@ class Noising:
         return a.astype(like.dtype), b.astype(like.dtype)
 
     def q_sample(self, x0: Array, t: Any, noise: Array) -> Array:
-        """x_t = a_t x₀ + b_t ε, which is distributed as q(x_t|x₀) where ε ~ N(0, I)."""
+        """x_t = a_t x₀ + b_t ε, which is distributed as q(x_t|x₀) for ε ~ N(0, I)."""
         a, b = self.scales(t, x0)
         return a * x0 + b * noise
 
@@ -94,9 +94,9 @@ class Noising:
 class Steps(Noising):
     """T steps q(x_t|x_{t−1}) = N(√α_t x_{t−1}, β_t I) with α_t = 1 − β_t, for t = 0 … T − 1.
 
-    Time is counted from 0, as in the notes' code: x_t has been through t + 1 steps. The time −1 is
-    that of the data. With ᾱ_t = α_0 ⋯ α_t, a_t² = ᾱ_t and b_t² = 1 − ᾱ_t. ``beta``: (T,), each
-    from above 0 to below 1; ``ValueError`` for others.
+    Time is counted from 0, as in the notes' code: x_t has been through t + 1 steps. The time −1
+    stands for the data. With ᾱ_t = α_0 ⋯ α_t, a_t² = ᾱ_t and b_t² = 1 − ᾱ_t. ``beta``: (T,), with
+    0 < β_t < 1; ``ValueError`` otherwise.
     """
 
     def __init__(self, beta: Any) -> None:
@@ -110,7 +110,7 @@ class Steps(Noising):
         self.T = len(self.beta)
         self.alpha = 1 - self.beta
         self.alpha_bar = np.cumprod(self.alpha)
-        self._left = np.append(self.alpha_bar, 1.0)  # the time −1 finds its last entry
+        self._left = np.append(self.alpha_bar, 1.0)  # index −1, the time of the data, gives 1
 
     @property
     def posterior_variance(self) -> Array:
@@ -124,17 +124,18 @@ class Steps(Noising):
         return np.sqrt(left), np.sqrt(1 - left)
 
     def left(self, t: Any, like: Array) -> Array:
-        """ᾱ_t in double precision, 1 at t = −1, in a shape that multiplies samples ``like``."""
+        """ᾱ_t in double precision, 1 at t = −1, in a shape that broadcasts against ``like``."""
         return self.at(self._left, t, like)
 
     def at(self, table: Array, t: Any, like: Array) -> Array:
-        """table[t] in double precision, in a shape that multiplies samples ``like``."""
+        """table[t] in double precision, in a shape that broadcasts against samples ``like``."""
         return to_device(table, device_of(like))[t].reshape(-1, *(1 for _ in like.shape[1:]))
 
     def times(self, t: Any, x: Array, first: int = 0) -> Any:
-        """Check a time, or one for each sample of x, from ``first`` to T − 1; on the device of x.
+        """Check a time, or one for each sample of x, from ``first`` to T − 1; return it.
 
-        On a GPU the range of an array is not looked at, since that would make it wait.
+        An array moves to the device of x. On a GPU its range is not checked, since the host would
+        have to wait.
         """
         if np.ndim(t) == 0:
             t = operator.index(t)
@@ -152,10 +153,10 @@ class Steps(Noising):
         return t
 
     def timesteps(self, steps: int | Sequence[int]) -> list[int]:
-        """Times from last to first: those listed, or S of them, T − 1 − ⌊k T/S⌋ for k = 0 … S − 1.
+        """Times in falling order: those listed, or S of them, T − 1 − ⌊k T/S⌋ for k = 0 … S − 1.
 
-        They begin at T − 1, the only time at which x_t is noise alone. Source of the spacing: Lin
-        et al. 2024, "Common diffusion noise schedules and sample steps are flawed", section 3.3.
+        They begin at T − 1, the only time at which x_t is pure noise. Source of the spacing: Lin et
+        al. 2024, "Common diffusion noise schedules and sample steps are flawed", section 3.3.
         """
         if isinstance(steps, (int, np.integer)):
             if not 1 <= steps <= self.T:
@@ -169,8 +170,9 @@ class Steps(Noising):
     def prior_kl(self, x0: Array) -> Array:
         """D_KL(q(x_{T−1}|x₀) ‖ N(0, I)) = ½ [ᾱ ‖x₀‖² − D (ᾱ + log(1 − ᾱ))], ᾱ the last: (n,) nats.
 
-        The prior matching term of the bound, of D numbers per sample. The notes call it effectively
-        zero; with their schedule it is 19.3 for 784 pixels of magnitude 1 (erratum E13).
+        This is the prior matching term of the bound, for D numbers per sample. The notes call it
+        effectively zero; with their schedule it is 19.3 for 784 pixels of magnitude 1 (erratum
+        E13).
         """
         left = float(self.alpha_bar[-1])
         rows = x0.reshape(len(x0), -1)
@@ -178,7 +180,7 @@ class Steps(Noising):
 
 
 class Continuous(Noising):
-    """Times t from 0 to 1 with γ(t) = log b_t²/a_t² and a_t² + b_t² = 1; γ rises with t.
+    """Times t from 0 to 1 with γ(t) = log b_t²/a_t² and a_t² + b_t² = 1; γ increases with t.
 
     ``gamma`` maps times (n,) to γ, as :func:`linear_gamma` does.
     """
@@ -194,14 +196,14 @@ class Continuous(Noising):
 
 
 def linear_schedule(T: int) -> Array:
-    """β_t from 10⁻⁴ to 0.02, evenly spaced, whatever T is: (T,). Source: Ho et al. 2020, 4."""
+    """β_t from 10⁻⁴ to 0.02, evenly spaced, for every T: (T,). Source: Ho et al. 2020, sec. 4."""
     return np.linspace(1e-4, 0.02, T)
 
 
 def cosine_schedule(T: int) -> Array:
     """β_t = min(1 − f(t + 1)/f(t), 0.999),  f(t) = cos²((t/T + s)/(1 + s) π/2),  s = 0.008: (T,).
 
-    So that ᾱ_t = f(t + 1)/f(0) but for the last steps. Source: Nichol and Dhariwal 2021, eq. 17,
+    Hence ᾱ_t = f(t + 1)/f(0), except for the last steps. Source: Nichol and Dhariwal 2021, eq. 17,
     where time is counted from 1.
     """
     s = 0.008
@@ -218,11 +220,11 @@ def linear_gamma(low: float, high: float) -> Callable[[Array], Array]:
 
 SCHEDULES = {"linear": linear_schedule, "cosine": cosine_schedule}
 MOST_STEPS = 10_000
-"""Each step takes a place in the tables of β, α and ᾱ."""
+"""The largest T; each step has an entry in the tables of β, α and ᾱ."""
 
 
 def schedule_of(schedule: Any, T: int) -> Array:
-    """The β of a schedule by name, for ``T`` steps, or those that are given, (T,)."""
+    """The β of a named schedule for ``T`` steps, or the given array of β, (T,)."""
     if not isinstance(schedule, str):
         return np.asarray(schedule)
     if schedule not in SCHEDULES:

@@ -1,0 +1,309 @@
+"""The energy-based model on the command line: images on [0, 1] and points, a model on [−1, 1]."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from .. import plotting
+from ..backend import Array, Generator, to_host
+from ..datasets.toys import log_density
+from ..history import History
+from ..metrics.grid import log_partition_on_grid
+from ..models import EnergyModel
+from ..models.energy import MALA, Langevin, Sampler, Tempered
+from ..models.feed_forward import dense
+from ..optim import Adam, Optimizer, WeightAverage
+from .data import Data
+from .recipe import (
+    Figures,
+    Recipe,
+    drawn_in_parts,
+    from_model,
+    in_parts,
+    layers_of,
+    mean_and_error,
+    to_model,
+)
+from .settings import Choice, GenerativeSettings, Real, Whole, Wholes, setting
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SAMPLERS: dict[str, type[Sampler]] = {"langevin": Langevin, "mala": MALA, "tempered": Tempered}
+STEPS = 1000  # of the new chains that are drawn
+TEMPERED = 0.03  # the noise of that sampler, if nothing else is asked for
+GRID = 400  # points of a side of the grid on which the density is summed
+CELLS = 200  # of a side of its picture
+DEPTH = 10  # nats below its top that the picture shows
+
+
+@dataclass(frozen=True, kw_only=True)
+class EBMSettings(GenerativeSettings):
+    """The network, the chains, and the optimizer."""
+
+    hidden: tuple[int, ...] = setting(Wholes("units of each hidden layer"))
+    sampler: Literal["langevin", "mala", "tempered"] = setting(
+        Choice("of the model, in training and after it", names=tuple(SAMPLERS))
+    )
+    steps: int = setting(Whole("steps of each chain to an update"))
+    step: float = setting(Real("ε, the size of a step", above=True))
+    noise: float | None = setting(
+        Real("standard deviation of that of a step, of the tempered sampler alone", none="√(2ε)"),
+        default=None,
+    )
+    chains: Literal["data", "buffer", "persistent"] = setting(
+        Choice("where they begin in training", names=("data", "buffer", "persistent"))
+    )
+    n_chains: int = setting(Whole("how many chains are kept, unless they begin at the data"))
+    fresh: float = setting(Real("share of those of a buffer that begin anew", most=1))
+    alpha: float = setting(Real("α: α (E(x)² + E(x′)²) is added to the cost"))
+    beta1: float = setting(Real("Adam's first decay rate", most=1, below=True))
+    ema: float = setting(
+        Real("share that the averaged weights keep at each step", most=1, below=True)
+    )
+
+    @classmethod
+    def following(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The noise is the tempered sampler's alone."""
+        if "sampler" not in given:
+            return {}
+        return {"noise": TEMPERED if given["sampler"] == "tempered" else None}
+
+    def chain(self) -> Sampler:
+        """The sampler; ``ValueError`` where its noise is missing, or is not its own."""
+        if (self.noise is None) == (self.sampler == "tempered"):
+            raise ValueError(
+                f"--sampler {self.sampler} takes "
+                f"{'a' if self.noise is None else 'no'} --noise: that of the tempered sampler is "
+                "a setting, that of the others follows from their step"
+            )
+        if self.noise is not None:
+            return Tempered(self.steps, self.step, self.noise)
+        return SAMPLERS[self.sampler](self.steps, self.step)
+
+
+class EBMRecipe(Recipe[EBMSettings]):
+    """Layers of SiLU units that give the energy, and its chains."""
+
+    kind = EnergyModel
+    title = "energy-based model"
+    unit = "nats"
+    sampled = f"ends of new chains of {STEPS} steps"
+    drawn = "ends of new chains, which are draws in any case"
+
+    TOY = EBMSettings(
+        data="ring",
+        hidden=(128, 128),
+        sampler="mala",
+        steps=10,
+        step=0.05,
+        chains="buffer",
+        n_chains=1000,
+        fresh=0.02,
+        alpha=0.0,
+        beta1=0.9,
+        ema=0.995,
+        schedule="cosine",
+        epochs=200,
+        batch_size=200,
+        lr=5e-3,
+    )
+    MNIST = replace(
+        TOY,
+        data="mnist",
+        hidden=(256, 256),
+        sampler="tempered",
+        steps=20,
+        step=0.5,
+        noise=TEMPERED,
+        n_chains=2000,
+        fresh=0.05,
+        alpha=0.1,
+        beta1=0.0,
+        ema=0.99,
+        epochs=10,
+        batch_size=128,
+        lr=1e-3,
+    )
+    DIGITS = replace(MNIST, data="digits", epochs=150, batch_size=64)
+
+    def shown(self, model: EnergyModel) -> dict[str, Any]:
+        """The network, and the chains."""
+        layers = layers_of(model.network)[1:-1:2]
+        (sampler,) = (name for name, kind in SAMPLERS.items() if type(model.sampler) is kind)
+        return {
+            "hidden": tuple(layer.weight.shape[0] for layer in layers),
+            "sampler": sampler,
+            "steps": model.sampler.steps,
+            "step": model.sampler.step,
+            "noise": getattr(model.sampler, "noise", None),
+            "chains": model.chains,
+            "n_chains": model.n_chains,
+            "fresh": model.fresh,
+            "alpha": model.alpha,
+            "pixels": math.prod(model.shape),
+        }
+
+    def build(self, settings: EBMSettings, data: Data, rng: Generator) -> EnergyModel:
+        """The model, for samples of that shape; its chains begin in the box that holds them."""
+        if not plotting.is_plane(data.shape):
+            data.check_unit_interval("an energy-based model")
+        network = dense(data.shape, 1, rng, settings.hidden, "silu")
+        reach = max(float(np.abs(to_model(x)).max()) for x in (data.train, data.test))
+        return EnergyModel(
+            network,
+            data.shape,
+            settings.chain(),
+            settings.chains,
+            rng=rng,
+            n_chains=settings.n_chains,
+            fresh=settings.fresh,
+            low=-reach,
+            high=reach,
+            alpha=settings.alpha,
+        )
+
+    def optimizers(self, model: EnergyModel, settings: EBMSettings) -> list[Optimizer]:
+        """Adam."""
+        return [Adam(model.parameters(), settings.lr, (settings.beta1, 0.999))]
+
+    def average(self, model: EnergyModel, settings: EBMSettings) -> WeightAverage | None:
+        """Of all steps so far, with the share that was asked for; of 0, none."""
+        return WeightAverage(model.parameters(), settings.ema) if settings.ema else None
+
+    def prepare(self, data: Data) -> Array:
+        """Images as 2x − 1, on [−1, 1]; points as they are."""
+        return to_model(data.train)
+
+    def samples(self, model: EnergyModel, n: int, rng: Generator) -> Array:
+        """The ends of new chains."""
+        return from_model(drawn_in_parts(lambda k: model.sample(k, rng, STEPS), n, 1000))
+
+    def compared(self, model: EnergyModel, n: int, rng: Generator) -> dict[str, Array]:
+        """New chains, and those of the training, which have come much further."""
+        kinds = {f"new chains of {STEPS} steps": self.samples(model, n, rng)}
+        if model.chains != "data":
+            kept = model.kept(min(n, model.n_chains), rng)
+            kinds[f"chains of the training ({model.chains})"] = from_model(kept)
+        return kinds
+
+    def score(self, model: EnergyModel, data: Data, rng: Generator) -> dict[str, float]:
+        """The energy of samples held out: above that of the others once these are learned by heart.
+
+        It is known up to a constant that moves in training.
+        """
+        return {"E(held out)": float(_energies(model, data.test, rng).mean())}
+
+    def figures(
+        self, model: EnergyModel, data: Data, settings: EBMSettings, rng: Generator
+    ) -> Figures:
+        """The energies of data, chains and noise; of points of the plane, the exact likelihood."""
+
+        def likelihood() -> dict[str, str]:
+            half_width = _half_width(model)
+            log_z = _log_partition(model, rng)
+            nll = _energies(model, data.test, rng) + log_z
+            lines = {
+                "−log p(x)": mean_and_error(nll),
+                "  log Z": f"{log_z:.3f}, by a grid of {GRID} × {GRID} points on "
+                f"[−{half_width:.3g}, {half_width:.3g}]²",
+            }
+            if data.name in ("ring", "laplace"):
+                name: Any = data.name
+                truth = -log_density(name, data.test.astype(np.float64))
+                lines["  of the distribution of the data"] = mean_and_error(truth)
+                lines["  above that by"] = mean_and_error(nll - truth)
+            return lines
+
+        def energies() -> dict[str, str]:
+            few, noise = data.train[: len(data.test)], from_model(model.noise(1000, rng))
+            of = {"data trained on": few, "uniform noise": noise}
+            of |= self.compared(model, 1000, rng)
+            held_out = _energies(model, data.test, rng).mean()
+            return {
+                f"mean E(x) − E(held out), {name}": (
+                    f"{_energies(model, x, rng).mean() - held_out:.2f} nats"
+                )
+                for name, x in of.items()
+            }
+
+        if plotting.is_plane(data.shape):
+            yield "−log p(x)", likelihood
+        yield "mean E(x)", energies
+
+    def draw(
+        self,
+        model: EnergyModel,
+        data: Data,
+        settings: EBMSettings,
+        history: History,
+        rng: Generator,
+    ) -> Iterator[tuple[str, Axes]]:
+        """The density over the plane, or new chains over their steps; those of the training."""
+        kept = None
+        if model.chains != "data":
+            most = 1000 if plotting.is_plane(data.shape) else 64
+            kept = to_host(from_model(model.kept(min(most, model.n_chains), rng)))
+        said = f"chains of the training ({model.chains})"
+        if plotting.is_plane(data.shape):
+            points = {said: kept} if kept is not None else {}
+            yield "density", _density(model, points, rng)
+            return
+        if not plotting.is_image(data.shape):
+            return
+        span = data.value_range
+        if kept is not None:
+            grid = plotting.image_grid(kept.reshape(-1, *data.shape), value_range=span)
+            yield "chains", plotting.titled(grid, said)
+        x, rows, energy = model.noise(10, rng), {}, model.frozen().energy
+        calls = math.ceil(STEPS / model.sampler.steps)
+        shown = {0, *np.geomspace(1, calls, 5).round().astype(int).tolist()}
+        for call in range(calls + 1):
+            if call in shown:
+                row = to_host(from_model(x)).reshape(-1, *data.shape)
+                rows[f"step {call * model.sampler.steps}"] = row
+            x, _ = model.sampler(energy, x, rng)
+        table = plotting.image_table(rows, value_range=span)
+        yield "new_chains", plotting.titled(table, "new chains, from noise on")
+
+
+def _energies(model: EnergyModel, x: Array, rng: Generator) -> Array:
+    """E of samples in the range of the data; on the host, in float64."""
+    energy = model.frozen().energy
+    return in_parts(lambda part: energy(to_model(part).astype(model.dtype)), x, rng).astype(
+        np.float64
+    )
+
+
+def _half_width(model: EnergyModel) -> float:
+    """Of a square that holds the box in which chains begin, and half as much beyond."""
+    return 1.5 * model.high
+
+
+def _log_partition(model: EnergyModel, rng: Generator) -> float:
+    like = model.noise(1, rng)
+    return log_partition_on_grid(model.frozen().energy, like, _half_width(model), GRID)
+
+
+def _density(model: EnergyModel, points: dict[str, Array], rng: Generator) -> Axes:
+    """log p over the square, as far as it is of interest, under some points."""
+    half_width = _half_width(model)
+    side = plotting.cell_centres(half_width, CELLS)
+    at = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
+    log_p = -_energies(model, at, rng).reshape(CELLS, CELLS)
+    try:
+        log_p, label = log_p - _log_partition(model, rng), "log p, nats"
+    except ValueError:  # some of the probability lies beyond the square
+        label = "−E, nats"
+    ax = plotting.plane(
+        points,
+        heights=np.maximum(log_p, log_p.max() - DEPTH),
+        half_width=half_width,
+        label=f"{label}, no lower than {DEPTH} below its top",
+    )
+    return plotting.titled(ax, "the density")
