@@ -395,6 +395,7 @@ def test_reported_are_both_phases_and_the_error_of_a_reconstruction(settings):
     model, x = machine(**settings, l1=0.1), (rng(1).random((32, 4)) < 0.5) * 2.0 - 1
     x = x if model.visible == "spin" else (x + 1) / 2
     start = model.chains if model.persistent else x
+    sgd = optim.SGD(model.parameters(), 0.5)
     losses, source = model.losses(x, rng(2)), rng(2)
     model.states(x, source)
     expected = {
@@ -404,9 +405,7 @@ def test_reported_are_both_phases_and_the_error_of_a_reconstruction(settings):
             (x[:2] - model.prob_visible(model.prob_hidden(x[:2]).data).data) ** 2
         ).mean(),
     }
-    cost = next(losses)
-    sgd = optim.SGD(model.parameters(), 0.5)
-    sgd.step(sg.gradient(cost, sgd.parameters))  # what is reported is of the machine of before
+    sgd.step(sg.gradient(next(losses), sgd.parameters))  # what is reported is of the machine of before
     with pytest.raises(StopIteration) as end:
         next(losses)
     assert end.value.value == {k: pytest.approx(v, rel=1e-12) for k, v in expected.items()}
