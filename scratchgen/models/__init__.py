@@ -3,7 +3,7 @@
 Estimators with ``fit(X, y)`` are in ``scratchgen.estimators``.
 """
 
-from . import diffusion, energy, feed_forward, gan, linear, rbm, vae
+from . import diffusion, energy, feed_forward, gan, hierarchical_vae, linear, rbm, vae
 from .diffusion import ddpm
 from .diffusion.ddpm import DDPM
 from .diffusion.denoisers import PlainDenoiser, UNet
@@ -11,6 +11,7 @@ from .diffusion.score import ScoreModel
 from .energy import EnergyModel
 from .feed_forward import Classifier, Regressor
 from .gan import GAN
+from .hierarchical_vae import HierarchicalVAE
 from .rbm import RBM
 from .vae import VAE
 
@@ -21,6 +22,7 @@ __all__ = [
     "VAE",
     "Classifier",
     "EnergyModel",
+    "HierarchicalVAE",
     "PlainDenoiser",
     "Regressor",
     "ScoreModel",
@@ -30,6 +32,7 @@ __all__ = [
     "energy",
     "feed_forward",
     "gan",
+    "hierarchical_vae",
     "linear",
     "rbm",
     "vae",
