@@ -20,9 +20,10 @@ in for x₀. The generative model is the chain back from p(x_{T−1}) = N(0, I),
 
     p(x_{t−1} | x_t) = N(μ_t, σ_t² I),   μ_t = (x_t − β_t/√(1 − ᾱ_t) ε̂)/√α_t.
 
-Of the evidence lower bound three terms remain. D_KL(q(x_{T−1}|x₀) ‖ p(x_{T−1})), the prior
-matching, is fixed by the schedule. The others are weighted squared errors of ε̂; the cost that is
-trained on drops the weights: the mean squared error of ε̂ at a random t.
+Of the evidence lower bound (:mod:`scratchgen.models.diffusion.bound`) three terms remain. D_KL(
+q(x_{T−1}|x₀) ‖ p(x_{T−1})), the prior matching, is fixed by the schedule. The others are weighted
+squared errors of ε̂. The cost that is trained on drops the weights: the mean squared error of ε̂ at
+a random t.
 
 Sources: the notes, "Variational Diffusion Models" to "Sampling (Reverse Diffusion)"; Ho, Jain and
 Abbeel, arXiv:2006.11239; Song, Meng and Ermon (DDIM), arXiv:2010.02502.
@@ -43,8 +44,9 @@ from ... import nn, optim
 from ... import operations as ops
 from ...autodiff import Tensor
 from ...backend import Array, Generator, check_generator, device_of
+from ...distributions import Gaussian
 from ...parallel import by_parts, even_parts
-from . import audit
+from . import audit, bound
 from .audit import DiffusionWarning as DiffusionWarning
 from .denoisers import PlainDenoiser, UNet
 from .noising import Steps, schedule_of
@@ -227,12 +229,18 @@ class DDPM(nn.Network):
         eta: float | None = None,
     ) -> Array:
         """n samples, (n, *shape): the end of :meth:`denoise`, by ancestral sampling or DDIM."""
-        check_generator(rng)
-        dtype: Any = self.dtype
-        noise = rng.standard_normal((n, *self.shape), dtype=dtype)
+        noise = Gaussian.standard((n, *self.shape), self.dtype, rng)
         for _, x in self.denoise(noise, rng, steps, eta):
             samples = x
         return samples
+
+    def elbo_terms(self, x0: Array, rng: Generator) -> tuple[Array, Array, Array]:
+        """Reconstruction, prior matching, denoising, (n,) nats each: −ELBO(x₀) is their sum."""
+        return bound.elbo_terms(self, x0, rng)
+
+    def bits_per_dim(self, x0: Array, rng: Generator) -> Array:
+        """−ELBO(x₀)/(D log 2), (n,), for a density of D numbers on the scale of x₀."""
+        return bound.bits_per_dim(self, x0, rng)
 
     @property
     def players(self) -> list[list[Tensor]]:
