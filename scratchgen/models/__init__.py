@@ -6,8 +6,9 @@ Estimators with ``fit(X, y)`` are in ``scratchgen.estimators``.
 from . import diffusion, energy, feed_forward, gan, hierarchical_vae, linear, rbm, vae
 from .diffusion import ddpm
 from .diffusion.ddpm import DDPM
-from .diffusion.denoisers import PlainDenoiser, UNet
+from .diffusion.denoisers import DenseDenoiser, PlainDenoiser, UNet
 from .diffusion.score import ScoreModel
+from .diffusion.vdm import VDM
 from .energy import EnergyModel
 from .feed_forward import Classifier, Regressor
 from .gan import GAN
@@ -20,7 +21,9 @@ __all__ = [
     "GAN",
     "RBM",
     "VAE",
+    "VDM",
     "Classifier",
+    "DenseDenoiser",
     "EnergyModel",
     "HierarchicalVAE",
     "PlainDenoiser",

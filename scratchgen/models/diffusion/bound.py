@@ -16,7 +16,7 @@ Both distributions of a step are Gaussian, and their means differ by the error o
 The reconstruction is w_0 ‖ε − ε̂‖² + ½ D log 2πβ_0: the chain that samples leaves the noise of its
 last step out, but a density has a variance there, σ_0² = β_0, since β̃_0 = 0.
 
-The notes first write it along one path x_t ~ q(x_t|x_{t−1}), with two random variables in each term.
+The notes first write it along one path x_t ~ q(x_t|x_{t−1}), each term with two random variables.
 The prior matching is then that of q(x_{T−1}|x_{T−2}). In place of the denoising stands the
 consistency, Σ_{t<T−1} E_q log q(x_t|x_{t−1})/p(x_t|x_{t+1}), where x_{−1} is x₀. The notes print a
 D_KL there, which is another number (erratum E23).
