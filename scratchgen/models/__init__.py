@@ -6,7 +6,7 @@ Estimators with ``fit(X, y)`` are in ``scratchgen.estimators``.
 from . import diffusion, energy, feed_forward, gan, hierarchical_vae, linear, rbm, vae
 from .diffusion import ddpm
 from .diffusion.ddpm import DDPM
-from .diffusion.denoisers import DenseDenoiser, PlainDenoiser, UNet
+from .diffusion.denoisers import PlainDenoiser, TimedMLP, UNet
 from .diffusion.score import ScoreModel
 from .diffusion.vdm import VDM
 from .energy import EnergyModel
@@ -23,12 +23,12 @@ __all__ = [
     "VAE",
     "VDM",
     "Classifier",
-    "DenseDenoiser",
     "EnergyModel",
     "HierarchicalVAE",
     "PlainDenoiser",
     "Regressor",
     "ScoreModel",
+    "TimedMLP",
     "UNet",
     "ddpm",
     "diffusion",

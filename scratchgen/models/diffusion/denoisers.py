@@ -111,7 +111,7 @@ class UNet(nn.Network):
         return self.out(ops.silu(self.norm2(whole)))
 
 
-class DenseDenoiser(nn.Network):
+class TimedMLP(nn.Network):
     """``n_out`` numbers of rows x and times t, by two layers of ``n_hidden`` SiLU units.
 
     h₁ = silu(W₁ x + V e(t)), h₂ = h₁ + silu(W₂ h₁), out = W₃ h₂, with biases and the sinusoidal

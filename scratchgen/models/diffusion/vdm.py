@@ -48,7 +48,7 @@ from ...backend import Array, Generator, check_generator, device_of, to_device, 
 from ...distributions import Gaussian
 from .. import audit
 from .audit import SIGNAL_LEFT, DiffusionWarning, caution_of_size
-from .denoisers import DenseDenoiser
+from .denoisers import TimedMLP
 from .noising import Continuous, linear_gamma
 
 LOW, HIGH = -8.0, 5.0
@@ -313,13 +313,13 @@ def dense(
     levels: int | Sequence[float] | Array | None = None,
     data: Array | None = None,
 ) -> VDM:
-    """A VDM with a :class:`DenseDenoiser`.
+    """A VDM with a :class:`TimedMLP`.
 
     With ``levels`` and ``data``, its logits begin as the logarithms of how often each entry has
     each level, with one more of each: at first each entry is denoised by itself, exactly.
     """
     D, K = math.prod(shape), 1 if levels is None else len(_levels(levels))
-    network = DenseDenoiser(D, n_hidden, D * K, rng=rng)
+    network = TimedMLP(D, n_hidden, D * K, rng=rng)
     model = VDM(network, shape, gamma, T, levels)
     if levels is not None and data is not None:
         nearest = np.absolute(to_host(data)[..., None] - np.array(model.levels)).argmin(axis=-1)
