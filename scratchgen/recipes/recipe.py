@@ -34,8 +34,8 @@ Pictures: TypeAlias = "Iterator[tuple[str, Axes]]"
 class Recipe(Generic[S]):
     """A model for the command line; what is stated here is what most of them have in common."""
 
-    LECTURE: S
-    """The settings of the notes."""
+    LECTURE: S | None = None
+    """The settings of the notes, which give none for some models."""
     DIGITS: S
     """Its settings on the small digits, where the command line gives none."""
     MNIST: S
@@ -59,7 +59,7 @@ class Recipe(Generic[S]):
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         """An option for each setting."""
         defaults = {"digits": self.DIGITS, "else": self.MNIST, "lecture": self.LECTURE}
-        type(self.MNIST).add_options(parser, defaults)
+        type(self.MNIST).add_options(parser, {k: v for k, v in defaults.items() if v is not None})
 
     def parsed(self, words: Mapping[str, Any]) -> dict[str, Any]:
         """The settings among the words of a command line, as values."""
@@ -69,6 +69,11 @@ class Recipe(Generic[S]):
         """What is given, over the defaults for such data or those of the notes."""
         default = self.DIGITS if given.get("data", "digits") == "digits" else self.MNIST
         if given.get("preset"):
+            if self.LECTURE is None:
+                raise ValueError(
+                    f"--preset lecture: the notes give no settings of the {self.title}, leave it "
+                    "out"
+                )
             default = self.LECTURE
         return replace(default, **{**default.following(given), **given})
 

@@ -15,8 +15,10 @@ SMALL = {
     "cnn": {"channels": (2,), "hidden": 4},
     "rbm": {"hidden": 4},
     "vae": {"hidden": 6},
+    "hvae": {"hidden": 6, "latents": (3, 2), "warm_up": 1},
     "gan": {"hidden": 6},
     "ddpm": {"width": 8, "T": 5},
+    "vdm": {"hidden": 8, "T": 5},
 }
 
 

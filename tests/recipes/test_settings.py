@@ -16,6 +16,7 @@ RECORDS = [
     pytest.param(getattr(recipe, name), id=f"{model}-{name}")
     for model, recipe in RECIPES.items()
     for name in ("LECTURE", "DIGITS", "MNIST")
+    if getattr(recipe, name) is not None
 ]
 OPTIONS = [
     pytest.param(model, name, id=f"{model}-{name}")

@@ -36,7 +36,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Generator as Yields
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -120,7 +120,8 @@ class VDM(nn.Network):
 
     def log_prob_levels(self, z: Any, t: Array, gamma: Any) -> Any:
         """log p(x_i = f_k|z_t) of all levels f_k, (n, *shape, K); ``gamma`` is γ(t), (n, 1, …)."""
-        assert self.levels is not None
+        if self.levels is None:
+            raise ValueError("this VDM has no levels: its data have a density")
         alpha, sigma = _scales(gamma.reshape(*gamma.shape, 1))
         distance = (z.reshape(*z.shape, 1) - alpha * self._levels_like(z)) / sigma
         logits = self.network(z, t).reshape(*z.shape, len(self.levels))
@@ -154,8 +155,8 @@ class VDM(nn.Network):
         if self.levels is None:
             # (x − z_0/α_0)² e^{−γ} = ε²
             return 0.5 * _per_sample(noise * noise + LOG_2PI + gamma)
-        nearest = np.absolute(_data(x)[..., None] - self._levels_like(x)).argmin(axis=-1)
-        chosen = nearest[..., None] == np.arange(len(self.levels), like=nearest)
+        index = nearest(_data(x), self.levels)
+        chosen = index[..., None] == np.arange(len(self.levels), like=index)
         return -_per_sample(self.log_prob_levels(z, t, gamma) * chosen.astype(x.dtype))
 
     def prior_kl(self, x: Any) -> Any:
@@ -186,18 +187,31 @@ class VDM(nn.Network):
 
     # Samples
 
-    def sample(self, n: int, rng: Generator, steps: int | None = None) -> Array:
-        """n draws x ~ p(x), (n, *shape), in ``steps`` steps: by default T, or 1000 without T."""
+    def chain(
+        self, z: Array, rng: Generator, steps: int | None = None
+    ) -> Iterator[tuple[float, Array]]:
+        """Yield (t, z_t) on the way from z_1 ~ N(0, I), which comes first, to z_0.
+
+        Each of the ``steps`` draws from p(z_s|z_t); by default there are T, or 1000 without T.
+        """
         steps = (self.T or 1000) if steps is None else operator.index(steps)
         if steps < 1:
             raise ValueError(f"a chain takes at least 1 step, got {steps}")
+        check_generator(rng)
         model, noising = self.frozen(), self.noising
-        z = Gaussian.standard((n, *self.shape), self.dtype or np.float32, rng)
+        yield 1.0, z
         for k in range(steps, 0, -1):
-            t = np.full_like(z, k / steps, shape=(n,))
-            mean, variance = noising.posterior(model.denoise(z, t), z, (k - 1) / steps, k / steps)
+            x_hat = model.denoise(z, np.full_like(z, k / steps, shape=(len(z),)))
+            mean, variance = noising.posterior(x_hat, z, (k - 1) / steps, k / steps)
             z = mean + np.sqrt(variance) * rng.standard_normal(z.shape, dtype=z.dtype)
-        return model._draw(z, rng)
+            yield (k - 1) / steps, z
+
+    def sample(self, n: int, rng: Generator, steps: int | None = None) -> Array:
+        """n draws x ~ p(x), (n, *shape), each at the end of a :meth:`chain`."""
+        noise = Gaussian.standard((n, *self.shape), self.dtype or np.float32, rng)
+        for _, z in self.chain(noise, rng, steps):
+            last = z
+        return self.frozen()._draw(last, rng)
 
     def _draw(self, z: Array, rng: Generator) -> Array:
         """x ~ p(x|z_0)."""
@@ -250,7 +264,7 @@ class VDM(nn.Network):
             audit.check_unconfined(out, "network", expected, "since the VDM takes them as they are")
         low, high = float(to_host(x.min())), float(to_host(x.max()))
         if self.levels is not None:
-            far = np.absolute(x[..., None] - self._levels_like(x)).min(axis=-1).max()
+            far = np.absolute(x - self._levels_like(x)[nearest(x, self.levels)]).max()
             if float(to_host(far)) > 1e-3 * min(np.diff(self.levels)):
                 raise ValueError(
                     f"x has other values than the {len(self.levels)} levels from "
@@ -258,9 +272,8 @@ class VDM(nn.Network):
                     "give the levels of x, or scale it to them"
                 )
         caution_of_size(x, low, high)
-        left = 1 / (
-            1 + math.exp(float(to_host(self.noising.gamma(np.ones_like(x, shape=(1,))))[0]))
-        )
+        end = to_host(self.noising.gamma(np.ones_like(x, shape=(1,))))
+        left = 1 / (1 + math.exp(float(end[0])))  # α_1²
         if left >= SIGNAL_LEFT:
             audit.caution(
                 f"at t = 1 a share {left:.4f} of the data's variance is left: sampling begins at "
@@ -315,18 +328,29 @@ def dense(
 ) -> VDM:
     """A VDM with a :class:`TimedMLP`.
 
-    With ``levels`` and ``data``, its logits begin as the logarithms of how often each entry has
-    each level, with one more of each: at first each entry is denoised by itself, exactly.
+    With ``levels`` and ``data``, its logits begin as the :func:`log_histogram` of the data: so at
+    first each entry is denoised by itself, exactly.
     """
     D, K = math.prod(shape), 1 if levels is None else len(_levels(levels))
     network = TimedMLP(D, n_hidden, D * K, rng=rng)
     model = VDM(network, shape, gamma, T, levels)
     if levels is not None and data is not None:
-        nearest = np.absolute(to_host(data)[..., None] - np.array(model.levels)).argmin(axis=-1)
-        counts = (nearest[..., None] == np.arange(K)).sum(axis=0) + 1
-        logits = np.log(counts / (len(data) + K)).reshape(-1)
+        logits = log_histogram(data, model.levels or ()).reshape(-1)
         network.out.load_state_dict({**network.out.state_dict(), "bias": logits})
     return model
+
+
+def log_histogram(x: Array, levels: Sequence[float]) -> Array:
+    """The logarithms of how often each entry has each level, with one more of each: (…, K)."""
+    index = nearest(x, levels)
+    counts = np.stack([(index == k).sum(axis=0) + 1 for k in range(len(levels))], axis=-1)
+    return np.log(counts / (len(x) + len(levels)))
+
+
+def nearest(x: Array, levels: Sequence[float]) -> Array:
+    """The number of the level that is nearest to each entry, in the shape of x."""
+    f = np.array(levels, dtype=x.dtype)
+    return np.searchsorted(to_device(0.5 * (f[1:] + f[:-1]), device_of(x)), x)
 
 
 def _levels(levels: int | Sequence[float] | Array) -> tuple[float, ...]:
