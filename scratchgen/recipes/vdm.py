@@ -53,11 +53,11 @@ class VDMRecipe(Recipe[VDMSettings]):
         hidden=256,
         levels=17,
         T=100,
-        gamma="linear",
+        gamma="learned",
         low=vdm.LOW,
         high=vdm.HIGH,
         schedule="cosine",
-        epochs=100,
+        epochs=60,
         batch_size=64,
         lr=2e-3,
     )
