@@ -88,7 +88,7 @@ class DDPM(nn.Network):
             raise ValueError(f"predicts is 'noise' or 'velocity', got {predicts!r}")
         if clip is not None and (len(clip) != 2 or not clip[0] < clip[1]):
             raise ValueError(f"clip is a range (low, high), or None, got {clip}")
-        self._takes_rng = _takes_rng(network)
+        self._takes_rng = takes_rng(network)
         self.network, self.shape = network, tuple(map(operator.index, shape))
         self.noising = Steps(schedule_of(schedule, T))
         self.T, self.schedule = self.noising.T, schedule
@@ -299,7 +299,7 @@ def with_unet(shape: Sequence[int], rng: Generator, width: int = 32, T: int = 30
     return DDPM(network, shape, T, "cosine", "posterior", "velocity", (-1, 1))
 
 
-def _takes_rng(network: Any) -> bool:
+def takes_rng(network: Any) -> bool:
     """Whether a network is called with (x, t/T, rng=…); ``TypeError`` if it takes no (x, t/T)."""
     if not callable(network):
         raise TypeError(f"the network is called with (x, t/T), got {type(network).__name__}")

@@ -48,6 +48,7 @@ from ...backend import Array, Generator, check_generator, device_of, to_device, 
 from ...distributions import Gaussian
 from .. import audit
 from .audit import SIGNAL_LEFT, DiffusionWarning, caution_of_size
+from .ddpm import takes_rng
 from .denoisers import TimedMLP
 from .noising import Continuous, linear_gamma
 
@@ -77,7 +78,8 @@ class VDM(nn.Network):
     """p(x) = ∫ p(x|z_0) ∏ p(z_s|z_t) p(z_1), over all z_t, for samples of ``shape``.
 
     ``network(z, t)`` maps (n, *shape) and times (n,) to the noise ε̂ in z, (n, *shape); with
-    ``levels``, to one logit for each entry and level, (n, *shape, K). Either may come as rows.
+    ``levels``, to one logit for each entry and level, (n, *shape, K). Either may come as rows. If
+    it has an argument ``rng``, it is called with one in training.
 
     - ``gamma``: the ends (γ(0), γ(1)) of a linear γ, or ``"learned"``, its ends and, in steps, what
       lies between;
@@ -94,8 +96,7 @@ class VDM(nn.Network):
         T: int | None = None,
         levels: int | Sequence[float] | Array | None = None,
     ) -> None:
-        if not callable(network):
-            raise TypeError(f"the network is called with (z, t), got {type(network).__name__}")
+        self._takes_rng = takes_rng(network)
         if T is not None and operator.index(T) < 1:
             raise ValueError(f"T is a number of steps from 1, or None, got {T}")
         is_learned = isinstance(gamma, str)
@@ -118,35 +119,46 @@ class VDM(nn.Network):
 
     # The denoiser
 
-    def log_prob_levels(self, z: Any, t: Array, gamma: Any) -> Any:
+    def output(self, z: Any, t: Array, rng: Generator | None = None) -> Any:
+        """What the network says of z_t: ε̂, (n, *shape), or logits, (n, *shape, K)."""
+        out = self.network(z, t, rng=rng) if self._takes_rng else self.network(z, t)
+        return out.reshape(*z.shape, *(() if self.levels is None else (len(self.levels),)))
+
+    def log_prob_levels(self, z: Any, t: Array, gamma: Any, rng: Generator | None = None) -> Any:
         """log p(x_i = f_k|z_t) of all levels f_k, (n, *shape, K); ``gamma`` is γ(t), (n, 1, …)."""
         if self.levels is None:
             raise ValueError("this VDM has no levels: its data have a density")
         alpha, sigma = _scales(gamma.reshape(*gamma.shape, 1))
         distance = (z.reshape(*z.shape, 1) - alpha * self._levels_like(z)) / sigma
-        logits = self.network(z, t).reshape(*z.shape, len(self.levels))
-        return ops.log_softmax(logits - 0.5 * distance * distance)
+        return ops.log_softmax(self.output(z, t, rng) - 0.5 * distance * distance)
 
     def denoise(self, z: Any, t: Array) -> Any:
         """x̂(z_t), of the shape of z, at times t: (n,)."""
         gamma = self._gamma(t)
         if self.levels is None:
             alpha, sigma = _scales(gamma)
-            return (z - sigma * self.network(z, t).reshape(z.shape)) / alpha
+            return (z - sigma * self.output(z, t)) / alpha
         return self._mean(self.log_prob_levels(z, t, gamma))
 
     # The bound
 
-    def elbo_terms(self, x: Any, rng: Generator) -> tuple[Any, Any, Any]:
+    def elbo_terms(
+        self, x: Any, rng: Generator, network_rng: Generator | None = None
+    ) -> tuple[Any, Any, Any]:
         """Reconstruction, prior matching and diffusion, (n,) nats each; −ELBO(x) is their sum.
 
         The diffusion is estimated at one time for each sample; the times are antithetic.
+        ``network_rng`` is what the network is called with: in training, for dropout.
         """
         t = self._times(len(x), rng, _data(x))
         noise = [rng.standard_normal(x.shape, dtype=x.dtype) for _ in range(2)]
-        return self.reconstruction(x, noise[0]), self.prior_kl(x), self.diffusion(x, t, noise[1])
+        return (
+            self.reconstruction(x, noise[0], network_rng),
+            self.prior_kl(x),
+            self.diffusion(x, t, noise[1], network_rng),
+        )
 
-    def reconstruction(self, x: Any, noise: Array) -> Any:
+    def reconstruction(self, x: Any, noise: Array, rng: Generator | None = None) -> Any:
         """−log p(x|z_0) at z_0 = α_0 x + σ_0 ε: (n,) nats."""
         t = np.zeros_like(noise, shape=(len(noise),))
         gamma = self._gamma(t)
@@ -157,7 +169,7 @@ class VDM(nn.Network):
             return 0.5 * _per_sample(noise * noise + LOG_2PI + gamma)
         index = nearest(_data(x), self.levels)
         chosen = index[..., None] == np.arange(len(self.levels), like=index)
-        return -_per_sample(self.log_prob_levels(z, t, gamma) * chosen.astype(x.dtype))
+        return -_per_sample(self.log_prob_levels(z, t, gamma, rng) * chosen.astype(x.dtype))
 
     def prior_kl(self, x: Any) -> Any:
         """D_KL(q(z_1|x) ‖ N(0, I)) in closed form: (n,) nats."""
@@ -165,7 +177,7 @@ class VDM(nn.Network):
         alpha, _ = _scales(gamma)
         return ops.gaussian_kl(alpha * x, 0 * x - ops.softplus(-gamma))  # log σ² = −softplus(−γ)
 
-    def diffusion(self, x: Any, t: Array, noise: Array) -> Any:
+    def diffusion(self, x: Any, t: Array, noise: Array, rng: Generator | None = None) -> Any:
         """½ T (e^{γ(t) − γ(s)} − 1) ‖ε − ε̂(z_t)‖², or, without T, ½ γ′(t) ‖ε − ε̂(z_t)‖²: (n,) nats.
 
         Its mean over t and ε is the diffusion term of the bound.
@@ -174,9 +186,9 @@ class VDM(nn.Network):
         alpha, sigma = _scales(gamma)
         z = alpha * x + sigma * noise
         if self.levels is None:
-            error = _per_sample((noise - self.network(z, t).reshape(z.shape)) ** 2)
+            error = _per_sample((noise - self.output(z, t, rng)) ** 2)
         else:
-            x_hat = self._mean(self.log_prob_levels(z, t, gamma))
+            x_hat = self._mean(self.log_prob_levels(z, t, gamma, rng))
             error = _per_sample((x - x_hat) ** 2 * ops.exp(-gamma))
         return 0.5 * self._rate(t, gamma).reshape(len(x)) * error
 
@@ -237,7 +249,7 @@ class VDM(nn.Network):
 
     def losses(self, x: Any, rng: Generator) -> Yields[Tensor, None, dict[str, Array]]:
         """−ELBO in nats, averaged over the batch; its three terms are reported."""
-        terms = self.elbo_terms(x, rng)
+        terms = self.elbo_terms(x, rng, rng)
         yield (terms[0] + terms[1] + terms[2]).mean()
         names = ("reconstruction", "prior matching", "diffusion")
         return {name: _data(term).mean() for name, term in zip(names, terms, strict=True)}

@@ -384,6 +384,25 @@ def test_data_and_networks_that_do_not_fit_are_refused():
         VDM(lambda z, t: ended(z), (1, 8, 8)).validate(x)
 
 
+def test_a_network_that_is_told_no_time_is_refused():
+    with pytest.raises(TypeError, match="it knows no time"):
+        VDM(nn.Sequential(nn.Linear(2, 2, rng=rng())), (2,))
+
+
+def test_dropout_in_the_network_acts_in_training_only():
+    class Dropping(nn.Network):
+        def __call__(self, z, t, rng=None):
+            return nn.Dropout(0.5)(np.ones_like(z), rng)
+
+    model, x = VDM(Dropping(), (4,), T=3), np.zeros((30, 4))
+    t, noise = np.full(30, 2 / 3), np.zeros((30, 4))
+    still = values(model.diffusion(x, t, noise))
+    assert len(set(still)) == 1
+    assert len(set(values(model.diffusion(x, t, noise, rng(1))))) > 1
+    cost = next(model.losses(x, rng(2)))
+    assert cost != sum(term.mean() for term in model.elbo_terms(x, rng(2)))
+
+
 def test_a_process_that_leaves_data_at_its_end_is_warned_of():
     model = vdm.dense((1, 8, 8), 8, rng(), (-8.0, 1.0), levels=17)
     with pytest.warns(sg.training.TrainingWarning, match="at t = 1 a share 0.2689 of the data's"):
