@@ -89,11 +89,8 @@ class HVAERecipe(Recipe[HVAESettings]):
         """The model, for as many numbers as a sample has."""
         if not settings.latents:
             raise ValueError("--latents lists the dimensions of at least one layer, got none")
-        n_visible = math.prod(data.shape)
-        model = hierarchical_vae.dense(
-            n_visible, settings.hidden, settings.latents, rng, settings.likelihood
-        )
-        return model
+        sizes = math.prod(data.shape), settings.hidden, settings.latents
+        return hierarchical_vae.dense(*sizes, rng, settings.likelihood)
 
     def epochs(
         self,
@@ -168,23 +165,20 @@ class HVAERecipe(Recipe[HVAESettings]):
     ) -> Pictures:
         """The latents of the top, and what each layer holds of held-out images."""
         frozen, shape, span = model.frozen(), data.shape, data.value_range
-        x = to_device(data.test[:10], rng)
-        noise = np.zeros_like(x, shape=(len(x), sum(model.n_latents)), dtype=model.dtype)
 
-        def top(x: Array) -> Array:
+        def at_means(x: Array) -> list[Any]:
             none = np.zeros_like(x, shape=(len(x), sum(model.n_latents)))
-            return frozen.latents(x, none)[-1].h
+            return [of_layer.h for of_layer in frozen.latents(x, none)]
 
         if model.n_latents[-1] > 1:
-            h = in_parts(top, data.test, rng)
-            scatter = plotting.latent_scatter(h, data.test_labels, classes=data.classes)
+            top = in_parts(lambda x: at_means(x)[-1], data.test, rng)
+            scatter = plotting.latent_scatter(top, data.test_labels, classes=data.classes)
             yield "latents", plotting.titled(scatter, "means of the top layer, held-out samples")
         if not plotting.is_image(shape):
             return
         rows = {"x": data.test[:10]}
-        for t, of_layer in enumerate(frozen.latents(x, noise), 1):
-            h1 = frozen.descend(of_layer.h, rng, layer=t)
-            means = to_host(frozen.layers[0].decode(h1))
+        for t, h in enumerate(at_means(to_device(rows["x"], rng)), 1):
+            means = to_host(frozen.layers[0].decode(frozen.descend(h, rng, layer=t)))
             rows[f"from $h_{t}$"] = means.reshape(-1, *shape)
         held = plotting.image_table(rows, value_range=span)
         yield "layers", plotting.titled(held, "what comes down from each layer, means E[x|h₁]")
