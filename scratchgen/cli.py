@@ -206,16 +206,8 @@ def _draw(run: Run, config: Config, state: Checkpoint, data: Data, epoch: int) -
     kept = run.samples(math.prod(config.shape))
     heading = _heading(config, epoch)
     rng = generator(config.settings.seed, config.settings.device)
-    for name, picture in pictures(
-        config.recipe,
-        state.averaged_model,
-        data,
-        config.settings,
-        state.history,
-        kept,
-        heading,
-        rng,
-    ):
+    trained = state.averaged_model, data, config.settings, state.history
+    for name, picture in pictures(config.recipe, *trained, kept, heading, rng):
         plotting.save(picture, run.folder / name)
 
 
