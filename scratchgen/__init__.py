@@ -9,7 +9,7 @@ physical sciences* (University of Oslo, weeks of 30 April 2024 and 8 May 2025) a
 CC BY-NC 4.0. "Erratum E…" is a row of the page ``tutorials/errata.md``.
 """
 
-from . import interruption as interruption  # first, while Ctrl-C still waits for the rest
+from . import interruption as interruption  # first, so that Ctrl-C works during other imports
 
 # isort: split
 from . import (

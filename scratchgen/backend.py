@@ -136,7 +136,7 @@ def fused(expression: F) -> F:
         if device_of(arguments[0]) == "cpu":
             return expression(*arguments)
         captured = [cell.cell_contents for cell in expression.__closure__ or ()]
-        # CuPy's releases differ in whether a Python number would make a float32 chain float64.
+        # In some releases of CuPy a Python number turns a float32 expression into float64.
         real = np.result_type(arguments[0].dtype, np.float16).type
         given = [real(x) if isinstance(x, float) else x for x in (*arguments, *captured)]
         return _kernel(expression)(*given)

@@ -69,7 +69,7 @@ class Evaluation(Record):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that the arguments give, and return the exit code."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a − or σ is no reason to fail
+        if isinstance(stream, io.TextIOWrapper):  # printing − or σ must not fail
             stream.reconfigure(errors="backslashreplace")
     try:
         interruption.restore()
@@ -101,7 +101,7 @@ def _in_one_line(message: Warning | str, *_: Any, **__: Any) -> None:
 def _train(asked: argparse.Namespace) -> None:
     recipe = RECIPES[asked.model]
     given = recipe.parsed(vars(asked))
-    if Path(given.get("data", "")).suffix:  # a file, to be found from any folder
+    if Path(given.get("data", "")).suffix:  # the absolute path is valid in any folder
         given["data"] = str(Path(given["data"]).resolve())
     settings = recipe.settings(given)  # an invalid setting is reported before anything else
     if not asked.resume:
@@ -206,16 +206,8 @@ def _draw(run: Run, config: Config, state: Checkpoint, data: Data, epoch: int) -
     kept = run.samples(math.prod(config.shape))
     heading = _heading(config, epoch)
     rng = generator(config.settings.seed, config.settings.device)
-    for name, picture in pictures(
-        config.recipe,
-        state.averaged_model,
-        data,
-        config.settings,
-        state.history,
-        kept,
-        heading,
-        rng,
-    ):
+    trained = state.averaged_model, data, config.settings, state.history
+    for name, picture in pictures(config.recipe, *trained, kept, heading, rng):
         plotting.save(picture, run.folder / name)
 
 

@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Decode = Callable[[Floats], ArrayLike]  # latents (n, k) -> n images, of any shape of image_grid
-Ticks = Mapping[float, str]  # where, counted in cells of a mosaic -> what is written there
+Ticks = Mapping[float, str]  # position, in units of cells of a mosaic -> label
 
 LINE: dict[str, Any] = {"linewidth": 1.6, "markersize": 4}
-MARKERS = "o^sDPX"  # of classes 0 … 9, 10 … 19, …
+MARKERS = "o^sDPX"  # for classes 0 … 9, 10 … 19, …
 LETTER = 0.09  # inches: the approximate width of a letter of a label
 DPI = 150  # dots per inch, on screen and in files
 CELL = 0.6  # inches: the side of an image, if there is room
@@ -438,7 +438,7 @@ def confusion_matrix(
 
 
 def is_image(shape: tuple[int, ...]) -> bool:
-    """Whether :func:`image_grid` takes samples of this shape."""
+    """Whether :func:`image_grid` accepts samples of this shape."""
     if len(shape) == 1:
         return math.isqrt(shape[0]) ** 2 == shape[0]
     return len(shape) == 2 or (len(shape) == 3 and shape[0] in (1, 3, 4))

@@ -130,7 +130,7 @@ def watched(things: Iterable[T], what: str, total: int | None = None) -> Iterabl
 def _bar(**settings: Any) -> Any:
     """Return a bar of tqdm: a notebook widget, text on a terminal, or a disabled bar."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a notebook without ipywidgets is no reason to warn
+        warnings.simplefilter("ignore")  # a notebook without ipywidgets needs no warning
         from tqdm.auto import tqdm
         from tqdm.notebook import tqdm_notebook
     if issubclass(tqdm, tqdm_notebook):
@@ -142,6 +142,6 @@ def _columns() -> int:
     """The width of the terminal, at most 80, less 1: some terminals wrap after the last column."""
     try:
         columns = os.get_terminal_size(sys.stderr.fileno()).columns
-    except (AttributeError, OSError, ValueError):  # standard error is no file of the system
+    except (AttributeError, OSError, ValueError):  # standard error has no file descriptor
         columns = COLUMNS
     return min(columns or COLUMNS, COLUMNS) - 1

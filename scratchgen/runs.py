@@ -342,10 +342,10 @@ def newest(base: Path) -> Path:
     return max(runs, key=lambda run: (run / CONFIG).stat().st_mtime_ns)
 
 
-def _is_range(span: object) -> bool:
-    if not isinstance(span, list) or [type(x) in (int, float) for x in span[:2]] != [True] * 2:
-        return False
-    return bool(-1e300 < span[0] < span[1] < 1e300)
+def _is_range(span: Any) -> bool:
+    """Whether it begins with two numbers, as JSON has them, the lower first."""
+    of_numbers = isinstance(span, list) and all(type(x) in (int, float) for x in span[:2])
+    return of_numbers and len(span) > 1 and -1e300 < span[0] < span[1] < 1e300
 
 
 def _csv(history: History) -> bytes:

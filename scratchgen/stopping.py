@@ -1,8 +1,8 @@
 """Early stopping: training ends when the held-out cost no longer falls, and keeps the best weights.
 
-At first the cost of held-out samples falls together with the training cost. It rises again when the
-model learns what is peculiar to the training samples. The weights at its lowest value are the ones
-to keep: early stopping bounds their distance from the initial weights, as a penalty would. The
+At first the cost of held-out samples falls together with the training cost. It stops falling when
+the model learns peculiarities of the training samples. The weights at its lowest value are the best
+ones: early stopping bounds their distance from the initial weights, as a penalty would. The
 estimators and the command line use the same definition of patience.
 Source: Prechelt 1998; Goodfellow, Bengio, Courville 2016, algorithm 7.1.
 

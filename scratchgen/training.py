@@ -177,7 +177,7 @@ def _epochs(
 
 
 def threads_of_training(model: Model, batch_size: int) -> contextlib.AbstractContextManager[object]:
-    """Use as many BLAS threads as the product of a batch with the largest weights pays for."""
+    """Run small products on one BLAS thread; a batch times the largest weights decides."""
     return threads_of([p for player in model.players for p in player], batch_size)
 
 

@@ -39,7 +39,7 @@ def read_labels(array: NDArray[Any], n: int) -> tuple[Labels, str | None]:
     if array.dtype.kind == "b":
         return array.astype(np.int64), None
     values = array.astype(np.float64) if array.dtype.kind == "f" else array
-    fits = (values >= -(2**63)) & (values < 2**63)  # not true of NaN
+    fits = (values >= -(2**63)) & (values < 2**63)  # False for NaN
     labels = np.where(fits, values, 0).astype(np.int64)
     wrong = ~fits | (labels != values)
     if wrong.any():

@@ -80,7 +80,7 @@ def _download(collection: str, name: str, url: str, known_hash: str) -> Path:
 
 
 def _looked_for(collection: str) -> str:
-    """Say in which folder of the user's the file was looked for."""
+    """Say in which folders of the user the file was looked for."""
     folder = os.environ.get("SCRATCHGEN_DATA")
     if not folder:
         return "SCRATCHGEN_DATA is not set"

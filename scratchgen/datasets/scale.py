@@ -59,7 +59,7 @@ def to_unit_interval(low: float, high: float, dtype: Any = np.float32) -> str:
     else:
         white = next((w for w in WHITE if w >= high), None)
     if low < 0 or (white is None and low > 0):
-        # A float, since small integers would wrap.
+        # The number is a float, since small integers would overflow.
         shifted = f"images + {float(-low)}" if low < 0 else f"images - {float(low)}"
         return f"({shifted}) / {high - low or 1:.9g}"
     line = f"images / {white or high:.9g}"

@@ -15,9 +15,9 @@ from ..backend import Array, Generator, check_generator
 
 Toy = Literal["ring", "moons", "swirl", "laplace"]
 
-RADIUS, SPREAD, MODES = 2.0, 0.2, 8  # of the ring
-MIXING = np.array([[1.0, 0.6], [-0.2, 0.88]])  # of the Laplace variables; its determinant is 1
-NOISE = 0.1  # across the moons and the swirl
+RADIUS, SPREAD, MODES = 2.0, 0.2, 8  # the parameters of the ring
+MIXING = np.array([[1.0, 0.6], [-0.2, 0.88]])  # mixes the Laplace variables; determinant 1
+NOISE = 0.1  # the noise across the moons and the swirl
 DEVIATION = {"ring": SPREAD, "moons": NOISE, "swirl": NOISE}
 
 

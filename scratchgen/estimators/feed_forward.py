@@ -85,7 +85,7 @@ class Estimator(ScikitLearnEstimator):
         self.early_stopping, self.validation_fraction = early_stopping, validation_fraction
         self.patience, self.seed, self.device = patience, seed, device
 
-    # What differs between a classifier and a regressor
+    # Methods that differ between a classifier and a regressor
 
     def _given_targets(self, y: Any) -> Array:
         """Return the targets as an array, otherwise unchanged."""
@@ -198,7 +198,7 @@ class Estimator(ScikitLearnEstimator):
             )
         return kept, chosen
 
-    # Use
+    # Prediction
 
     def predict(self, X: Any) -> Array:
         """Return the prediction for each sample, on the host."""
@@ -348,7 +348,7 @@ class FeedForwardRegressor(Estimator):
 def _of_one_kind(labels: Array) -> Array:
     """Convert an array of objects to strings, to numbers, or to another kind of ``SORTED``."""
     if len({isinstance(label, str) for label in labels}) == 1:
-        with contextlib.suppress(ValueError):  # of objects of several lengths
+        with contextlib.suppress(ValueError):  # raised for objects of different lengths
             array = np.array(labels.tolist())
             if array.dtype.kind in SORTED and array.ndim == 1:
                 return array

@@ -27,7 +27,7 @@ SIGMA: dict[str, Any] = {
 
 
 def factors(evidence: Evidence) -> Iterator[tuple[str, float, str]]:
-    """Yield kinds and factors, and what a result that is wrong by this factor indicates."""
+    """Yield each kind with its factor, and the likely cause of a result wrong by this factor."""
     yield "sign", -1.0, "the sign is wrong"
     yield "factor 2", 2.0, "a factor 2 too many, or a ½ is missing"
     yield "factor 1/2", 0.5, "a factor 2 is missing"

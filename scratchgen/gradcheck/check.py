@@ -22,20 +22,21 @@ from .subject import Subject, of_gradient, of_operation, same
 
 
 def check_gradient(cost: Callable[..., Any], gradient: Callable[..., Any], *arrays: Any) -> Report:
-    """Is ``gradient(*arrays)`` the derivative of the scalar ``cost(*arrays)``? If not, what is it?
+    """Is ``gradient(*arrays)`` the derivative of the scalar ``cost(*arrays)``? If not, why not?
 
-    ``gradient`` returns one array for each of ``arrays``, in their order, or a dictionary by name;
-    ``None``, or nothing for the last of them, where no derivative is claimed. One array alone is
-    that of the first. The names in the report are those of its parameters. ``arrays`` may be on a
-    GPU; numbers and float32 arrays are lifted to float64. Both functions are called many times and
-    must give the same answer each time: use fixed noise.
+    ``gradient`` returns one array for each of ``arrays``, in their order, or a dictionary by name.
+    It returns ``None`` for arrays without a given derivative, and may omit the last ones. A single
+    array is the derivative by the first of ``arrays``. The report uses the names of the parameters
+    of ``gradient``. ``arrays`` may be on a GPU; numbers and float32 arrays are converted to
+    float64. Both functions are called many times and must give the same answer each time: use fixed
+    noise.
 
     >>> report = check_gradient(lambda w, x: (w @ x) ** 2, lambda w, x: (w @ x) * x,
     ...                         np.array([0.3, -1.2]), np.array([2.0, 0.7]))
     >>> report.diagnosis
     ['∂C/∂w: yours = 0.5 × numerical in both entries: a factor 2 is missing']
 
-    Raises ``ValueError`` where more derivatives are given than there are arrays, or none.
+    Raises ``ValueError`` if more derivatives are given than there are arrays, or none.
     """
     return checked(of_gradient(cost, gradient, arrays))
 

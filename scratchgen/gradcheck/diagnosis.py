@@ -93,7 +93,7 @@ def _slipped(evidence: Evidence, k: int) -> Iterator[Mistake]:
 
 def _with_factor(evidence: Evidence, k: int) -> Iterator[Mistake]:
     """A mistake together with a factor."""
-    if evidence.loose:  # of numbers so rough, two mistakes explain anything
+    if evidence.loose:  # two mistakes can explain anything in such inexact numbers
         return
     for mistake in _alone(evidence, k):
         if mistake.says_factor or mistake.left.shape != mistake.right.shape:

@@ -246,7 +246,7 @@ def recorded(
     with np.errstate(all="ignore"):
         try:
             value = cost(tensors)
-        except Exception as error:  # written with functions that have no rule
+        except Exception as error:  # the cost uses functions without a rule
             return f"{type(error).__name__}: {error}"
         if not isinstance(value, Tensor) or value.shape != ():
             return "called on tensors it returned none"

@@ -117,9 +117,9 @@ def broadcasting_arrays(draw: st.DrawFn, *intervals: Sequence[Interval]) -> tupl
 def samples(
     draw: st.DrawFn, *intervals: Sequence[Interval], whole: Sequence[int] = ()
 ) -> tuple[Array, ...]:
-    """Arrays for a cost: n samples first; an array may have one entry for several samples.
+    """Arrays for a cost: n samples first; an array may broadcast over some of the axes.
 
-    One of the arrays, and those with their number in ``whole``, have the full shape.
+    At least one array, and those with their number in ``whole``, have the full shape.
     """
     shape = draw(shapes(min_dims=1))
     largest = draw(st.sampled_from(range(len(intervals))))

@@ -1,4 +1,4 @@
-"""Models, from linear to generative ones: each file reads like its section of the notes.
+"""Models, from linear to generative: each file reads like its section of the notes.
 
 Estimators with ``fit(X, y)`` are in ``scratchgen.estimators``.
 """

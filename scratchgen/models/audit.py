@@ -23,7 +23,7 @@ from ..training import TrainingWarning
 def check_samples(
     x: Any, name: str, from_bytes: str = "x / 255", from_spins: str = "(s + 1) / 2"
 ) -> None:
-    """Raise ``ValueError`` unless x is one array of floating numbers."""
+    """Raise ``ValueError`` unless x is one array of floating-point numbers."""
     if isinstance(x, tuple):
         raise ValueError(
             f"{name} is trained on samples alone, got {len(x)} arrays: pass the first, without "

@@ -121,7 +121,7 @@ def lasso(X: Array, y: Array, lam: float, sweeps: int = 10_000) -> Array:
     gram = to_host(double.T @ double) / n
     slope = to_host(double.T @ y.astype(np.float64)) / n  # Xᵀr/n
     of_y, theta = slope.copy(), np.zeros_like(slope)
-    signs = theta + math.nan  # equal to no signs
+    signs = theta + math.nan  # differs from all signs
     for _ in range(sweeps):
         for j in np.flatnonzero(gram.diagonal()):
             a = theta[j] * gram[j, j] + slope[j]

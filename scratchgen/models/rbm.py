@@ -433,8 +433,9 @@ class RBM(nn.Network):
         s, s_k = units.scaled(v), units.scaled(v_k)
         gap = free_energy_gap(W, a, b, s, s_k, z=z, z_k=z_k)
         gap = gap + (units.energy(v).mean() - units.energy(v_k).mean())
-        yield gap + penalty(self.W, l1=self.l1, l2=self.l2) if self.l1 or self.l2 else gap
+        # Before the parameters move, whose memory the frozen machine shares
         F_k = (machine.units.energy(v_k) - ops.softplus(z_k).sum(axis=1)).mean()
+        yield gap + penalty(self.W, l1=self.l1, l2=self.l2) if self.l1 or self.l2 else gap
         reconstruction = {"reconstruction (not the objective)": error.mean()}
         return {"F(data)": gap.data + F_k, "F(chains)": F_k, **told, **reconstruction}
 

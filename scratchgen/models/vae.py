@@ -37,13 +37,13 @@ from . import audit
 class VAE(nn.Network):
     """p(h) = N(0, I) of ``n_latent`` dimensions, a decoder p(x|h) and an encoder q(h|x).
 
-    A sample x has D numbers. ``encoder`` maps samples to (n, 2 n_latent), μ beside log σ². Its
+    A sample x has D numbers. ``encoder`` maps samples to (n, 2 n_latent), μ, then log σ². Its
     input is rows (n, D), or, if it is convolutional, images (n, channels, rows, columns).
     ``decoder`` maps (n, n_latent) to the parameters of ``likelihood``, as rows or as images:
 
     - ``"bernoulli"``: D logits for each sample, without a sigmoid, which the model applies; x lies
       in [0, 1], and grey values are means;
-    - ``"gaussian"``: 2 D numbers, the means of x beside their log variances; for images, c channels
+    - ``"gaussian"``: 2 D numbers, the means of x, then their log variances; for images, c channels
       of means, then c of log variances.
 
     ``n_samples`` is L, the number of latents per x in the training bound.

@@ -2,8 +2,8 @@
 
 Each operation maps a range of its inputs to a range of its value: σ maps any number into [0, 1],
 and an affine map can again reach any number. From the recording of one pass follow bounds for every
-entry of the output, low ≤ output ≤ high. They show that a network ends in a sigmoid, be it a layer,
-an operation, or 1/(1 + np.exp(-z)), before its outputs are mistaken for logits.
+entry of the output, low ≤ output ≤ high. They show that a network ends in a sigmoid (as a layer, an
+operation, or 1/(1 + np.exp(-z))) before its outputs are mistaken for logits.
 """
 
 from __future__ import annotations

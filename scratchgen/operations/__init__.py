@@ -128,12 +128,12 @@ def _on_data(function: _Any) -> _Any:
 
 
 def _one_sequence(operation: _Any, name: str) -> _Any:
-    """x.reshape(2, 3) for x.reshape((2, 3)), as arrays take it."""
+    """Accept x.reshape(2, 3) for x.reshape((2, 3)), as arrays do."""
     return lambda x, *n: operation(x, **({name: n if len(n) > 1 else n[0]} if n else {}))
 
 
 def _rule_of(function: _Any) -> _Any:
-    """The operation that NumPy's function of a tensor is: the one of its name."""
+    """Return the operation for a NumPy function of a tensor: the one of the same name."""
     name = function.__name__
     if name in _COMPARISONS:
         return _on_data(function)
@@ -156,15 +156,15 @@ def _array_function(_: _Tensor, function: _Any, __: _Any, inputs: _Any, settings
 
 
 def _shown(x: _Tensor) -> str:
-    """In a notebook: shape, dtype, origin, and a few of the numbers."""
+    """Show shape, dtype, origin and a few of the numbers in a notebook."""
     few = _np.array2string(_to_host(x.data), precision=4, threshold=12, edgeitems=2)
     row = x.shape, x.dtype, getattr(x.operation, "__name__", "nothing"), few
     return _table(("shape", "dtype", "from", "values"), [row])
 
 
 _COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
-# Python's operators, the methods of arrays and NumPy's functions of tensors are these rules. They
-# give settings by name, of which there is nothing to sort out.
+# On tensors, Python's operators, the methods of arrays and NumPy's functions call these rules. They
+# pass settings by name, so that arrays and settings are already separate.
 _METHODS = {
     "__add__": add,
     "__radd__": _reflected(add),

@@ -36,7 +36,7 @@ def tanh(z: Array) -> Rule:
 @differentiable
 def relu(z: Array) -> Rule:
     """a = max(z, 0):  σ′ = 1 where z > 0, else 0."""
-    a = np.clip(z, 0, np.inf)  # NumPy clips faster than it takes the larger of z and a number
+    a = np.clip(z, 0, np.inf)  # faster than np.maximum(z, 0)
     return a, (fused(lambda delta: delta * (a > 0)),)
 
 
@@ -77,10 +77,11 @@ def silu(z: Array) -> Rule:
 def gelu(z: Array) -> Rule:
     """a = z Φ(z), with the normal distribution's Φ and its density φ:  σ′ = Φ(z) + z φ(z).
 
-    The exact form, without the approximation by tanh. Source: Hendrycks and Gimpel 2016, section 2.
+    This is the exact form, not its approximation by tanh. Source: Hendrycks and Gimpel 2016,
+    section 2.
     """
     Phi, root = special(z).ndtr(z), math.sqrt(2 * math.pi)
-    x = np.clip(z, -40, 40)  # beyond, φ is 0, and x² may overflow
+    x = np.clip(z, -40, 40)  # beyond ±40, φ is 0, and x² may overflow
     return z * Phi, (fused(lambda delta: delta * (Phi + x * np.exp(-x * x / 2) / root)),)
 
 

@@ -60,8 +60,8 @@ def cross_entropy(logits: Array, labels: Array) -> Rule:
 def bernoulli_nll(logits: Array, target: Array) -> Rule:
     """C = −Σ [x log p + (1 − x) log(1 − p)] = Σ [softplus(z) − x z], p = 1 / (1 + e⁻ᶻ).
 
-    ∂C/∂z = δ (p − x),  ∂C/∂x = −δ z. The target x may lie anywhere in [0, 1], as grey pixels do,
-    taken as the mean of a Bernoulli variable.
+    ∂C/∂z = δ (p − x),  ∂C/∂x = −δ z. The target x may be any number in [0, 1], such as a grey
+    pixel, and is the mean of a Bernoulli variable.
     """
     _check_shapes(logits, target)
     z, x = logits, target

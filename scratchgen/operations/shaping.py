@@ -163,7 +163,7 @@ def stack(*arrays: Array, axis: int = 0) -> Rule:
 def pad(x: Array, *, pad_width: Any, value: Any = 0.0) -> Rule:
     """x within a margin that holds ``value``:  ∂C/∂x = δ inside the margin.
 
-    ``pad_width`` as in ``np.pad``: a number, (before, after), or such a pair for each axis.
+    ``pad_width`` is as in ``np.pad``: a number, (before, after), or such a pair for each axis.
     """
     if isinstance(value, str):
         raise TypeError(f"pad fills the margin with a number, got {value!r}")

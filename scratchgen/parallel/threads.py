@@ -76,7 +76,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def threads_for(multiplications: int) -> contextlib.AbstractContextManager[object]:
-    """Use one BLAS thread if the largest product has too few ``multiplications`` to gain from more.
+    """Run BLAS on one thread if its largest product has too few ``multiplications`` for more.
 
     The choice depends on nothing else (except on a limit set by another Python thread). Small
     networks therefore train to the same bits on all computers of one kind, with any number of
@@ -86,7 +86,7 @@ def threads_for(multiplications: int) -> contextlib.AbstractContextManager[objec
 
 
 def threads_of(parameters: Iterable[Any], rows: int) -> contextlib.AbstractContextManager[object]:
-    """Use as many BLAS threads as the product of ``rows`` with the largest weight matrix pays for.
+    """Run small products on one BLAS thread; the largest weights, times ``rows``, decide.
 
     Other products do not count. Convolutions have threads of their own, which would lose a core to
     the BLAS threads, as these spin for some time after a product.
@@ -154,7 +154,8 @@ def by_parts(
 ) -> Array:
     """Compute the arrays ``function(part)`` on several threads, and stack them by rows.
 
-    A single part uses as many BLAS threads as its products with ``parameters`` pay for.
+    For a single part, the size of its products with ``parameters`` decides whether BLAS uses
+    several threads.
     """
     if len(parts) == 1:
         with threads_of(parameters, parts[0].stop):

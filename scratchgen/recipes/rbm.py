@@ -130,7 +130,9 @@ class RBMSettings(GenerativeSettings):
     def following(cls, given: Mapping[str, Any]) -> dict[str, Any]:
         """Gaussian units and spins take smaller steps, which momentum m makes 1/(1 − m) as long.
 
-        Where σ is learned, much else is as it serves that.
+        Where σ is learned, much else is as it serves that. The gradient of spins is centred: else a
+        machine learns of −s nearly what it learns of s, and chains from noise may stay for long
+        where black is white.
         """
         momentum, visible = given.get("momentum", 0.0), given.get("visible", "bernoulli")
         if visible == "gaussian" and given.get("sigma", 0.5) is None:
@@ -138,7 +140,8 @@ class RBMSettings(GenerativeSettings):
             return {**LEARNED, "levels": LEVELS.get(data)}
         if visible not in ("gaussian", "spin") or not 0 <= momentum < 1:
             return {}
-        return {"lr": rbm.RATES[visible] * (1 - momentum)}
+        smaller = {"lr": rbm.RATES[visible] * (1 - momentum)}
+        return {**smaller, "centred": True} if visible == "spin" else smaller
 
     def steps(self, done: int) -> int:
         """The steps of the chain in the next epoch, once ``done`` are done."""

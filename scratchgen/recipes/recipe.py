@@ -55,9 +55,9 @@ class Recipe(Generic[S]):
     n_judged = 2000
     """The number of samples that are drawn for an evaluation."""
     sampled = "samples"
-    """What ``samples`` returns, in the words of a title."""
+    """The result of ``samples``, in the words of a title."""
     drawn = "samples, which are draws in any case"
-    """What ``draws`` returns, in the words of a title."""
+    """The result of ``draws``, in the words of a title."""
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         """Add an option for each setting to the parser."""

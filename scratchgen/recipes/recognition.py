@@ -3,8 +3,8 @@
 The MMD² compares the samples with held-out data, pixel by pixel. The classifier counts the samples
 that it assigns to one of the classes with a probability of 0.9 or more, and how evenly these spread
 over the classes. Neither number means anything alone: copies of one image are all recognised, and a
-classifier may recognise half of uniform noise. Beside each number stand therefore its values for
-held-out data, which no generator is expected to exceed, and for uniform noise.
+classifier may recognise half of uniform noise. Each number is therefore reported with its values
+for held-out data, which no generator is expected to surpass, and for uniform noise.
 
 The points of a toy lie near modes or a curve. In place of a classifier, the share of the samples
 within three standard deviations of these is counted, and how evenly they spread over its parts.

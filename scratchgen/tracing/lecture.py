@@ -31,10 +31,8 @@ def lecture() -> Trace:
     >>> lecture().gradients["w⁽²⁾"].round(4)
     array([[-0.0498, -0.0786]])
     """
-    parameters = {
-        name: Tensor(value.copy())
-        for name, value in {"w⁽¹⁾": W1, "b⁽¹⁾": B1, "w⁽²⁾": W2, "b⁽²⁾": B2}.items()
-    }
+    values = {"w⁽¹⁾": W1, "b⁽¹⁾": B1, "w⁽²⁾": W2, "b⁽²⁾": B2}
+    parameters = {name: Tensor(value.copy()) for name, value in values.items()}
     w1, b1, w2, b2 = parameters.values()
     a0, y = X, Y
     z1 = ops.affine(a0, w1, b1)

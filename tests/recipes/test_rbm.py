@@ -218,6 +218,8 @@ def test_settings_that_do_not_go_together_are_refused(more, message):
 
 def test_spins_see_images_as_minus_1_to_1_and_show_them_on_0_to_1(data):
     state, settings = trained(data, visible="spin", hidden=8)
+    assert (settings.lr, state.model.centred) == (0.025, True)
+    assert not recipe.settings({"visible": "spin", "centred": False}).centred
     assert set(np.unique(recipe.draws(state.model, 20, sg.generator(0)))) == {0, 1}
     samples = recipe.samples(state.model, 20, sg.generator(0))
     assert samples.min() >= 0

@@ -1,1 +1,1 @@
-"""Diffusion: the forward process, and the models that undo it."""
+"""Diffusion models: the forward process that adds noise, and models that reverse it."""

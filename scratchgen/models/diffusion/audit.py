@@ -30,8 +30,8 @@ def check(model: DDPM, x: Any) -> None:
     A :class:`DiffusionWarning` reports three problems. If ᾱ_{T−1} ≥ 10⁻², sampling starts from
     noise that the forward process does not reach. If the size of the data is far from 1, noise of
     variance 1 does not cover them evenly. If a layer of the network has fewer numbers than a
-    sample, all information about x_t must pass through it; noise has all directions alike, so that
-    the network can predict only as many of them as the layer has numbers.
+    sample, all information about x_t must pass through it. Noise is the same in all directions, so
+    that the network can then predict it in only as many directions as the layer has numbers.
     """
     audit.check_samples(x, "a DDPM", "x / 127.5 − 1")
     _check_shape(model, x)

@@ -110,7 +110,7 @@ class Steps(Noising):
         self.T = len(self.beta)
         self.alpha = 1 - self.beta
         self.alpha_bar = np.cumprod(self.alpha)
-        self._left = np.append(self.alpha_bar, 1.0)  # the time −1 finds its last entry
+        self._left = np.append(self.alpha_bar, 1.0)  # index −1, the time of the data, gives 1
 
     @property
     def posterior_variance(self) -> Array:
