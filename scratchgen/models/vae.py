@@ -80,8 +80,13 @@ class VAE(nn.Network):
 
     def nll(self, x: Any, h: Any, rng: Generator | None = None) -> Any:
         """−log p(x|h), (n,) nats."""
-        x, out = _rows(x), _rows(self.decoder(h, rng))
-        return of_rows(self.family, out, x.shape[1], "decoder", "entries of x").nll(x)
+        x = _rows(x)
+        return self.given(h, x.shape[1], rng).nll(x)
+
+    def given(self, h: Any, size: int, rng: Generator | None = None) -> Any:
+        """p(x|h), the distribution of x as rows of ``size`` entries."""
+        out = _rows(self.decoder(h, rng))
+        return of_rows(self.family, out, size, "decoder", "entries of x")
 
     def elbo(self, x: Any, eps: Array | None = None, rng: Generator | None = None) -> Any:
         """ELBO(x) = (1/L) Σₗ log p(x|h⁽ˡ⁾) − D_KL(q(h|x) ‖ p(h)), h⁽ˡ⁾ = μ + σ ∘ ε⁽ˡ⁾: (n,) nats.

@@ -7,12 +7,14 @@ from .data import Data
 from .ddpm import DDPMRecipe
 from .ebm import EBMRecipe
 from .gan import GANRecipe
+from .hvae import HVAERecipe
 from .pictures import pictures
 from .rbm import GaussianRBMRecipe, RBMRecipe
 from .recipe import Recipe
 from .recognition import recognised
 from .score import ScoreRecipe
 from .vae import VAERecipe
+from .vdm import VDMRecipe
 
 RECIPES: dict[str, Recipe[Any]] = {
     "ffnn": FFNNRecipe(),
@@ -21,9 +23,11 @@ RECIPES: dict[str, Recipe[Any]] = {
     "gaussian-rbm": GaussianRBMRecipe(),
     "ebm": EBMRecipe(),
     "vae": VAERecipe(),
+    "hvae": HVAERecipe(),
     "gan": GANRecipe(),
     "score": ScoreRecipe(),
     "ddpm": DDPMRecipe(),
+    "vdm": VDMRecipe(),
 }
 
 __all__ = ["RECIPES", "Data", "Recipe", "pictures", "recognised"]

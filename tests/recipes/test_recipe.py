@@ -16,10 +16,12 @@ SMALL = {
     "rbm": {"hidden": 4},
     "gaussian-rbm": {"hidden": 4},
     "vae": {"hidden": 6},
+    "hvae": {"hidden": 6, "latents": (3, 2), "warm_up": 1},
     "gan": {"hidden": 6},
     "ddpm": {"width": 8, "T": 5},
     "ebm": {"hidden": (6,), "steps": 2, "n_chains": 70},
     "score": {"width": 8, "levels": 4},
+    "vdm": {"hidden": 8, "T": 5},
 }
 
 

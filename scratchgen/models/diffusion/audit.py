@@ -43,7 +43,7 @@ def check(model: DDPM, x: Any) -> None:
         )
     one = Tensor(x[:1])
     out = _checked_output(model, one)
-    _caution_of_size(x, low, high)
+    caution_of_size(x, low, high)
     _caution_of_schedule(model, x)
     narrow = _narrowest(out, one) if isinstance(out, Tensor) else None
     if narrow is not None and narrow.size < one.size:
@@ -84,7 +84,8 @@ def _checked_output(model: DDPM, one: Tensor) -> Any:
     return out
 
 
-def _caution_of_size(x: Array, low: float, high: float) -> None:
+def caution_of_size(x: Array, low: float, high: float) -> None:
+    """Warn of data that noise of variance 1 does not drown evenly."""
     size = float(to_host((x * x).mean(dtype=np.float64)))
     if 0 <= low < high <= 1 or not 0.1 <= size <= 10:
         audit.caution(

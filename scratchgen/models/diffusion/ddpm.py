@@ -21,9 +21,10 @@ replaces x₀. The generative model is the reverse chain from p(x_{T−1}) = N(0
 
     p(x_{t−1} | x_t) = N(μ_t, σ_t² I),   μ_t = (x_t − β_t/√(1 − ᾱ_t) ε̂)/√α_t.
 
-The evidence lower bound has three terms. The prior matching term, D_KL(q(x_{T−1}|x₀) ‖ p(x_{T−1})),
-is fixed by the schedule. The others are weighted squared errors of ε̂. The training cost omits the
-weights: it is the mean squared error of ε̂ at a random t.
+The evidence lower bound (:mod:`scratchgen.models.diffusion.bound`) has three terms. The prior
+matching term, D_KL(q(x_{T−1}|x₀) ‖ p(x_{T−1})), is fixed by the schedule. The others are weighted
+squared errors of ε̂. The training cost omits the weights: it is the mean squared error of ε̂ at a
+random t.
 
 Sources: the notes, "Variational Diffusion Models" to "Sampling (Reverse Diffusion)"; Ho, Jain and
 Abbeel, arXiv:2006.11239; Song, Meng and Ermon (DDIM), arXiv:2010.02502.
@@ -44,8 +45,9 @@ from ... import nn, optim
 from ... import operations as ops
 from ...autodiff import Tensor
 from ...backend import Array, Generator, check_generator, device_of
+from ...distributions import Gaussian
 from ...parallel import by_parts, even_parts
-from . import audit
+from . import audit, bound
 from .audit import DiffusionWarning as DiffusionWarning
 from .denoisers import PlainDenoiser, UNet
 from .noising import Steps, schedule_of
@@ -87,7 +89,7 @@ class DDPM(nn.Network):
             raise ValueError(f"predicts is 'noise' or 'velocity', got {predicts!r}")
         if clip is not None and (len(clip) != 2 or not clip[0] < clip[1]):
             raise ValueError(f"clip is a range (low, high), or None, got {clip}")
-        self._takes_rng = _takes_rng(network)
+        self._takes_rng = takes_rng(network)
         self.network, self.shape = network, tuple(map(operator.index, shape))
         self.noising = Steps(schedule_of(schedule, T))
         self.T, self.schedule = self.noising.T, schedule
@@ -229,12 +231,18 @@ class DDPM(nn.Network):
         eta: float | None = None,
     ) -> Array:
         """n samples, (n, *shape): the end of :meth:`denoise`, by ancestral sampling or DDIM."""
-        check_generator(rng)
-        dtype: Any = self.dtype
-        noise = rng.standard_normal((n, *self.shape), dtype=dtype)
+        noise = Gaussian.standard((n, *self.shape), self.dtype, rng)
         for _, x in self.denoise(noise, rng, steps, eta):
             samples = x
         return samples
+
+    def elbo_terms(self, x0: Array, rng: Generator) -> tuple[Array, Array, Array]:
+        """Reconstruction, prior matching, denoising, (n,) nats each: −ELBO(x₀) is their sum."""
+        return bound.elbo_terms(self, x0, rng)
+
+    def bits_per_dim(self, x0: Array, rng: Generator) -> Array:
+        """−ELBO(x₀)/(D log 2), (n,), for a density of D numbers on the scale of x₀."""
+        return bound.bits_per_dim(self, x0, rng)
 
     @property
     def players(self) -> list[list[Tensor]]:
@@ -296,7 +304,7 @@ def with_unet(shape: Sequence[int], rng: Generator, width: int = 32, T: int = 30
     return DDPM(network, shape, T, "cosine", "posterior", "velocity", (-1, 1))
 
 
-def _takes_rng(network: Any) -> bool:
+def takes_rng(network: Any) -> bool:
     """Whether a network is called with (x, t/T, rng=…); ``TypeError`` if it takes no (x, t/T)."""
     if not callable(network):
         raise TypeError(f"the network is called with (x, t/T), got {type(network).__name__}")

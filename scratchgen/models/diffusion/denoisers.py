@@ -27,6 +27,8 @@ from ... import operations as ops
 from ...backend import Array, Generator, device_of, to_device
 from ...datasets import layout
 
+_FREQUENCIES = 16  # of the embedding of the time in a dense network
+
 
 class PlainDenoiser(nn.Network):
     """The notes' network: 3×3 convolutions c–64–128, transposed ones 128–64–c, at full size.
@@ -130,6 +132,28 @@ class UNet(nn.Network):
         half = self.up(_beside(quarter, half), t)
         whole = self.last(ops.silu(self.norm1(_beside(half, whole))))
         return self.out(ops.silu(self.norm2(whole)))
+
+
+class TimedMLP(nn.Network):
+    """``n_out`` numbers of rows x and times t, by two layers of ``n_hidden`` SiLU units.
+
+    h₁ = silu(W₁ x + V e(t)), h₂ = h₁ + silu(W₂ h₁), out = W₃ h₂, with biases and the sinusoidal
+    embedding e(t). The last layer begins at zero, so that what is predicted at first is its bias.
+    """
+
+    def __init__(self, n_in: int, n_hidden: int, n_out: int, *, rng: Generator) -> None:
+        self.into = nn.Linear(n_in, n_hidden, rng=rng)
+        self.time = nn.Linear(2 * _FREQUENCIES, n_hidden, bias=False, rng=rng)
+        self.middle = nn.Linear(n_hidden, n_hidden, rng=rng)
+        self.out = nn.Linear(n_hidden, n_out, rng=rng)
+        for parameter in self.out.parameters():
+            parameter.data[...] = 0
+
+    def __call__(self, x: Any, time: Any) -> Any:  # type: ignore[override]
+        """The outputs, (n, n_out), for x of any shape (n, …) with ``n_in`` numbers each."""
+        rows = x.reshape(len(x), math.prod(x.shape[1:]))
+        h = ops.silu(self.into(rows) + self.time(sinusoidal(time, 2 * _FREQUENCIES)))
+        return self.out(h + ops.silu(self.middle(h)))
 
 
 class ResidualBlock(nn.Network):

@@ -6,7 +6,7 @@ import pytest
 import scratchgen as sg
 from scratchgen import nn
 from scratchgen import operations as ops
-from scratchgen.models import PlainDenoiser, UNet
+from scratchgen.models import PlainDenoiser, TimedMLP, UNet
 from scratchgen.models.diffusion import denoisers
 
 networks = pytest.mark.parametrize("network", [PlainDenoiser, UNet])
@@ -141,3 +141,14 @@ def test_padding_is_advised_for_images_whose_channels_are_first(shape, cure):
     network = UNet(3, 16, rng=rng())
     with pytest.raises(ValueError, match=cure):
         network(np.zeros(shape, np.float32), np.zeros(2, np.float32))
+
+
+def test_a_timed_mlp_gives_its_last_bias_at_first_and_its_gradients_agree():
+    net = TimedMLP(6, 5, 4, rng=rng()).astype(np.float64)
+    net.out.bias.data[...] = np.arange(4.0)
+    x, t = rng(1).standard_normal((3, 2, 3)), np.array([0.1, 0.5, 0.9])
+    np.testing.assert_array_equal(net(x, t).data, np.tile(np.arange(4.0), (3, 1)))
+    net.out.weight.data[...] = rng(2).standard_normal((4, 5))
+    out = net(x, t).data
+    assert not np.allclose(net(x, t[::-1]).data, out)
+    assert sg.check_network(AtOneTime(net), x[:1]).ok
