@@ -70,7 +70,7 @@ class ScoreRecipe(Recipe[ScoreSettings]):
         spread=0.75,
         ema=0.99,
         schedule="cosine",
-        epochs=80,
+        epochs=60,
         batch_size=64,
         lr=2e-3,
     )
