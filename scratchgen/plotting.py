@@ -296,7 +296,7 @@ def plane(
     half_width: float | None = None,
     label: str = "",
 ) -> Axes:
-    """Points of the plane, (n, 2) for each name, over a function of the plane or a field of arrows.
+    """Draw points of the plane, (n, 2) per name, over a function of the plane or a field of arrows.
 
     The square |x₀|, |x₁| ≤ ``half_width``, by default the one that holds all points, is drawn.
     ``heights``: (k, k), at the centres of k × k equal cells of the square, the first row at the
@@ -344,7 +344,7 @@ def plane(
 
 
 def cell_centres(half_width: float, k: int) -> Floats:
-    """The centres of k equal cells from −``half_width`` to ``half_width``: (k,)."""
+    """Return the centres of k equal cells from −``half_width`` to ``half_width``: (k,)."""
     edges = np.linspace(-half_width, half_width, _whole("k", k, 1) + 1)
     return 0.5 * (edges[1:] + edges[:-1])
 
@@ -445,7 +445,7 @@ def is_image(shape: tuple[int, ...]) -> bool:
 
 
 def is_plane(shape: tuple[int, ...]) -> bool:
-    """Whether :func:`plane` takes samples of this shape."""
+    """Return whether :func:`plane` accepts samples of this shape."""
     return shape == (2,)
 
 

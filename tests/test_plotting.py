@@ -708,6 +708,47 @@ def test_a_tick_of_the_manifold_stands_where_its_number_is_decoded(n):
             assert place == pytest.approx(p)
 
 
+# plane
+
+
+def test_a_plane_shows_points_where_they_are_over_heights_and_arrows_at_the_centres_of_cells():
+    x, y = random_images(30, 2), random_images(20, 2, seed=1)
+    heights = np.arange(9.0).reshape(3, 3)
+    arrows = random_images(3, 3, 2)
+    ax = plotting.plane({"a": x, "b": y}, heights=heights, arrows=arrows, half_width=3, label="E")
+    mesh, quiver, of_a, of_b = ax.collections
+    np.testing.assert_array_equal(of_a.get_offsets(), x)
+    np.testing.assert_array_equal(of_b.get_offsets(), y)
+    np.testing.assert_array_equal(mesh.get_array(), heights)  # the first row at the bottom
+    corners = mesh.get_coordinates()
+    np.testing.assert_array_equal(corners[0, 0], [-3, -3])
+    np.testing.assert_array_equal(corners[-1, 0], [-3, 3])
+    np.testing.assert_array_equal(quiver.XY[1], [0, -2])
+    np.testing.assert_array_equal(quiver.U, arrows[..., 0].ravel())
+    assert ax.get_xlim() == ax.get_ylim() == (-3, 3)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "b"]
+    assert ax.figure.axes[1].get_ylabel() == "E"
+
+
+def test_the_plane_holds_all_points_unless_its_width_is_given():
+    low, high = plotting.plane({"a": [[0, 1], [-4, 2]]}).get_xlim()
+    assert -high == low < -4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"points": {"a": np.zeros((3, 3))}}, r"points 'a' have the shape \(3, 3\)"),
+        ({"points": {}, "heights": np.zeros((2, 3))}, r"heights have the shape \(2, 3\)"),
+        ({"points": {}, "arrows": np.zeros((2, 2))}, r"arrows have the shape \(2, 2\)"),
+        ({"points": {"a": [[0, np.nan]]}}, "not finite"),
+    ],
+)
+def test_what_is_no_plane_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        plotting.plane(**arguments)
+
+
 def test_a_manifold_of_no_latents_is_refused():
     with pytest.raises(ValueError, match="n is 0, expected a whole number, 1 or more"):
         plotting.manifold(recording()[0], n=0)
@@ -855,6 +896,7 @@ def every_picture(ax=None):
     yield plotting.latent_scatter(np.eye(3), [0, 1, 2], ax)
     yield plotting.interpolation(decode, np.zeros(2), np.ones(2), ax)
     yield plotting.manifold(decode, ax, n=3)
+    yield plotting.plane({"points": np.eye(2)}, ax)
     yield plotting.delta_norms({"out": 1.0, "in": 0.1}, ax)
     yield plotting.noise_schedule([0.1, 0.2], ax)
 

@@ -83,10 +83,10 @@ TOYS: dict[str, Any] = {"ring": _ring, "moons": _moons, "swirl": _swirl, "laplac
 
 
 def skeleton(name: Literal["ring", "moons", "swirl"]) -> tuple[Array, Array]:
-    """Where a toy lies without its noise: (m, 2) points, of curves closely spaced, and their parts.
+    """Return where a toy lies without its noise: (m, 2) points, and the part of each, (m,).
 
-    Samples of the toy have the distance of their noise from these: :data:`DEVIATION` says its
-    standard deviation in each direction.
+    The points of a curve are closely spaced. :data:`DEVIATION` holds the standard deviation of the
+    noise in each direction.
     """
     along = np.linspace(0, 1, 500)
     if name == "ring":
@@ -100,7 +100,7 @@ def skeleton(name: Literal["ring", "moons", "swirl"]) -> tuple[Array, Array]:
 
 
 def ring_modes() -> Array:
-    """The means of the eight Gaussians of the ring, (8, 2)."""
+    """Return the means of the eight Gaussians of the ring, (8, 2)."""
     angle = 2 * math.pi * np.arange(MODES) / MODES
     return RADIUS * np.stack([np.cos(angle), np.sin(angle)], axis=1)
 

@@ -17,7 +17,10 @@ samples. These are the ends of Langevin chains, and where the chains begin decid
 - *persistent chains*: a buffer in which all chains move at every update, and none begins anew.
 
 The energy is known up to a constant, and nothing keeps it from drifting. The term α (E(x)² +
-E(x′)²), averaged over data x and samples x′, keeps it near zero.
+E(x′)²), averaged over data x and samples x′, keeps it near zero. It has a second use. Chains hardly
+pass between modes that are far apart. If a mode holds a larger share of the chains than of the
+data, its energy rises at every update, and the chains stay there all the same. The term holds such
+modes at one depth, and costs some sharpness.
 
 Sources: the notes, "Energy models" and "Langevin"; Hinton 2002; Tieleman 2008; Du and Mordatch,
 arXiv:1903.08689 (buffer, α).
@@ -157,6 +160,12 @@ class EnergyModel(nn.Network):
         the steps that were taken.
         """
         negative, taken = self._negative(x, rng)
+        if not taken:
+            raise RuntimeError(
+                f"none of the steps of {len(negative)} chains was taken: the step "
+                f"{self.sampler.step:g} is too large for this energy, whose slope has become "
+                "steep; take a smaller step, a smaller learning rate, or alpha above 0"
+            )
         # One pass for both phases.
         energies = self.energy(np.concatenate([x, negative]))
         n = len(x)

@@ -79,7 +79,7 @@ class Data:
 
     @classmethod
     def _of_toy(cls, name: Any, classes: Sequence[str]) -> Data:
-        """Points of a toy; the parts that it has, if several, are their classes."""
+        """Draw the points of a toy; its parts, if there are several, are the classes."""
         rng = generator(0)
         (x, part), (x_test, part_test) = (toy2d(name, POINTS, rng) for _ in range(2))
         if not part.any():

@@ -255,7 +255,7 @@ class DDPMRecipe(Recipe[DDPMSettings]):
 
 
 def image_shape(data: Data, model: str) -> tuple[int, ...]:
-    """The shape of an image with its channels; ``ValueError`` for samples that are none."""
+    """Return the shape of an image with its channels; ``ValueError`` for other samples."""
     shape = data.shape if len(data.shape) == 3 else (1, *data.shape)
     if len(shape) != 3:
         raise ValueError(
@@ -266,7 +266,7 @@ def image_shape(data: Data, model: str) -> tuple[int, ...]:
 
 
 def unet_for(shape: tuple[int, ...], width: int, rng: Generator, other: str) -> UNet:
-    """A U-Net for such images; ``ValueError``, which names the ``other`` network, for odd sizes."""
+    """Build a U-Net; ``ValueError`` for odd sizes, which the ``other`` network takes."""
     if shape[1] % 4 or shape[2] % 4:
         raise ValueError(
             f"the U-Net halves images twice, these are {shape[1]} × {shape[2]}: pad them to "

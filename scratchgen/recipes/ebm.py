@@ -62,6 +62,12 @@ class EBMSettings(GenerativeSettings):
     n_chains: int = setting(Whole("how many chains are kept, unless they begin at the data"))
     fresh: float = setting(Real("share of those of a buffer that begin anew", most=1))
     alpha: float = setting(Real("α: α (E(x)² + E(x′)²) is added to the cost"))
+    detail: float = setting(
+        Real(
+            "the first weights begin 1/X times as large, for a density that varies over X",
+            above=True,
+        )
+    )
     beta1: float = setting(Real("Adam's first decay rate", most=1, below=True))
     ema: float = setting(
         Real("share that the averaged weights keep at each step", most=1, below=True)
@@ -75,7 +81,7 @@ class EBMSettings(GenerativeSettings):
         return {"noise": TEMPERED if given["sampler"] == "tempered" else None}
 
     def chain(self) -> Sampler:
-        """The sampler; ``ValueError`` where its noise is missing, or is not its own."""
+        """Return the sampler; ``ValueError`` where its noise is missing, or is not its own."""
         if (self.noise is None) == (self.sampler == "tempered"):
             raise ValueError(
                 f"--sampler {self.sampler} takes "
@@ -98,18 +104,19 @@ class EBMRecipe(Recipe[EBMSettings]):
 
     TOY = EBMSettings(
         data="ring",
-        hidden=(128, 128),
+        hidden=(64, 64),
         sampler="mala",
         steps=10,
         step=0.05,
         chains="buffer",
-        n_chains=1000,
+        n_chains=4000,
         fresh=0.02,
-        alpha=0.0,
+        alpha=0.02,
+        detail=0.2,
         beta1=0.9,
         ema=0.995,
         schedule="cosine",
-        epochs=200,
+        epochs=100,
         batch_size=200,
         lr=5e-3,
     )
@@ -124,6 +131,7 @@ class EBMRecipe(Recipe[EBMSettings]):
         n_chains=2000,
         fresh=0.05,
         alpha=0.1,
+        detail=1.0,
         beta1=0.0,
         ema=0.99,
         epochs=10,
@@ -133,7 +141,7 @@ class EBMRecipe(Recipe[EBMSettings]):
     DIGITS = replace(MNIST, data="digits", epochs=150, batch_size=64)
 
     def shown(self, model: EnergyModel) -> dict[str, Any]:
-        """The network, and the chains."""
+        """Return the settings of the network and of the chains."""
         layers = layers_of(model.network)[1:-1:2]
         (sampler,) = (name for name, kind in SAMPLERS.items() if type(model.sampler) is kind)
         return {
@@ -150,10 +158,11 @@ class EBMRecipe(Recipe[EBMSettings]):
         }
 
     def build(self, settings: EBMSettings, data: Data, rng: Generator) -> EnergyModel:
-        """The model, for samples of that shape; its chains begin in the box that holds them."""
+        """Build the model for these samples; its chains begin in the box that holds them."""
         if not plotting.is_plane(data.shape):
             data.check_unit_interval("an energy-based model")
         network = dense(data.shape, 1, rng, settings.hidden, "silu")
+        network.parameters()[0].data[...] /= settings.detail
         reach = max(float(np.abs(to_model(x)).max()) for x in (data.train, data.test))
         return EnergyModel(
             network,
@@ -169,23 +178,23 @@ class EBMRecipe(Recipe[EBMSettings]):
         )
 
     def optimizers(self, model: EnergyModel, settings: EBMSettings) -> list[Optimizer]:
-        """Adam."""
+        """Return Adam with the given β₁."""
         return [Adam(model.parameters(), settings.lr, (settings.beta1, 0.999))]
 
     def average(self, model: EnergyModel, settings: EBMSettings) -> WeightAverage | None:
-        """Of all steps so far, with the share that was asked for; of 0, none."""
+        """Return the average of the weights over the steps, or None for a share of 0."""
         return WeightAverage(model.parameters(), settings.ema) if settings.ema else None
 
     def prepare(self, data: Data) -> Array:
-        """Images as 2x − 1, on [−1, 1]; points as they are."""
+        """Return images as 2x − 1, on [−1, 1], and points as they are."""
         return to_model(data.train)
 
     def samples(self, model: EnergyModel, n: int, rng: Generator) -> Array:
-        """The ends of new chains."""
+        """Return the ends of new chains."""
         return from_model(drawn_in_parts(lambda k: model.sample(k, rng, STEPS), n, 1000))
 
     def compared(self, model: EnergyModel, n: int, rng: Generator) -> dict[str, Array]:
-        """New chains, and those of the training, which have come much further."""
+        """Return the ends of new chains, and the chains of the training, which are much longer."""
         kinds = {f"new chains of {STEPS} steps": self.samples(model, n, rng)}
         if model.chains != "data":
             kept = model.kept(min(n, model.n_chains), rng)
@@ -193,16 +202,16 @@ class EBMRecipe(Recipe[EBMSettings]):
         return kinds
 
     def score(self, model: EnergyModel, data: Data, rng: Generator) -> dict[str, float]:
-        """The energy of samples held out: above that of the others once these are learned by heart.
+        """Return the mean energy of held-out samples, up to a constant that moves in training.
 
-        It is known up to a constant that moves in training.
+        It rises above that of the training samples when the model memorises these.
         """
         return {"E(held out)": float(_energies(model, data.test, rng).mean())}
 
     def figures(
         self, model: EnergyModel, data: Data, settings: EBMSettings, rng: Generator
     ) -> Figures:
-        """The energies of data, chains and noise; of points of the plane, the exact likelihood."""
+        """Yield the energies of data, chains and noise, and the exact likelihood of points."""
 
         def likelihood() -> dict[str, str]:
             half_width = _half_width(model)
@@ -217,7 +226,9 @@ class EBMRecipe(Recipe[EBMSettings]):
                 name: Any = data.name
                 truth = -log_density(name, data.test.astype(np.float64))
                 lines["  of the distribution of the data"] = mean_and_error(truth)
-                lines["  above that by"] = mean_and_error(nll - truth)
+                gap = nll - truth
+                error = gap.std() / math.sqrt(len(gap))
+                lines["  above that by"] = f"{gap.mean():.3f} ± {error:.3f} nats"
             return lines
 
         def energies() -> dict[str, str]:
@@ -244,7 +255,7 @@ class EBMRecipe(Recipe[EBMSettings]):
         history: History,
         rng: Generator,
     ) -> Iterator[tuple[str, Axes]]:
-        """The density over the plane, or new chains over their steps; those of the training."""
+        """Yield the density over the plane, or new chains by step and those of the training."""
         kept = None
         if model.chains != "data":
             most = 1000 if plotting.is_plane(data.shape) else 64
@@ -273,7 +284,7 @@ class EBMRecipe(Recipe[EBMSettings]):
 
 
 def _energies(model: EnergyModel, x: Array, rng: Generator) -> Array:
-    """E of samples in the range of the data; on the host, in float64."""
+    """Return E of samples in the range of the data, on the host in float64."""
     energy = model.frozen().energy
     return in_parts(lambda part: energy(to_model(part).astype(model.dtype)), x, rng).astype(
         np.float64
@@ -281,17 +292,18 @@ def _energies(model: EnergyModel, x: Array, rng: Generator) -> Array:
 
 
 def _half_width(model: EnergyModel) -> float:
-    """Of a square that holds the box in which chains begin, and half as much beyond."""
+    """Return that of a square 1.5 times as wide as the box in which chains begin."""
     return 1.5 * model.high
 
 
 def _log_partition(model: EnergyModel, rng: Generator) -> float:
+    """Return log Z as a sum over the grid; ``ValueError`` where the density leaves the square."""
     like = model.noise(1, rng)
     return log_partition_on_grid(model.frozen().energy, like, _half_width(model), GRID)
 
 
 def _density(model: EnergyModel, points: dict[str, Array], rng: Generator) -> Axes:
-    """log p over the square, as far as it is of interest, under some points."""
+    """Draw log p over the square, down to some depth, under some points."""
     half_width = _half_width(model)
     side = plotting.cell_centres(half_width, CELLS)
     at = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)

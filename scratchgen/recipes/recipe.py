@@ -193,7 +193,7 @@ class Recipe(Generic[S]):
         return self.samples(model, n, rng)
 
     def compared(self, model: Any, n: int, rng: Generator) -> dict[str, Array]:
-        """Samples that are held against data: by name, of a model that has several kinds."""
+        """Return the samples to compare with data, by name for a model with several samplers."""
         return {"": self.samples(model, n, rng)}
 
     def figures(self, model: Any, data: Data, settings: S, rng: Generator) -> Figures:
@@ -242,15 +242,15 @@ def layers_of(network: Any) -> tuple[Any, ...]:
 
 
 def to_model(x: Array) -> Array:
-    """Images, or rows of numbers, on [0, 1] as 2x − 1 on [−1, 1]; points of the plane as they are.
+    """Map images, or rows of numbers, from [0, 1] to [−1, 1]; leave points of the plane unchanged.
 
-    :func:`from_model` is the way back.
+    :func:`from_model` is the inverse.
     """
     return x if plotting.is_plane(x.shape[1:]) else 2 * x - 1
 
 
 def from_model(x: Array) -> Array:
-    """(x + 1)/2, but points of the plane as they are."""
+    """Return (x + 1)/2, or points of the plane unchanged."""
     return x if plotting.is_plane(x.shape[1:]) else 0.5 * (x + 1)
 
 

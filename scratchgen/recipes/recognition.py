@@ -96,7 +96,7 @@ def _distances(samples: Array, noise: Array, data: Data) -> dict[str, str]:
 
 
 def _near(samples: Array, noise: Array, data: Data) -> dict[str, str]:
-    """The shares that lie near the toy without its noise, and near which of its parts."""
+    """The shares that lie near the skeleton of a toy, and how evenly over its parts."""
     name: Any = data.name
     if name not in DEVIATION:
         return {}

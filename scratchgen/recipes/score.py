@@ -70,7 +70,7 @@ class ScoreRecipe(Recipe[ScoreSettings]):
         spread=0.75,
         ema=0.99,
         schedule="cosine",
-        epochs=80,
+        epochs=60,
         batch_size=64,
         lr=2e-3,
     )
@@ -91,7 +91,7 @@ class ScoreRecipe(Recipe[ScoreSettings]):
     )
 
     def shown(self, model: ScoreModel) -> dict[str, Any]:
-        """The network, and the ladder."""
+        """Return the settings of the network and of the ladder."""
         shown = {
             "levels": len(model.sigmas),
             "largest": model.sigmas[0],
@@ -104,7 +104,7 @@ class ScoreRecipe(Recipe[ScoreSettings]):
         return {**shown, "network": "dense", "hidden": model.network.hidden}
 
     def build(self, settings: ScoreSettings, data: Data, rng: Generator) -> ScoreModel:
-        """The model, for samples of that shape."""
+        """Build the model for samples of this shape."""
         if not plotting.is_plane(data.shape):
             data.check_unit_interval("a score model")
         network: Any
@@ -118,15 +118,15 @@ class ScoreRecipe(Recipe[ScoreSettings]):
         return ScoreModel(network, shape, ladder, settings.spread)
 
     def average(self, model: ScoreModel, settings: ScoreSettings) -> WeightAverage | None:
-        """Of all steps so far, with the share that was asked for; of 0, none."""
+        """Return the average of the weights over the steps, or None for a share of 0."""
         return WeightAverage(model.parameters(), settings.ema) if settings.ema else None
 
     def prepare(self, data: Data) -> Array:
-        """Images as 2x − 1, on [−1, 1], with channels; points as they are."""
+        """Return images as 2x − 1, on [−1, 1], with channels, and points as they are."""
         return _given(data, data.train)
 
     def samples(self, model: ScoreModel, n: int, rng: Generator) -> Array:
-        """The ends of annealed chains."""
+        """Return the ends of annealed chains."""
         sizes = [min(PARTS, n - start) for start in range(0, n, PARTS)]
         levels = (at for k in sizes for at in model.anneal(model.noise(k, rng), rng, STEPS))
         total = len(sizes) * (len(model.sigmas) + 1)
@@ -134,7 +134,7 @@ class ScoreRecipe(Recipe[ScoreSettings]):
         return from_model(np.concatenate([to_host(x) for x in ends]))
 
     def compared(self, model: ScoreModel, n: int, rng: Generator) -> dict[str, Array]:
-        """Annealed chains, and the ends of the probability flow."""
+        """Return the ends of annealed chains, and those of the probability flow."""
         *_, (_, ends) = model.flow(model.noise(n, rng))
         return {
             f"{n} by annealed Langevin dynamics": self.samples(model, n, rng),
@@ -142,7 +142,7 @@ class ScoreRecipe(Recipe[ScoreSettings]):
         }
 
     def score(self, model: ScoreModel, data: Data, rng: Generator) -> dict[str, float]:
-        """The cost on held-out samples, a thousand at most, averaged over all levels."""
+        """Return the cost of up to 1000 held-out samples, averaged over all levels."""
         few = data.test[:1000]
         costs = [_errors(model, data, few, sigma, rng)[:, 0].mean() for sigma in model.sigmas]
         return {"test cost": float(np.mean(costs))}
@@ -150,7 +150,7 @@ class ScoreRecipe(Recipe[ScoreSettings]):
     def figures(
         self, model: ScoreModel, data: Data, settings: ScoreSettings, rng: Generator
     ) -> Figures:
-        """The cost at some levels, beside that of no score and, of the ring, of the exact one."""
+        """Yield the cost at some levels, beside that of the exact score for the ring."""
 
         def cost(name: str, sigma: float) -> dict[str, str]:
             ours, exact = _errors(model, data, data.test, sigma, rng).T
@@ -179,7 +179,7 @@ class ScoreRecipe(Recipe[ScoreSettings]):
         history: History,
         rng: Generator,
     ) -> Iterator[tuple[str, Axes]]:
-        """Chains on their way from noise: over the score of the plane, or as images."""
+        """Yield chains on the way from noise: over the score of the plane, or as images."""
         plane, levels = plotting.is_plane(data.shape), _some(model)
         if not (plane or plotting.is_image(data.shape)):
             return
@@ -209,23 +209,23 @@ class ScoreRecipe(Recipe[ScoreSettings]):
 
 
 def _shape(data: Data) -> tuple[int, ...]:
-    """The shape of a sample, with a channel if it is a grey image."""
+    """Return the shape of a sample, with a channel if it is a grey image."""
     return (1, *data.shape) if len(data.shape) == 2 else data.shape
 
 
 def _given(data: Data, x: Array) -> Array:
-    """Samples of the data as the model is given them."""
+    """Return samples of the data in the range and shape of the model."""
     return to_model(x).reshape(len(x), *_shape(data))
 
 
 def _some(model: ScoreModel) -> list[float]:
-    """Some of the levels, the largest and the smallest among them."""
+    """Return some of the levels, from the largest to the smallest."""
     places = np.linspace(0, len(model.sigmas) - 1, min(LEVELS, len(model.sigmas)))
     return [model.sigmas[k] for k in places.round().astype(int)]
 
 
 def _errors(model: ScoreModel, data: Data, x: Array, sigma: float, rng: Generator) -> Array:
-    """½ ‖σ s + z‖² of each sample, and that of the exact score of the ring, (n, 2); on the host."""
+    """Return ½ ‖σ s + z‖² per sample, and that of the ring's exact score: (n, 2), on the host."""
     frozen = model.frozen()
 
     def errors(part: Array) -> Array:
@@ -241,4 +241,5 @@ def _errors(model: ScoreModel, data: Data, x: Array, sigma: float, rng: Generato
 
 
 def _mean_and_error(x: Array) -> str:
+    """Return the mean with its standard error."""
     return f"{x.mean():.4f} ± {x.std() / math.sqrt(len(x)):.4f}"

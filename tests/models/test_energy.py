@@ -198,6 +198,12 @@ def test_settings_out_of_range_are_refused(settings):
         quadratic(**settings)
 
 
+def test_chains_of_which_no_step_is_taken_end_the_training_with_what_to_do():
+    model = quadratic(sampler=MALA(5, 1e4))
+    with pytest.raises(RuntimeError, match=r"none of the steps of 500 chains was taken: the step"):
+        next(model.losses(data(), sg.generator(0)))
+
+
 @pytest.mark.parametrize("arguments", [(0, 0.1), (5, 0.0), (5, math.inf)])
 def test_a_sampler_takes_steps_of_a_size(arguments):
     with pytest.raises(ValueError, match="a chain takes steps"):

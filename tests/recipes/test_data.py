@@ -65,6 +65,16 @@ def test_validation_takes_a_tenth_of_each_class_of_the_samples_to_train_on():
     np.testing.assert_array_equal(np.bincount(data.train_labels[chosen]), np.full(4, 9))
 
 
+@pytest.mark.parametrize(("name", "parts"), [("ring", 8), ("moons", 2), ("swirl", 0)])
+def test_a_toy_is_points_with_their_parts_as_classes_and_other_points_held_out(name, parts):
+    data, again = Data.named(name), Data.named(name)
+    assert data.train.shape == data.test.shape == (4000, 2)
+    assert len(data.classes) == parts
+    assert (data.train_labels is None) == (parts == 0)
+    assert data.sha256 == again.sha256
+    assert not {x.tobytes() for x in data.train} & {x.tobytes() for x in data.test}
+
+
 def test_digits_and_files_without_labels_are_parted_too(elsewhere):
     digits = Data.named("digits")
     np.testing.assert_array_equal(digits.test, datasets.digits("test")[0])

@@ -129,6 +129,25 @@ def test_without_classes_there_is_the_distance_alone(tmp_path, labels, classes, 
     assert "of uniform noise" in next(iter(said.values()))
 
 
+def test_of_a_toy_the_share_near_its_skeleton_stands_in_place_of_a_classifier(tmp_path):
+    ring = Data.named("ring")
+    one_mode = ring.test[ring.test_labels == 0]
+    said = recognised(one_mode, ring, tmp_path)
+    share, even = (
+        said["within 3 standard deviations of a mode"],
+        said["  evenness over the 8 parts"],
+    )
+    numbers = [float(part.split()[-2]) for part in share.replace(";", ",").split(",")]
+    # Two normal numbers lie within three deviations with the probability 1 − e^{−4.5}.
+    assert numbers[0] == pytest.approx(98.9, abs=2)
+    assert numbers[1] == pytest.approx(98.9, abs=0.7)
+    assert numbers[2] < 50
+    assert even.startswith("0.000; of held-out data 1.000")
+    assert not [*tmp_path.iterdir()]
+    laplace = Data.named("laplace")
+    assert len(recognised(laplace.test, laplace, tmp_path)) == 1
+
+
 @pytest.mark.parametrize(
     ("test", "samples", "reason"),
     [
