@@ -24,7 +24,7 @@ from typing import Any, Protocol, TypeAlias, cast
 
 import numpy as np
 
-from .backend import Array, device_of, plain, to_host
+from .backend import Array, RecordedError, device_of, plain, to_host
 
 Equation: TypeAlias = Callable[[Array], Array]
 Rule: TypeAlias = tuple[Array, Sequence["Equation | None"]]
@@ -49,16 +49,15 @@ class Tensor:
     """An array of real numbers that remembers its origin: operation, inputs, equations, settings.
 
     ``Tensor(data)`` stands at the origin itself: it came from nothing. It shares the memory of
-    ``data``; numbers, lists and integers become float64. Python's operators, ``.sum()``,
-    ``.mean()``, ``.max()``, ``.reshape()``, ``.T`` and ``[]`` are operations, and so are NumPy's
-    functions that have a rule, ``np.exp(tensor)``; comparisons give arrays, ``.data`` the numbers.
+    ``data``; numbers, lists and integers become float64. Python's operators, the methods of arrays
+    and NumPy's functions of a tensor are operations; comparisons give arrays, ``.data`` the
+    numbers.
     """
 
     __slots__ = ("__weakref__", "birth", "data", "equations", "inputs", "operation", "settings")
-    __iter__ = None
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = _bound_later
     __rtruediv__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = __neg__ = _bound_later
-    __abs__ = __getitem__ = __lt__ = __le__ = __gt__ = __ge__ = _bound_later
+    __abs__ = __getitem__ = __iter__ = __lt__ = __le__ = __gt__ = __ge__ = _bound_later
     sum = mean = max = min = reshape = transpose = _bound_later
 
     def __init__(self, data: Any, *origin: Any) -> None:
@@ -80,8 +79,11 @@ class Tensor:
     def __repr__(self) -> str:
         return f"Tensor({self.data!r}, from {getattr(self.operation, '__name__', 'nothing')})"
 
-    def __array__(self, *_: Any, **__: Any) -> Array:
-        raise TypeError("a Tensor within an array would not be differentiated: take tensor.data")
+
+class Written(Tensor):
+    """A tensor that was written into: what it was before, with its origin, is ``inputs[0]``."""
+
+    __slots__ = ()
 
 
 def differentiable(rule: Callable[..., Rule]) -> Operation:
@@ -106,7 +108,11 @@ def differentiable(rule: Callable[..., Rule]) -> Operation:
             settings = signature.bind(*arguments, **settings).arguments
             arrays = [settings.pop(name, default) for name, default in names.items()]
             arguments = tuple(arrays[0] if sequence else arrays)
-        arrays = [x.data if isinstance(x, Tensor) else plain(x) for x in arguments]
+        try:
+            arrays = [x.data if isinstance(x, Tensor) else plain(x) for x in arguments]
+        except RecordedError:  # an array that tensors were written into is the tensor of them all
+            tensors = [getattr(x, "tensor", x) for x in arguments]
+            return operation(*([tensors] if sequence else tensors), **settings)
         value, equations = rule(*arrays, **settings)
         if len(equations) != len(arguments):
             counts = f"{len(arguments)} arrays but {len(equations)} equations"
@@ -181,15 +187,20 @@ def backward_sweep(
 def ancestry(tensor: Tensor, steps: float = math.inf) -> list[Tensor]:
     """The tensors that ``tensor`` came from within so many steps, oldest first, and itself last.
 
-    Inputs are born before what is computed from them, so each stands before its consumers.
+    Inputs are born before what is computed from them, so each stands before its consumers. One that
+    was written into later counts as what it was when it was used.
     """
     away, found = {tensor: 0}, [tensor]
     for y in found:
         if away[y] < steps:
-            for x in y.inputs:
-                if isinstance(x, Tensor) and x not in away:
-                    away[x] = away[y] + 1
-                    found.append(x)
+            for k, x in enumerate(y.inputs):
+                if isinstance(x, Tensor):
+                    while type(x) is Written and x.birth > y.birth:
+                        x = x.inputs[0]
+                        y.inputs = (*y.inputs[:k], x, *y.inputs[k + 1 :])
+                    if x not in away:
+                        away[x] = away[y] + 1
+                        found.append(x)
     return sorted(found, key=operator.attrgetter("birth"))
 
 
@@ -212,42 +223,12 @@ def _share(tensor: Tensor, k: int, delta: Array) -> Array:
     return share if share.dtype == x.dtype else share.astype(x.dtype)
 
 
-def value_and_grad(f: Callable[..., Any], argnum: int | Sequence[int] = 0) -> Callable[..., Any]:
-    """The function of arrays that returns ``(f(x, …), ∂f/∂x)`` for a scalar ``f``.
-
-    ``argnum`` says which argument x is; a tuple of numbers gives a tuple of gradients. ``f`` is
-    written with Python's operators, NumPy and ``scratchgen.operations``.
-
-    >>> value_and_grad(lambda x, y: x**2 * y, argnum=(0, 1))(3.0, 2.0)
-    (array(18.), (array(12.), array(9.)))
-    """
-
-    @functools.wraps(f)
-    def value_and_gradient(*arguments: Any, **settings: Any) -> tuple[Array, Any]:
-        inputs, chosen = list(arguments), (argnum,) if isinstance(argnum, int) else argnum
-        for k in chosen:
-            inputs[k] = Tensor(inputs[k])
-        cost = f(*inputs, **settings)
-        gradients = gradient(cost, [inputs[k] for k in chosen])
-        return cost.data, gradients[0] if isinstance(argnum, int) else tuple(gradients)
-
-    return value_and_gradient
-
-
-def grad(f: Callable[..., Any], argnum: int | Sequence[int] = 0) -> Callable[..., Any]:
-    """The function of arrays that returns ∂f/∂x: :func:`value_and_grad` without the value.
-
-    >>> grad(lambda x: x**2 + 3 * x)(2.0)
-    array(7.)
-    """
-    both = value_and_grad(f, argnum)
-    return functools.wraps(f)(lambda *arguments, **settings: both(*arguments, **settings)[1])
-
-
 def _real(data: Any) -> Array:
     if isinstance(data, Tensor):
         raise TypeError("a Tensor of a Tensor: derivatives here are of first order only")
     array: Array = to_host(data) if device_of(data) == "cpu" else data
+    if array.dtype == object and any(isinstance(x, Tensor) for x in array.flat):
+        raise TypeError("an array of Tensors is joined into one by np.stack")
     if array.dtype.kind not in "biuf":
         raise TypeError(f"a Tensor holds real numbers, got {array.dtype}: .real or .astype(float)?")
     return array if array.dtype.kind == "f" else array.astype(np.float64)

@@ -21,6 +21,7 @@ import numpy.typing as npt
 __all__ = [
     "Array",
     "Generator",
+    "RecordedError",
     "check_device",
     "check_generator",
     "copy_of",
@@ -41,6 +42,11 @@ Array: TypeAlias = npt.NDArray[Any]
 
 Generator: TypeAlias = np.random.Generator
 """A NumPy generator, or a CuPy generator, whose methods are a subset."""
+
+
+class RecordedError(TypeError):
+    """What was to be a plain array holds tensors."""
+
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -89,10 +95,13 @@ def plain(x: Any) -> Any:
     """``x``; of an array with a class of its own, as a memmap is, the array itself, not copied.
 
     Raises ``TypeError`` where the same operators would compute something else: for a matrix, whose
-    ``*`` is a product of matrices, a masked array, whose sums leave entries out, and a sparse one.
+    ``*`` is a product of matrices, a masked array, whose sums leave entries out, and a sparse one;
+    and ``RecordedError`` for an array that tensors were written into.
     """
     if type(x) in (np.ndarray, float, int):
         return x
+    if hasattr(x, "tensor"):
+        raise RecordedError("expected a plain array, got one that tensors were written into")
     if isinstance(x, np.matrix):
         what = "a matrix, whose * is a product of matrices: pass np.asarray(x), products as @"
     elif isinstance(x, np.ndarray) and hasattr(x, "mask"):
