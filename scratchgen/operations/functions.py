@@ -9,7 +9,9 @@ tensors may be written into.
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
+import types
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -18,10 +20,12 @@ import numpy as np
 
 from ..autodiff import Tensor, gradient
 from ..backend import Array
+from .activations import log_softmax, softmax
+from .arithmetic import add, log
 from .operators import METHODS, NotRecordedError, array_of, copied, is_library, joined
 from .operators import column_stack as beside
 from .operators import concatenated as behind
-from .shaping import setitem
+from .shaping import logsumexp, reshape, setitem
 
 
 def value_and_grad(f: Callable[..., Any], argnum: int | Sequence[int] = 0) -> Callable[..., Any]:
@@ -39,7 +43,7 @@ def value_and_grad(f: Callable[..., Any], argnum: int | Sequence[int] = 0) -> Ca
         inputs, chosen = list(arguments), (argnum,) if isinstance(argnum, int) else argnum
         for k in chosen:
             inputs[k] = Tensor(inputs[k])
-        with recording():
+        with recording(f):
             cost = joined(f(*inputs, **settings))
         gradients = gradient(cost, [inputs[k] for k in chosen])
         return cost.data, gradients[0] if isinstance(argnum, int) else tuple(gradients)
@@ -99,10 +103,6 @@ class Fresh(np.ndarray):
     def __array_function__(self, function: Any, _: Any, inputs: Any, settings: Any) -> Any:
         return function(*map(_held, inputs), **{k: _held(x) for k, x in settings.items()})
 
-    @property
-    def T(self) -> Any:
-        return _held(self).T
-
 
 def _held(x: Any) -> Any:
     """What an array holds: the tensor of all that was written into it, or plain numbers."""
@@ -115,9 +115,14 @@ def _method(name: str) -> Callable[..., Any]:
     return lambda self, *inputs, **settings: getattr(_held(self), name)(*inputs, **settings)
 
 
-for _name in {*METHODS, "fill"} & {*vars(np.ndarray)} - {*vars(Fresh), "fill"}:
-    if not _name.startswith("__") or _name in ("__getitem__", "__iter__", "__float__"):
+for _name in {*METHODS} & {*vars(np.ndarray)} - {*vars(Fresh)}:
+    # Operators are ufuncs already; the length and what is an attribute of all arrays stay.
+    if not _name.startswith("__"):
         setattr(Fresh, _name, _method(_name))
+for _name in ("__getitem__", "__iter__", "__float__", "__int__", "__bool__", "__format__"):
+    setattr(Fresh, _name, _method(_name))
+for _name in ("T", "real", "imag", "flat"):
+    setattr(Fresh, _name, property(lambda self, name=_name: getattr(_held(self), name)))
 
 
 def _maker(make: Callable[..., Array]) -> Callable[..., Any]:
@@ -125,7 +130,7 @@ def _maker(make: Callable[..., Array]) -> Callable[..., Any]:
 
     @functools.wraps(make)
     def maker(*arguments: Any, **settings: Any) -> Any:
-        if arguments and make in (np_array, np_copy):
+        if arguments and make in (_np_array, _np_copy):
             held = joined(arguments[0])
             if isinstance(held, Tensor):
                 return copied(held, *arguments[1:2], **settings)
@@ -162,28 +167,74 @@ class _Joiner:
         return self.join([x if x.ndim else x[None] for x in arrays])
 
 
-np_array, np_copy = np.array, np.copy
 _MAKERS = """
     array copy zeros ones empty full eye identity zeros_like ones_like empty_like full_like
-"""
-_ANSWERS: dict[str, Any] = {
-    **{name: _maker(getattr(np, name)) for name in _MAKERS.split()},
-    **{name: _passer(getattr(np, name)) for name in ("asarray", "asanyarray")},
-    "c_": _Joiner(np.c_, beside),
-    "r_": _Joiner(np.r_, behind),
-}
-_ORIGINALS = {name: getattr(np, name) for name in _ANSWERS}
+""".split()
+_PASSERS = ["asarray", "asanyarray"]
+_OF_SCIPY = {"logsumexp": logsumexp, "softmax": softmax, "log_softmax": log_softmax}
+_NAMES = [*_MAKERS, *_PASSERS, "c_", "r_", *_OF_SCIPY]
+_np_array, _np_copy = np.array, np.copy
+
+
+def _of_tensors(function: Callable[..., Any]) -> Callable[..., Any]:
+    """SciPy's ``logsumexp``, ``softmax`` or ``log_softmax``; of a tensor, our rule of that name."""
+    rule = _OF_SCIPY[function.__name__]
+
+    @functools.wraps(function)
+    def either(x: Any, axis: Any = None, b: Any = None, **settings: Any) -> Any:
+        x = joined(x)
+        if not isinstance(x, Tensor):
+            return function(x, axis=axis, **settings, **({} if b is None else {"b": b}))
+        if b is not None:
+            x = add(x, log(array_of(b)))
+        if axis is None and rule is not logsumexp:
+            return reshape(rule(reshape(x, shape=-1)), shape=x.shape)
+        return rule(x, axis=axis, **settings)
+
+    return either
+
+
+@functools.lru_cache
+def _answers(scipy: types.ModuleType | None) -> dict[int, Any]:
+    """What stands in for functions of NumPy, and of SciPy if that is loaded, by their ``id``."""
+    answers = {id(getattr(np, name)): _maker(getattr(np, name)) for name in _MAKERS}
+    answers |= {id(getattr(np, name)): _passer(getattr(np, name)) for name in _PASSERS}
+    answers |= {id(np.c_): _Joiner(np.c_, beside), id(np.r_): _Joiner(np.r_, behind)}
+    functions = [getattr(scipy, name) for name in _OF_SCIPY] if scipy else []
+    return answers | {id(function): _of_tensors(function) for function in functions}
+
+
+def _namespaces(f: Any) -> Iterator[dict[str, Any]]:
+    """The names that f sees, or, of a function of ours, those of the functions that it calls."""
+    f = inspect.unwrap(f)
+    f = getattr(f, "func", getattr(f, "__func__", f))
+    f = f if isinstance(f, types.FunctionType) else getattr(type(f), "__call__", None)
+    if not isinstance(f, types.FunctionType):
+        return
+    if not is_library(f.__code__.co_filename):
+        yield f.__globals__
+        return
+    for cell in f.__closure__ or ():
+        if callable(cell.cell_contents):
+            yield from _namespaces(cell.cell_contents)
 
 
 @contextmanager
-def recording() -> Iterator[None]:
-    """While a function is called on tensors: let it write them into arrays that it makes.
+def recording(f: Callable[..., Any]) -> Iterator[None]:
+    """While f is called on tensors: let it write them into arrays that it makes.
 
     An error that NumPy makes of a refusal is raised as the refusal, which names the user's line.
     """
-    first = np.zeros is _ORIGINALS["zeros"]
-    if first:
-        vars(np).update(_ANSWERS)
+    scipy = sys.modules.get("scipy.special")
+    answers = _answers(scipy)
+    replaced = [
+        (place, name, place[name])
+        for place in [vars(np), *([vars(scipy)] if scipy else []), *_namespaces(f)]
+        for name in _NAMES
+        if id(place.get(name)) in answers
+    ]
+    for place, name, original in replaced:
+        place[name] = answers[id(original)]
     try:
         yield
     except Exception as error:
@@ -194,5 +245,5 @@ def recording() -> Iterator[None]:
             raise
         raise cause from None
     finally:
-        if first:
-            vars(np).update(_ORIGINALS)
+        for place, name, original in replaced:
+            place[name] = original

@@ -109,7 +109,7 @@ def einsum(*arrays: Array, subscripts: str) -> Rule:
             for letter, n in zip(terms[k], arrays[k].shape, strict=True):
                 if letter in kept:
                     twin = next(unused)
-                    factors.append((letter + twin, np.eye(n, dtype=delta.dtype, like=delta)))
+                    factors.append((letter + twin, np.identity(n, delta.dtype, like=delta)))
                     letter = twin
                 elif not any(letter in term for term, _ in factors):
                     factors.append((letter, np.ones_like(delta, shape=(n,))))

@@ -488,7 +488,7 @@ def slogdet(A: Any) -> SlogdetResult:
 def matrix_power(A: Any, n: int) -> Any:
     """A A … A, n times; of A⁻¹ for n < 0."""
     if n == 0:
-        return add(multiply(A, 0), np.eye(A.shape[-1], dtype=A.dtype, like=A.data))
+        return add(multiply(A, 0), np.identity(A.shape[-1], A.dtype, like=A.data))
     factor = product = A if n > 0 else inv(A)
     for _ in range(abs(n) - 1):
         product = matmul(product, factor)
@@ -522,6 +522,8 @@ def reshaped(x: Any, *shape: Any, order: str = "C", **names: Any) -> Any:
 
 def ravel(x: Any, order: str = "C") -> Any:
     """All numbers of x in one row."""
+    if x.ndim == 1:
+        return x
     return reshaped(x, -1, order=order)
 
 
@@ -782,7 +784,9 @@ FUNCTIONS: dict[Any, Function] = {
     np.corrcoef: correlation,
     np.median: median,
     np.max: largest,
+    np.amax: largest,
     np.min: smallest,
+    np.amin: smallest,
     np.ptp: lambda x, axis=None: subtract(largest(x, axis=axis), smallest(x, axis=axis)),
     np.prod: prod,
     np.cumsum: cumsum,
@@ -1025,7 +1029,7 @@ METHODS: dict[str, Any] = {
     "conjugate": lambda x: x,
     "reshape": reshaped,
     "ravel": ravel,
-    "flatten": ravel,
+    "flatten": lambda x, order="C": reshaped(x, -1, order=order),
     "squeeze": squeeze,
     "transpose": transposed,
     "swapaxes": swapaxes,
@@ -1041,8 +1045,6 @@ METHODS: dict[str, Any] = {
     "round": FUNCTIONS[np.round],
     "any": FUNCTIONS[np.any],
     "all": FUNCTIONS[np.all],
-    "real": property(lambda x: x),
-    "imag": property(lambda x: np.zeros_like(x.data)),
     # NumPy calls these of the tensors in an array of objects.
     **{
         function.__name__: FUNCTIONS[function]
@@ -1055,12 +1057,9 @@ METHODS: dict[str, Any] = {
 }
 
 
-def bind() -> None:
-    """Give tensors their operators and methods."""
-    for name, method in METHODS.items():
-        setattr(Tensor, name, method)
-    for name in ("__mul__", "__rmul__"):
-        setattr(_Entry, name, _Entry._product)
-
-
-bind()
+for _name, _bound in METHODS.items():
+    setattr(Tensor, _name, _bound)
+setattr(Tensor, "real", property(FUNCTIONS[np.real]))
+setattr(Tensor, "imag", property(FUNCTIONS[np.imag]))
+for _name in ("__mul__", "__rmul__"):
+    setattr(_Entry, _name, _Entry._product)

@@ -69,7 +69,8 @@ def prod(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
         axes = tuple(range(x.ndim)) if axis is None else np.ravel(axis).tolist()
         behind = tuple(range(-len(axes), 0))
         last = np.moveaxis(x, axes, behind)
-        others = product_of_others(last.reshape(*last.shape[: x.ndim - len(axes)], -1))
+        kept_axes, n = last.shape[: x.ndim - len(axes)], x.size // (kept.size or 1)
+        others = product_of_others(last.reshape(*kept_axes, n))
         return delta.reshape(kept.shape) * np.moveaxis(others.reshape(last.shape), behind, axes)
 
     return _reduced(kept, axis, keepdims), (equation,)
