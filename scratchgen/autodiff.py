@@ -135,6 +135,8 @@ def gradient(
     is accumulated anywhere: asked twice, the answer is the same. A tensor on which the cost does
     not depend raises ``ValueError``, or has zeros for a gradient with ``unused="zeros"``.
     """
+    if isinstance(wrt, Tensor):
+        raise TypeError("a gradient is with respect to a list of Tensors: write [x] for x")
     wanted, gradients, given = set(wrt), [], {id(delta)}
     deltas = {x: finished for x, finished in backward_sweep(cost, wrt, delta) if x in wanted}
     for k, x in enumerate(wrt):

@@ -94,6 +94,8 @@ def device_of(x: object) -> str:
 def plain(x: Any) -> Any:
     """``x``; of an array with a class of its own, as a memmap is, the array itself, not copied.
 
+    But of one that ``changes``, a copy.
+
     Raises ``TypeError`` where the same operators would compute something else: for a matrix, whose
     ``*`` is a product of matrices, a masked array, whose sums leave entries out, and a sparse one;
     and ``RecordedError`` for an array that tensors were written into.
@@ -109,7 +111,9 @@ def plain(x: Any) -> Any:
     elif hasattr(x, "toarray") or hasattr(x, "todense"):
         what = f"a sparse {type(x).__name__}: pass x.toarray()"
     else:
-        return np.asarray(x) if isinstance(x, np.ndarray) else x
+        if not isinstance(x, np.ndarray):
+            return x
+        return np.array(x) if hasattr(x, "changes") else np.asarray(x)
     raise TypeError(f"expected a plain array, got {what}")
 
 

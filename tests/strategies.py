@@ -285,12 +285,10 @@ def sums_of_products(draw):
     forms = "ij,jk->ik ij,jk i,i-> i,j->ij ij->ji ij-> ii->i ii ij,ij->i ijk,ij,k->j i,i,i->i"
     forms += " ...ij,...jk->...ik ...i->... ij...,j->i... bij,bj->bi iij->j ij,kl->il"
     subscripts = draw(st.sampled_from(forms.split()))
-    lengths = {c: draw(sizes(1, 3)) for c in "ijklb"}
-    rest = draw(st.tuples(sizes(1, 3)) | st.just(()))
-    shapes = [
-        tuple(n for part in term.replace("...", ".") for n in (rest if part == "." else (lengths[part],)))
-        for term in subscripts.split("->")[0].split(",")
-    ]
+    lengths = {c: (draw(sizes(1, 3)),) for c in "ijklb"}
+    lengths["."] = draw(st.tuples(sizes(1, 3)) | st.just(()))
+    terms = subscripts.split("->")[0].replace("...", ".").split(",")
+    shapes = [sum((lengths[c] for c in term), ()) for term in terms]
     return tuple(draw(arrays(shape)) for shape in shapes), {"subscripts": subscripts}
 
 

@@ -22,7 +22,7 @@ from ..autodiff import Equation, Tensor, ancestry, gradient
 from ..backend import Array, device_of
 from ..operations import activations
 from ..operations.functions import recording
-from ..operations.operators import joined
+from ..operations.lifting import joined
 from .subject import as_tensors
 
 FUNCTIONS: dict[str, Callable[[Array], Any]] = {

@@ -4,6 +4,7 @@ Its equations stand in its docstring and, as code, in its return statement. ``<o
 the bare rule, a pure function of arrays that returns the value and the equations.
 """
 
+from . import operators as operators
 from .activations import (
     elu,
     gelu,
@@ -56,7 +57,6 @@ from .elementary import (
 from .layers import affine, dropout, embedding
 from .linalg import cholesky, det, eigvalsh, einsum, inv, logdet, solve
 from .normalisation import group_norm, layer_norm
-from . import operators as operators
 from .piecewise import absolute, clip, maximum, minimum, where
 from .pooling import avg_pool2d, max_pool2d, upsample_nearest2d
 from .shaping import (

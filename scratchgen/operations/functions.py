@@ -22,9 +22,9 @@ from ..autodiff import Tensor, gradient
 from ..backend import Array
 from .activations import log_softmax, softmax
 from .arithmetic import add, log
-from .operators import METHODS, NotRecordedError, array_of, copied, is_library, joined
-from .operators import column_stack as beside
-from .operators import concatenated as behind
+from .compositions import column_stack, concatenated, copied
+from .lifting import NotRecordedError, array_of, is_library, joined
+from .operators import METHODS, called_function, called_ufunc
 from .shaping import logsumexp, reshape, setitem
 
 
@@ -79,50 +79,87 @@ class Fresh(np.ndarray):
     """
 
     tensor: Tensor
+    changes = True
+    """Rules keep a copy, since what they keep must not change when this is written into."""
 
     def __setitem__(self, key: Any, value: Any) -> None:
         value = joined(value)
         if hasattr(self, "tensor"):
             self.tensor = setitem(self.tensor, array_of(value), key=key)
-        elif isinstance(value, Tensor):
-            tensor = setitem(np.array(self), value, key=key)
-            self.fill(np.nan)
-            self.tensor = tensor
-        else:
+        elif not isinstance(value, Tensor):
             super().__setitem__(key, value)
+        elif isinstance(self.base, Fresh):
+            what = "a Tensor is written into a part of an array"
+            raise NotRecordedError(what, "write z[i, j] = … for z[i][j] = …")
+        else:
+            self.tensor = setitem(self, value, key=key)
+            self.fill(np.nan)
 
     def __array_ufunc__(
         self, ufunc: Any, method: str, *inputs: Any, out: Any = (), **settings: Any
     ) -> Any:
-        value = getattr(ufunc, method)(*map(_held, inputs), **settings)
+        held = [joined(x) for x in inputs]
+        if any(isinstance(x, Tensor) for x in held):
+            value = called_ufunc(self, ufunc, method, *held, **settings)
+        else:
+            value = getattr(ufunc, method)(*map(_numbers, inputs), **settings)
         if not out:
             return value
         out[0][...] = value
         return out[0]
 
-    def __array_function__(self, function: Any, _: Any, inputs: Any, settings: Any) -> Any:
-        return function(*map(_held, inputs), **{k: _held(x) for k, x in settings.items()})
+    def __array_function__(self, function: Any, types: Any, inputs: Any, settings: Any) -> Any:
+        if any(isinstance(x, Tensor) for x in _all([*inputs, *settings.values()])):
+            held = [joined(x) if isinstance(x, np.ndarray) else x for x in inputs]
+            return called_function(self, function, types, held, settings)
+        plain = {name: _numbers(x) for name, x in settings.items()}
+        return function(*map(_numbers, inputs), **plain)
 
 
-def _held(x: Any) -> Any:
-    """What an array holds: the tensor of all that was written into it, or plain numbers."""
+def _all(x: Any) -> Iterator[Any]:
+    """What there is in lists of lists, arrays that hold tensors as these."""
+    for part in x:
+        if isinstance(part, (list, tuple)):
+            yield from _all(part)
+        else:
+            yield joined(part)
+
+
+def _numbers(x: Any) -> Any:
+    """The plain array, also in lists of lists."""
     if isinstance(x, Fresh):
-        return x.tensor if hasattr(x, "tensor") else x.view(np.ndarray)
-    return type(x)(map(_held, x)) if type(x) in (list, tuple) else x
+        return x.view(np.ndarray)
+    return type(x)(map(_numbers, x)) if type(x) in (list, tuple) else x
 
 
 def _method(name: str) -> Callable[..., Any]:
-    return lambda self, *inputs, **settings: getattr(_held(self), name)(*inputs, **settings)
+    of_array = getattr(np.ndarray, name)
+
+    def method(self: Fresh, *inputs: Any, **settings: Any) -> Any:
+        if hasattr(self, "tensor"):
+            return getattr(self.tensor, name)(*inputs, **settings)
+        return of_array(self, *inputs, **settings)
+
+    return method
 
 
-for _name in {*METHODS} & {*vars(np.ndarray)} - {*vars(Fresh)}:
-    # Operators are ufuncs already; the length and what is an attribute of all arrays stay.
+def _property(name: str) -> property:
+    of_array = getattr(np.ndarray, name)
+    return property(
+        lambda self: (
+            getattr(self.tensor, name) if hasattr(self, "tensor") else of_array.__get__(self)
+        )
+    )
+
+
+for _name in {*METHODS} & {*vars(np.ndarray)}:
+    # Operators are ufuncs already; the length is that of any array.
     if not _name.startswith("__"):
         setattr(Fresh, _name, _method(_name))
 for _name in ("__getitem__", "__iter__", "__float__", "__int__", "__bool__", "__format__"):
     setattr(Fresh, _name, _method(_name))
-for _name in ("T", "real", "imag", "flat"):
-    setattr(Fresh, _name, property(lambda self, name=_name: getattr(_held(self), name)))
+for _name in ("T", "real", "imag"):
+    setattr(Fresh, _name, _property(_name))
 
 
 def _maker(make: Callable[..., Array]) -> Callable[..., Any]:
@@ -167,13 +204,13 @@ class _Joiner:
         return self.join([x if x.ndim else x[None] for x in arrays])
 
 
+_np_array, _np_copy = np.array, np.copy
 _MAKERS = """
     array copy zeros ones empty full eye identity zeros_like ones_like empty_like full_like
-""".split()
+"""
 _PASSERS = ["asarray", "asanyarray"]
 _OF_SCIPY = {"logsumexp": logsumexp, "softmax": softmax, "log_softmax": log_softmax}
-_NAMES = [*_MAKERS, *_PASSERS, "c_", "r_", *_OF_SCIPY]
-_np_array, _np_copy = np.array, np.copy
+_NAMES = [*_MAKERS.split(), *_PASSERS, "c_", "r_", *_OF_SCIPY]
 
 
 def _of_tensors(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -197,9 +234,11 @@ def _of_tensors(function: Callable[..., Any]) -> Callable[..., Any]:
 @functools.lru_cache
 def _answers(scipy: types.ModuleType | None) -> dict[int, Any]:
     """What stands in for functions of NumPy, and of SciPy if that is loaded, by their ``id``."""
-    answers = {id(getattr(np, name)): _maker(getattr(np, name)) for name in _MAKERS}
+    answers: dict[int, Any] = {
+        id(getattr(np, name)): _maker(getattr(np, name)) for name in _MAKERS.split()
+    }
     answers |= {id(getattr(np, name)): _passer(getattr(np, name)) for name in _PASSERS}
-    answers |= {id(np.c_): _Joiner(np.c_, beside), id(np.r_): _Joiner(np.r_, behind)}
+    answers |= {id(np.c_): _Joiner(np.c_, column_stack), id(np.r_): _Joiner(np.r_, concatenated)}
     functions = [getattr(scipy, name) for name in _OF_SCIPY] if scipy else []
     return answers | {id(function): _of_tensors(function) for function in functions}
 
@@ -208,7 +247,8 @@ def _namespaces(f: Any) -> Iterator[dict[str, Any]]:
     """The names that f sees, or, of a function of ours, those of the functions that it calls."""
     f = inspect.unwrap(f)
     f = getattr(f, "func", getattr(f, "__func__", f))
-    f = f if isinstance(f, types.FunctionType) else getattr(type(f), "__call__", None)
+    if not isinstance(f, types.FunctionType):
+        f = vars(type(f)).get("__call__")
     if not isinstance(f, types.FunctionType):
         return
     if not is_library(f.__code__.co_filename):

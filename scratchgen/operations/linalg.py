@@ -1,8 +1,8 @@
 """Linear algebra: sums of products, and of square matrices inverse, determinant and factors.
 
-Matrices are in the last two axes. Each equation follows from dA⁻¹ = −A⁻¹ dA A⁻¹ and d det A = det A tr(A⁻¹ dA). Source: M. B. Giles,
-"Collected matrix derivative results for forward and reverse mode algorithmic differentiation",
-Advances in Automatic Differentiation (2008) 35.
+Matrices are in the last two axes. Each equation of theirs follows from dA⁻¹ = −A⁻¹ dA A⁻¹ and
+d det A = det A tr(A⁻¹ dA). Source: M. B. Giles, "Collected matrix derivative results for forward
+and reverse mode algorithmic differentiation", Advances in Automatic Differentiation (2008) 35.
 """
 
 from __future__ import annotations
