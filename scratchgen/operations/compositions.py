@@ -318,10 +318,10 @@ def lower_factor(A: Any, *, upper: bool = False) -> Any:
 
 def reshaped(x: Any, *shape: Any, order: str = "C", **names: Any) -> Any:
     """x.reshape(2, 3) for x.reshape((2, 3)); in Fortran's order too."""
-    shape = names.get("shape", names.get("newshape", shape[0] if len(shape) == 1 else shape))
+    given: Any = names.get("shape", shape[0] if len(shape) == 1 else shape)
     if order != "F" or x.ndim == 0:
-        return reshape(x, shape=shape)
-    backwards = [shape] if isinstance(shape, int) else [*shape][::-1]
+        return reshape(x, shape=given)
+    backwards = [given] if isinstance(given, int) else [*given][::-1]
     return transpose(reshape(transpose(x), shape=backwards))
 
 

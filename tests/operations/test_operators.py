@@ -440,8 +440,8 @@ def test_large_tensors_are_not_taken_apart_and_products_number_by_number_are_bou
     with pytest.raises(TypeError, match="number by number: write X @ w") as error:
         sg.grad(lambda w: np.ones((60, 1_000)).dot(w)[-1])(np.ones(1_000))
     assert "test_operators.py" in str(error.value)
-    with pytest.raises(TypeError, match="no callable exp method"):
-        np.sum(np.exp(np.ones((60, 1_000)).dot(Tensor(np.ones(1_000)))))
+    with pytest.raises(TypeError, match="no callable tanh method"):
+        np.sum(np.tanh(np.ones((60, 1_000)).dot(Tensor(np.ones(1_000)))))
 
 
 def test_iterating_over_a_number_is_refused_at_once():
