@@ -1,30 +1,31 @@
 """Functions of arrays, recorded as they are written: ``grad`` and ``value_and_grad``.
 
-A function that is called on tensors records itself, but for two habits that NumPy gives nobody a
-say in: ``z = np.zeros(n)`` with ``z[i] = …`` in a loop, and ``np.array([a, b])`` of results. While
-a function is recorded, NumPy's makers of arrays therefore answer the user's code with arrays that
-tensors may be written into.
+A function that is called on tensors records itself, but for habits that NumPy gives nobody a say
+in: ``z = np.zeros(n)`` with ``z[i] = …`` in a loop, ``np.array([a, b])`` of results, ``math.exp``.
+While a function is recorded, NumPy's makers of arrays therefore answer the user's code with arrays
+that tensors may be written into, and Python's ``math`` takes tensors.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
+import math
 import sys
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..autodiff import Tensor, gradient
 from ..backend import Array
 from .activations import log_softmax, softmax
-from .arithmetic import add, log
-from .compositions import column_stack, concatenated, copied
+from .arithmetic import add, divide, log
+from .compositions import column_stack, concatenated, copied, ravel
 from .lifting import NotRecordedError, array_of, is_library, joined
-from .operators import METHODS, called_function, called_ufunc
+from .operators import FUNCTIONS, METHODS, SPECIAL, called_function, called_ufunc
 from .shaping import logsumexp, reshape, setitem
 
 
@@ -204,43 +205,86 @@ class _Joiner:
         return self.join([x if x.ndim else x[None] for x in arrays])
 
 
-_np_array, _np_copy = np.array, np.copy
-_MAKERS = """
-    array copy zeros ones empty full eye identity zeros_like ones_like empty_like full_like
-"""
-_PASSERS = ["asarray", "asanyarray"]
-_OF_SCIPY = {"logsumexp": logsumexp, "softmax": softmax, "log_softmax": log_softmax}
-_NAMES = [*_MAKERS.split(), *_PASSERS, "c_", "r_", *_OF_SCIPY]
-
-
-def _of_tensors(function: Callable[..., Any]) -> Callable[..., Any]:
-    """SciPy's ``logsumexp``, ``softmax`` or ``log_softmax``; of a tensor, our rule of that name."""
-    rule = _OF_SCIPY[function.__name__]
+def _either(function: Callable[..., Any], of_tensors: Callable[..., Any]) -> Callable[..., Any]:
+    """The function of numbers or arrays, and what it is of tensors."""
 
     @functools.wraps(function)
-    def either(x: Any, axis: Any = None, b: Any = None, **settings: Any) -> Any:
-        x = joined(x)
-        if not isinstance(x, Tensor):
-            return function(x, axis=axis, **settings, **({} if b is None else {"b": b}))
-        if b is not None:
-            x = add(x, log(array_of(b)))
-        if axis is None and rule is not logsumexp:
-            return reshape(rule(reshape(x, shape=-1)), shape=x.shape)
-        return rule(x, axis=axis, **settings)
+    def either(*inputs: Any, **settings: Any) -> Any:
+        held = [joined(x) for x in inputs]
+        if any(isinstance(x, Tensor) for x in held):
+            return of_tensors(*held, **settings)
+        return function(*inputs, **settings)
 
     return either
 
 
+def _logsumexp(x: Any, axis: Any = None, b: Any = None, **settings: Any) -> Any:
+    shifted = x if b is None else add(x, log(array_of(b)))
+    return logsumexp(shifted, axis=axis, **settings)
+
+
+def _softmax(x: Any, axis: Any = None) -> Any:
+    return reshape(softmax(ravel(x)), shape=x.shape) if axis is None else softmax(x, axis=axis)
+
+
+def _log_softmax(x: Any, axis: Any = None) -> Any:
+    return log(_softmax(x)) if axis is None else log_softmax(x, axis=axis)
+
+
+_np_array, _np_copy = np.array, np.copy
+_MAKERS = """
+    array copy zeros ones empty full eye identity zeros_like ones_like empty_like full_like
+"""
+_AS_IN_NUMPY = "exp expm1 log2 log10 log1p sqrt sin cos tan sinh cosh tanh hypot fabs floor ceil"
+_OF_NUMPY: dict[str, Any] = {
+    **{name: _maker(getattr(np, name)) for name in _MAKERS.split()},
+    **{name: _passer(getattr(np, name)) for name in ("asarray", "asanyarray")},
+    "c_": _Joiner(np.c_, column_stack),
+    "r_": _Joiner(np.r_, concatenated),
+}
+_OF_MATH: dict[str, Any] = {
+    name: _either(getattr(math, name), of_tensors)
+    for name, of_tensors in {
+        **{name: FUNCTIONS[getattr(np, name)] for name in _AS_IN_NUMPY.split()},
+        **{f"a{name}": FUNCTIONS[getattr(np, f"arc{name}")] for name in ("sin", "cos", "tan")},
+        **{f"a{name}": FUNCTIONS[getattr(np, f"arc{name}")] for name in ("sinh", "cosh", "tanh")},
+        "atan2": FUNCTIONS[np.arctan2],
+        "log": lambda x, base=None: log(x) if base is None else divide(log(x), log(base)),
+        "pow": FUNCTIONS[np.power],
+        "erf": SPECIAL["erf"],
+        "erfc": SPECIAL["erfc"],
+        "gamma": SPECIAL["gamma"],
+        "lgamma": SPECIAL["gammaln"],
+    }.items()
+}
+_OF_SCIPY = {"logsumexp": _logsumexp, "softmax": _softmax, "log_softmax": _log_softmax}
+
+
+class _Answer(NamedTuple):
+    """What stands in for a function while a user's function is recorded."""
+
+    module: types.ModuleType
+    name: str
+    original: Any
+    answer: Any
+
+
+def _answers_in(module: types.ModuleType, answers: Mapping[str, Any]) -> list[_Answer]:
+    return [_Answer(module, name, getattr(module, name), answers[name]) for name in answers]
+
+
+_ALWAYS = [*_answers_in(np, _OF_NUMPY), *_answers_in(math, _OF_MATH)]
+
+
 @functools.lru_cache
-def _answers(scipy: types.ModuleType | None) -> dict[int, Any]:
-    """What stands in for functions of NumPy, and of SciPy if that is loaded, by their ``id``."""
-    answers: dict[int, Any] = {
-        id(getattr(np, name)): _maker(getattr(np, name)) for name in _MAKERS.split()
-    }
-    answers |= {id(getattr(np, name)): _passer(getattr(np, name)) for name in _PASSERS}
-    answers |= {id(np.c_): _Joiner(np.c_, column_stack), id(np.r_): _Joiner(np.r_, concatenated)}
-    functions = [getattr(scipy, name) for name in _OF_SCIPY] if scipy else []
-    return answers | {id(function): _of_tensors(function) for function in functions}
+def _answers(scipy: types.ModuleType | None) -> dict[str, list[_Answer]]:
+    """All that stands in for something, those in SciPy if that is loaded, by name."""
+    functions = {name: getattr(scipy, name) for name in _OF_SCIPY if scipy is not None}
+    of_scipy = {name: _either(f, _OF_SCIPY[name]) for name, f in functions.items()}
+    named: dict[str, list[_Answer]] = {}
+    for answer in (*_ALWAYS, *(_answers_in(scipy, of_scipy) if scipy else ())):
+        named.setdefault(answer.name, []).append(answer)
+    return named
 
 
 def _namespaces(f: Any) -> Iterator[dict[str, Any]]:
@@ -265,16 +309,13 @@ def recording(f: Callable[..., Any]) -> Iterator[None]:
 
     An error that NumPy makes of a refusal is raised as the refusal, which names the user's line.
     """
-    scipy = sys.modules.get("scipy.special")
-    answers = _answers(scipy)
-    replaced = [
-        (place, name, place[name])
-        for place in [vars(np), *([vars(scipy)] if scipy else []), *_namespaces(f)]
-        for name in _NAMES
-        if id(place.get(name)) in answers
-    ]
-    for place, name, original in replaced:
-        place[name] = answers[id(original)]
+    named = _answers(sys.modules.get("scipy.special"))
+    places = [(vars(answer.module), answer) for answers in named.values() for answer in answers]
+    for names in _namespaces(f):  # from numpy import zeros
+        places += [(names, answer) for name in named.keys() & names for answer in named[name]]
+    replaced = [(place, x) for place, x in places if place.get(x.name) is x.original]
+    for place, x in replaced:
+        place[x.name] = x.answer
     try:
         yield
     except Exception as error:
@@ -285,5 +326,5 @@ def recording(f: Callable[..., Any]) -> Iterator[None]:
             raise
         raise cause from None
     finally:
-        for place, name, original in replaced:
-            place[name] = original
+        for place, x in replaced:
+            place[x.name] = x.original

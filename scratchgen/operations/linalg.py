@@ -83,10 +83,10 @@ def cholesky(A: Array) -> Rule:
 
 @differentiable
 def eigvalsh(A: Array) -> Rule:
-    """w = the eigenvalues of the symmetric A:  ∂C/∂A = the lower triangle of S + Sᵀ − diag S.
+    """w = the eigenvalues of A:  ∂C/∂A = the lower triangle of S + Sᵀ − diag S, S = V diag(δ) Vᵀ.
 
-    S = V diag(δ) Vᵀ, of the eigenvectors V. As in NumPy, the eigenvalues ascend, and only the lower
-    triangle of A is read: each of its entries stands for its mirror image too.
+    V holds the eigenvectors. As in NumPy, the eigenvalues ascend, and only the lower triangle of
+    the symmetric A is read: each of its entries stands for its mirror image too.
     """
     w, V = np.linalg.eigh(A)
     return w, (lambda delta: _of_lower((V * delta[..., None, :]) @ _T(V)),)

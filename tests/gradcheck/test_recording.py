@@ -1,5 +1,7 @@
 """What was recorded of a cost is read as it was written, and swept with any equation bent."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -210,10 +212,9 @@ def test_every_array_is_in_the_pool_once():
     [
         (
             lambda x: np.linalg.svd(x)[1].sum(),
-            "NotRecordedError: test_recording.py:213: `lambda x: np.linalg.svd(x)[1].sum(),`: "
-            "np.linalg.svd has no rule",
+            r"NotRecordedError: test_recording\.py:\d+: `.*svd.*`: np\.linalg\.svd has no rule",
         ),
-        (lambda x: float(x.sum()) * 2, "NotRecordedError: test_recording.py"),
+        (lambda x: float(x.sum()) * 2, r"NotRecordedError: test_recording\.py.*float\(\) would"),
         (lambda x: float(x.data.sum()), "called on tensors it returned none"),
         (lambda x: x * 2, "called on tensors it returned none"),
         (lambda x: 1 / 0, "ZeroDivisionError: division by zero"),
@@ -222,7 +223,7 @@ def test_every_array_is_in_the_pool_once():
 def test_a_cost_that_cannot_be_recorded_says_why(cost, why):
     said = recorded(lambda inputs: cost(*inputs), [X], ["x"])
     assert isinstance(said, str)
-    assert said.startswith(why)
+    assert re.match(why, said)
 
 
 def test_a_cost_that_is_a_float_is_recorded_as_the_tensor_that_it_was():
@@ -234,9 +235,8 @@ def test_a_cost_that_fills_an_array_in_a_loop_is_recorded():
     def cost(x):
         z = np.zeros(len(x))
         for i in range(len(x)):
-            z[i] = np.exp(x[i]).sum()
+            z[i] = np.exp(x[i])
         return z @ z
 
     recording = recorded(lambda inputs: cost(*inputs), [X], ["x"])
-    rows = np.exp(X).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(recording.gradient(0), 2 * rows * np.exp(X))
+    np.testing.assert_allclose(recording.gradient(0), 2 * np.exp(2 * X))

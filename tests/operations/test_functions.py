@@ -1,6 +1,8 @@
 """Functions of arrays as people write them: what they return is differentiated."""
 
 import functools
+import math
+from math import sqrt
 
 import numpy as np
 import pytest
@@ -239,7 +241,22 @@ def test_an_error_of_numpy_about_a_tensor_is_the_refusal_that_names_the_line():
         sg.grad(f)(x0)
 
 
-def test_the_cost_may_be_a_list_of_one_or_an_array_of_one_but_a_float_is_refused():
+def test_the_cost_may_be_an_array_of_one_but_a_float_is_refused():
     assert sg.grad(lambda x: np.array(x.sum()))(x0).tolist() == [1, 1, 1]
     with pytest.raises(TypeError, match=r"`.*float.*`: float\(\) would lose the record"):
         sg.grad(lambda x: float(x.sum()))(x0)
+
+
+def of_numbers(x, y):
+    a, b = math.exp(x) * math.log(y, 3) + math.log(y), math.atan2(x, y) - sqrt(y)
+    return a * math.pow(x, 2) + b * math.lgamma(x) + math.erf(x) * math.fabs(y) + math.asin(x / 9)
+
+
+def test_pythons_math_takes_tensors():
+    of_x, of_y = sg.grad(of_numbers, (0, 1))(0.7, 1.3)
+    h = 1e-6
+    assert of_x == pytest.approx((of_numbers(0.7 + h, 1.3) - of_numbers(0.7 - h, 1.3)) / 2 / h)
+    assert of_y == pytest.approx((of_numbers(0.7, 1.3 + h) - of_numbers(0.7, 1.3 - h)) / 2 / h)
+    assert math.exp(0.0) == 1.0
+    with pytest.raises(TypeError, match=r"write np\.exp for math\.exp"):
+        math.exp(Tensor(1.0))
