@@ -85,6 +85,13 @@ class Written(Tensor):
 
     __slots__ = ()
 
+    def as_of(self, birth: int) -> Tensor:
+        """What it was when another tensor was born."""
+        before: Tensor = self
+        while type(before) is Written and before.birth > birth:
+            before = before.inputs[0]
+        return before
+
 
 def differentiable(rule: Callable[..., Rule]) -> Operation:
     """Make an operation of a rule: ``rule(*arrays, **settings) -> (value, equations)``.
@@ -195,14 +202,13 @@ def ancestry(tensor: Tensor, steps: float = math.inf) -> list[Tensor]:
     away, found = {tensor: 0}, [tensor]
     for y in found:
         if away[y] < steps:
-            for k, x in enumerate(y.inputs):
-                if isinstance(x, Tensor):
-                    while type(x) is Written and x.birth > y.birth:
-                        x = x.inputs[0]
-                        y.inputs = (*y.inputs[:k], x, *y.inputs[k + 1 :])
-                    if x not in away:
-                        away[x] = away[y] + 1
-                        found.append(x)
+            for x in y.inputs:
+                if type(x) is Written and x.birth > y.birth:
+                    written, x = x, x.as_of(y.birth)
+                    y.inputs = tuple(x if z is written else z for z in y.inputs)
+                if isinstance(x, Tensor) and x not in away:
+                    away[x] = away[y] + 1
+                    found.append(x)
     return sorted(found, key=operator.attrgetter("birth"))
 
 

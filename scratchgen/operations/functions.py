@@ -11,9 +11,10 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+import operator
 import sys
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -260,31 +261,35 @@ _OF_MATH: dict[str, Any] = {
 _OF_SCIPY = {"logsumexp": _logsumexp, "softmax": _softmax, "log_softmax": _log_softmax}
 
 
-class _Answer(NamedTuple):
-    """What stands in for a function while a user's function is recorded."""
+class _Answers(NamedTuple):
+    """What stands in for functions while a user's function is recorded, by name."""
 
-    module: types.ModuleType
-    name: str
-    original: Any
-    answer: Any
-
-
-def _answers_in(module: types.ModuleType, answers: Mapping[str, Any]) -> list[_Answer]:
-    return [_Answer(module, name, getattr(module, name), answers[name]) for name in answers]
+    names: dict[str, Any]
+    """Where the functions are looked up: in their module."""
+    originals: dict[str, Any]
+    answers: dict[str, Any]
 
 
-_ALWAYS = [*_answers_in(np, _OF_NUMPY), *_answers_in(math, _OF_MATH)]
+def _answers_in(module: types.ModuleType, answers: dict[str, Any]) -> _Answers:
+    return _Answers(vars(module), {name: getattr(module, name) for name in answers}, answers)
+
+
+_ALWAYS = [_answers_in(np, _OF_NUMPY), _answers_in(math, _OF_MATH)]
 
 
 @functools.lru_cache
-def _answers(scipy: types.ModuleType | None) -> dict[str, list[_Answer]]:
-    """All that stands in for something, those in SciPy if that is loaded, by name."""
-    functions = {name: getattr(scipy, name) for name in _OF_SCIPY if scipy is not None}
-    of_scipy = {name: _either(f, _OF_SCIPY[name]) for name, f in functions.items()}
-    named: dict[str, list[_Answer]] = {}
-    for answer in (*_ALWAYS, *(_answers_in(scipy, of_scipy) if scipy else ())):
-        named.setdefault(answer.name, []).append(answer)
-    return named
+def _all_answers(scipy: types.ModuleType | None) -> tuple[list[_Answers], _Answers]:
+    """Those of each module, of SciPy if that is loaded, and those of all under their names."""
+    modules = [*_ALWAYS]
+    if scipy is not None:
+        functions = {name: getattr(scipy, name) for name in _OF_SCIPY}
+        of_scipy = {name: _either(f, _OF_SCIPY[name]) for name, f in functions.items()}
+        modules.append(_answers_in(scipy, of_scipy))
+    of_all = _Answers({}, {}, {})
+    for module in modules:
+        of_all.originals.update(module.originals)
+        of_all.answers.update(module.answers)
+    return modules, of_all
 
 
 def _namespaces(f: Any) -> Iterator[dict[str, Any]]:
@@ -309,13 +314,17 @@ def recording(f: Callable[..., Any]) -> Iterator[None]:
 
     An error that NumPy makes of a refusal is raised as the refusal, which names the user's line.
     """
-    named = _answers(sys.modules.get("scipy.special"))
-    places = [(vars(answer.module), answer) for answers in named.values() for answer in answers]
-    for names in _namespaces(f):  # from numpy import zeros
-        places += [(names, answer) for name in named.keys() & names for answer in named[name]]
-    replaced = [(place, x) for place, x in places if place.get(x.name) is x.original]
-    for place, x in replaced:
-        place[x.name] = x.answer
+    modules, of_all = _all_answers(sys.modules.get("scipy.special"))
+    replaced = []
+    for names, originals, answers in modules:
+        if all(map(operator.is_, map(names.get, originals), originals.values())):
+            names.update(answers)
+            replaced.append((names, originals))
+    for names in _namespaces(f):  # where it says: from numpy import zeros
+        shared = of_all.originals.keys() & names.keys()
+        before = {name: names[name] for name in shared if names[name] is of_all.originals[name]}
+        names.update((name, of_all.answers[name]) for name in before)
+        replaced.append((names, before))
     try:
         yield
     except Exception as error:
@@ -326,5 +335,5 @@ def recording(f: Callable[..., Any]) -> Iterator[None]:
             raise
         raise cause from None
     finally:
-        for place, x in replaced:
-            place[x.name] = x.original
+        for names, originals in replaced:
+            names.update(originals)
