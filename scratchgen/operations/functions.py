@@ -11,7 +11,6 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-import operator
 import sys
 import types
 from collections.abc import Callable, Iterator, Sequence
@@ -317,7 +316,7 @@ def recording(f: Callable[..., Any]) -> Iterator[None]:
     modules, of_all = _all_answers(sys.modules.get("scipy.special"))
     replaced = []
     for names, originals, answers in modules:
-        if all(map(operator.is_, map(names.get, originals), originals.values())):
+        if originals.items() <= names.items():
             names.update(answers)
             replaced.append((names, originals))
     for names in _namespaces(f):  # where it says: from numpy import zeros
