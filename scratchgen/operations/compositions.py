@@ -16,10 +16,10 @@ from ..autodiff import Tensor
 from ..backend import Array, special
 from .arithmetic import add, divide, exp, matmul, multiply, sqrt, square, subtract
 from .elementary import erfc, gammaln, xlogy
-from .lifting import NotRecordedError, array_of, data_of
+from .lifting import NotRecordedError, array_of, data_of, joined
 from .linalg import cholesky, einsum, inv, logdet
 from .piecewise import absolute, clip, maximum, minimum, where
-from .shaping import concatenate, mean, pad, reshape, setitem, stack, take, transpose
+from .shaping import broadcast_to, concatenate, mean, pad, reshape, setitem, stack, take, transpose
 from .shaping import max as largest
 from .shaping import min as smallest
 from .shaping import sum as total
@@ -452,6 +452,14 @@ def apply_along_axis(f: Function, axis: int, x: Any, *arguments: Any, **settings
     found = reshape(stack(values), shape=(*rows.shape[:-1], *values[0].shape))
     behind = [*range(-values[0].ndim, 0)]
     return moveaxis(found, behind, [axis % x.ndim + k for k in range(len(behind))])
+
+
+def full_like(x: Any, fill_value: Any, **settings: Any) -> Any:
+    """One number, or a row of them, in the shape of x."""
+    value = joined(fill_value)
+    if isinstance(value, Tensor):
+        return broadcast_to(value, shape=x.shape)
+    return np.full_like(data_of(x), value, **settings)
 
 
 def moved(function: Function, fills: bool = False) -> Function:

@@ -7,6 +7,7 @@ recorded is refused, in an error that names the line of the user's source.
 
 from __future__ import annotations
 
+import inspect
 import math
 import operator
 from collections.abc import Callable, Iterator
@@ -79,7 +80,12 @@ Function: TypeAlias = Callable[..., Any]
 
 def _on_data(function: Function) -> Function:
     """The function of the numbers alone, for what has no slope."""
-    return lambda *inputs, **settings: function(*map(data_of, inputs), **settings)
+
+    def of_numbers(*inputs: Any, **settings: Any) -> Any:
+        named = {name: data_of(x) for name, x in settings.items()}
+        return function(*map(data_of, inputs), **named)
+
+    return of_numbers
 
 
 # Tensors among arrays
@@ -167,7 +173,7 @@ _SLOPELESS = """
     logical_xor sign signbit floor ceil rint trunc fix round around floor_divide heaviside isnan
     isfinite isinf isposinf isneginf argmax argmin argsort nonzero flatnonzero argwhere
     count_nonzero any all array_equal allclose isclose shape ndim size result_type can_cast
-    iscomplexobj isrealobj isreal iscomplex searchsorted digitize histogram bincount
+    iscomplexobj isrealobj isreal iscomplex searchsorted digitize
     may_share_memory shares_memory array_repr array_str array2string
 """
 _MOVED = """
@@ -298,7 +304,7 @@ FUNCTIONS: dict[Any, Function] = {
     np.copy: composed.copied,
     np.zeros_like: _on_data(np.zeros_like),
     np.ones_like: _on_data(np.ones_like),
-    np.full_like: _on_data(np.full_like),
+    np.full_like: composed.full_like,
     np.empty_like: _on_data(np.empty_like),
 }
 """What NumPy's functions of a tensor are."""
@@ -312,7 +318,6 @@ SPECIAL: dict[str, Function] = {
     "ndtr": composed.normal_cdf,
     "gamma": composed.gamma,
     "gammaln": gammaln,
-    "loggamma": gammaln,
     "betaln": composed.betaln,
     "psi": digamma,
     "xlogy": xlogy,
@@ -331,8 +336,6 @@ REDUCTIONS = {
     np.logaddexp: logsumexp,
 }
 """What ``np.add.reduce`` and its like are."""
-
-_IN_PLACE = {"out", "where"}
 
 
 def called_ufunc(_: Any, ufunc: Any, method: str, *inputs: Any, **settings: Any) -> Any:
@@ -379,19 +382,30 @@ def _name_of(function: Any) -> str:
 def _called(found: Function, function: Any, inputs: Any, settings: Any) -> Any:
     """The function of these arguments, arrays of tensors among them joined."""
     if settings:
-        settings = {
-            name: value
-            for name, value in settings.items()
-            if value is not None or name not in ("out", "dtype")
-        }
-        if not {"out", "where"}.isdisjoint(settings):
+        if any(settings.get(name) is not None for name in ("out", "where")):
             raise NotRecordedError(
                 f"{_name_of(function)} writes a Tensor into an array, or into parts of one",
                 "write z = z + x for z += x, and np.where for where=",
             )
+        own = [None, getattr(inputs[0] if inputs else None, "dtype", None)]
+        settings = {
+            name: value
+            for name, value in settings.items()
+            if name != "out" and not (name == "dtype" and value in own)
+        }
     if any(type(x) is not Tensor and hasattr(x, "dtype") for x in inputs):
         inputs = [joined(x) if hasattr(x, "dtype") else x for x in inputs]
-    return found(*inputs, **settings)
+    try:
+        return found(*inputs, **settings)
+    except TypeError as error:
+        try:
+            inspect.signature(found).bind(*inputs, **settings)
+        except TypeError:
+            what = (
+                f"{_name_of(function)} of a Tensor with {', '.join(settings) or 'these arguments'}"
+            )
+            raise NotRecordedError(f"{what} has no rule", _INSTEAD) from error
+        raise
 
 
 def _shown(x: Tensor) -> str:

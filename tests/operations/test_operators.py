@@ -242,6 +242,8 @@ SPELLINGS = {
     "np.take_along_axis": (lambda x: np.take_along_axis(x, np.argsort(X, 1), 1), X),
     "np.zeros_like": (lambda x: np.zeros_like(x) + x, X),
     "np.full_like": (lambda x: np.full_like(x, 2.0) * x, X),
+    "np.full_like(tensor)": (lambda x, v: np.full_like(x, v) * x, X, v),
+    "np.sum(dtype)": (lambda x: np.sum(x, axis=0, dtype=float), X),
     "np.copy": (lambda x: np.copy(x), X),
     "np.apply_along_axis": (lambda x: np.apply_along_axis(lambda q: q * q.sum(), 1, x), X),
     "np.apply_along_axis(number)": (lambda c: np.apply_along_axis(np.sum, 1, c), CUBE),
@@ -401,6 +403,8 @@ REFUSED = {
     "np.subtract.reduce": (lambda x: np.subtract.reduce(x), r"np\.subtract\.reduce has no rule"),
     "out=": (lambda x: np.exp(x, out=np.empty((3, 4))), r"np\.exp writes a Tensor into an array"),
     "float": (lambda x: float(x.sum()), r"float\(\) would lose the record"),
+    "np.sum(initial)": (lambda x: np.sum(x, initial=1.0), r"np\.sum of a Tensor with .*initial"),
+    "np.bincount": (lambda x: np.bincount([0, 1, 1], x[:, 0]), r"np\.bincount has no rule"),
     "nuclear norm": (lambda x: np.linalg.norm(x, "nuc"), r"the norm of order 'nuc' has no rule"),
     "einsum of numbers": (lambda x: np.einsum(x, [0, 1]), r"einsum"),
 }
