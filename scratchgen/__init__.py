@@ -25,10 +25,11 @@ from . import (
     optim,
     plotting,
 )
-from .autodiff import Tensor, backward_sweep, differentiable, grad, gradient, value_and_grad
+from .autodiff import Tensor, backward_sweep, differentiable, gradient
 from .backend import generator, to_device, to_host
 from .gradcheck import assert_gradient, check_gradient, check_network, check_operation
 from .history import Epoch, History
+from .operations.functions import grad, value_and_grad
 from .progress import fit
 from .storage import Checkpoint, CheckpointError, load, save
 from .tracing import Trace, trace

@@ -24,7 +24,7 @@ from typing import Any, Protocol, TypeAlias, cast
 
 import numpy as np
 
-from .backend import Array, device_of, plain, to_host
+from .backend import Array, RecordedError, device_of, plain, to_host
 
 Equation: TypeAlias = Callable[[Array], Array]
 Rule: TypeAlias = tuple[Array, Sequence["Equation | None"]]
@@ -49,16 +49,15 @@ class Tensor:
     """An array of real numbers that remembers its origin: operation, inputs, equations, settings.
 
     ``Tensor(data)`` is itself an origin, made by no operation. It shares the memory of ``data``;
-    numbers, lists and integers become float64. Python's operators, ``.sum()``, ``.mean()``,
-    ``.max()``, ``.reshape()``, ``.T`` and ``[]`` are operations, and so are NumPy's functions that
-    have a rule, as ``np.exp(tensor)``. Comparisons return arrays, and ``.data`` holds the numbers.
+    numbers, lists and integers become float64. Python's operators, the methods of arrays and
+    NumPy's functions of a tensor are operations. Comparisons return arrays, and ``.data`` holds the
+    numbers.
     """
 
     __slots__ = ("__weakref__", "birth", "data", "equations", "inputs", "operation", "settings")
-    __iter__ = None
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = _bound_later
     __rtruediv__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = __neg__ = _bound_later
-    __abs__ = __getitem__ = __lt__ = __le__ = __gt__ = __ge__ = _bound_later
+    __abs__ = __getitem__ = __iter__ = __lt__ = __le__ = __gt__ = __ge__ = _bound_later
     sum = mean = max = min = reshape = transpose = _bound_later
 
     def __init__(self, data: Any, *origin: Any) -> None:
@@ -80,8 +79,18 @@ class Tensor:
     def __repr__(self) -> str:
         return f"Tensor({self.data!r}, from {getattr(self.operation, '__name__', 'nothing')})"
 
-    def __array__(self, *_: Any, **__: Any) -> Array:
-        raise TypeError("a Tensor within an array would not be differentiated: take tensor.data")
+
+class Written(Tensor):
+    """A tensor that was written into: what it was before, with its origin, is ``inputs[0]``."""
+
+    __slots__ = ()
+
+    def as_of(self, birth: int) -> Tensor:
+        """What it was when another tensor was born."""
+        before: Tensor = self
+        while type(before) is Written and before.birth > birth:
+            before = before.inputs[0]
+        return before
 
 
 def differentiable(rule: Callable[..., Rule]) -> Operation:
@@ -106,7 +115,11 @@ def differentiable(rule: Callable[..., Rule]) -> Operation:
             settings = signature.bind(*arguments, **settings).arguments
             arrays = [settings.pop(name, default) for name, default in names.items()]
             arguments = tuple(arrays[0] if sequence else arrays)
-        arrays = [x.data if isinstance(x, Tensor) else plain(x) for x in arguments]
+        try:
+            arrays = [x.data if isinstance(x, Tensor) else plain(x) for x in arguments]
+        except RecordedError:  # an array that tensors were written into is the tensor of them all
+            tensors = [getattr(x, "tensor", x) for x in arguments]
+            return operation(*([tensors] if sequence else tensors), **settings)
         value, equations = rule(*arrays, **settings)
         if len(equations) != len(arguments):
             counts = f"{len(arguments)} arrays but {len(equations)} equations"
@@ -130,6 +143,8 @@ def gradient(
     which the cost does not depend, it raises ``ValueError``, or returns zeros with
     ``unused="zeros"``.
     """
+    if isinstance(wrt, Tensor):
+        raise TypeError("a gradient is with respect to a list of Tensors: write [x] for x")
     wanted, gradients, given = set(wrt), [], {id(delta)}
     deltas = {x: finished for x, finished in backward_sweep(cost, wrt, delta) if x in wanted}
     for k, x in enumerate(wrt):
@@ -183,12 +198,16 @@ def ancestry(tensor: Tensor, steps: float = math.inf) -> list[Tensor]:
     """The tensors from which ``tensor`` was computed in at most ``steps`` steps, and itself.
 
     They are ordered by birth, the oldest first. Inputs are born before values computed from them,
-    so that each tensor precedes its consumers.
+    so that each tensor precedes its consumers. A tensor that was written into later counts with the
+    value that it had when it was used.
     """
     away, found = {tensor: 0}, [tensor]
     for y in found:
         if away[y] < steps:
             for x in y.inputs:
+                if type(x) is Written and x.birth > y.birth:
+                    written, x = x, x.as_of(y.birth)
+                    y.inputs = tuple(x if z is written else z for z in y.inputs)
                 if isinstance(x, Tensor) and x not in away:
                     away[x] = away[y] + 1
                     found.append(x)
@@ -214,42 +233,12 @@ def _share(tensor: Tensor, k: int, delta: Array) -> Array:
     return share if share.dtype == x.dtype else share.astype(x.dtype)
 
 
-def value_and_grad(f: Callable[..., Any], argnum: int | Sequence[int] = 0) -> Callable[..., Any]:
-    """Return a function of arrays that returns ``(f(x, …), ∂f/∂x)`` for a scalar ``f``.
-
-    ``argnum`` is the number of the argument x; a tuple of numbers gives a tuple of gradients. ``f``
-    is written with Python's operators, NumPy and ``scratchgen.operations``.
-
-    >>> value_and_grad(lambda x, y: x**2 * y, argnum=(0, 1))(3.0, 2.0)
-    (array(18.), (array(12.), array(9.)))
-    """
-
-    @functools.wraps(f)
-    def value_and_gradient(*arguments: Any, **settings: Any) -> tuple[Array, Any]:
-        inputs, chosen = list(arguments), (argnum,) if isinstance(argnum, int) else argnum
-        for k in chosen:
-            inputs[k] = Tensor(inputs[k])
-        cost = f(*inputs, **settings)
-        gradients = gradient(cost, [inputs[k] for k in chosen])
-        return cost.data, gradients[0] if isinstance(argnum, int) else tuple(gradients)
-
-    return value_and_gradient
-
-
-def grad(f: Callable[..., Any], argnum: int | Sequence[int] = 0) -> Callable[..., Any]:
-    """Return a function of arrays that returns ∂f/∂x: :func:`value_and_grad` without the value.
-
-    >>> grad(lambda x: x**2 + 3 * x)(2.0)
-    array(7.)
-    """
-    both = value_and_grad(f, argnum)
-    return functools.wraps(f)(lambda *arguments, **settings: both(*arguments, **settings)[1])
-
-
 def _real(data: Any) -> Array:
     if isinstance(data, Tensor):
         raise TypeError("a Tensor of a Tensor: derivatives here are of first order only")
     array: Array = to_host(data) if device_of(data) == "cpu" else data
+    if array.dtype == object and any(isinstance(x, Tensor) for x in array.flat):
+        raise TypeError("an array of Tensors is joined into one by np.stack")
     if array.dtype.kind not in "biuf":
         raise TypeError(f"a Tensor holds real numbers, got {array.dtype}: .real or .astype(float)?")
     return array if array.dtype.kind == "f" else array.astype(np.float64)

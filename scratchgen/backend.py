@@ -22,6 +22,7 @@ import numpy.typing as npt
 __all__ = [
     "Array",
     "Generator",
+    "RecordedError",
     "check_device",
     "check_generator",
     "copy_of",
@@ -42,6 +43,11 @@ Array: TypeAlias = npt.NDArray[Any]
 
 Generator: TypeAlias = np.random.Generator
 """A NumPy generator, or a CuPy generator, which has a subset of its methods."""
+
+
+class RecordedError(TypeError):
+    """What was to be a plain array holds tensors."""
+
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -89,11 +95,16 @@ def device_of(x: object) -> str:
 def plain(x: Any) -> Any:
     """Return ``x``, or the array beneath a subclass of arrays such as a memmap, without a copy.
 
+    If the array beneath ``changes``, it is copied.
+
     Raises ``TypeError`` for types whose operators differ from those of arrays: a matrix (``*`` is
-    the product of matrices), a masked array (sums leave entries out), and a sparse matrix.
+    the product of matrices), a masked array (sums leave entries out), and a sparse matrix; and
+    ``RecordedError`` for an array that tensors were written into.
     """
     if type(x) in (np.ndarray, float, int):
         return x
+    if hasattr(x, "tensor"):
+        raise RecordedError("expected a plain array, got one that tensors were written into")
     if isinstance(x, np.matrix):
         what = "a matrix, whose * is a product of matrices: pass np.asarray(x), products as @"
     elif isinstance(x, np.ndarray) and hasattr(x, "mask"):
@@ -101,7 +112,9 @@ def plain(x: Any) -> Any:
     elif hasattr(x, "toarray") or hasattr(x, "todense"):
         what = f"a sparse {type(x).__name__}: pass x.toarray()"
     else:
-        return np.asarray(x) if isinstance(x, np.ndarray) else x
+        if not isinstance(x, np.ndarray):
+            return x
+        return np.array(x) if hasattr(x, "changes") else np.asarray(x)
     raise TypeError(f"expected a plain array, got {what}")
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from hypothesis import strategies as st
+from scipy import special
 
 import scratchgen as sg
 from scratchgen import operations as ops
@@ -24,20 +25,28 @@ from tests.strategies import (
     affine_maps,
     along_an_axis,
     convolutions,
+    cumulations,
     factors,
     groups_to_normalise,
     images,
+    invertible,
     keys,
     labelled_logits,
     layers_to_normalise,
     margins,
     poolings,
+    positive_definite,
     reductions,
+    repetitions,
+    replacements,
     rows_of_a_table,
     selections,
     sequences,
     sizes,
+    square_matrices,
     stacks,
+    sums_of_products,
+    systems,
     transposed_convolutions,
 )
 
@@ -80,7 +89,7 @@ def on(device, x):
 
 def call(operation, inputs, settings):
     """The operation on ``inputs``, which some take as one sequence."""
-    if operation in (ops.concatenate, ops.stack):
+    if operation in (ops.concatenate, ops.stack, ops.einsum):
         return operation(list(inputs), **settings)
     return operation(*inputs, **settings)
 
@@ -339,6 +348,31 @@ def torch_transposed_convolution(torch, x, W, b=None, **settings):
     return torch.nn.functional.conv_transpose2d(x, W, b, **settings)
 
 
+def elementary(name, within):
+    """A function of one number, called the same in NumPy and in PyTorch."""
+    return Case(inputs_of(one(within)), getattr(np, name), lambda torch, x: getattr(torch, name)(x))
+
+
+def torch_prod(torch, x, axis, keepdims):
+    axes = sorted(k % x.ndim for k in np.ravel(torch_dims(axis, x)).tolist())
+    for k in reversed(axes):
+        x = x.prod(k, keepdim=keepdims)
+    return x
+
+
+def set_item(x, y, key):
+    z = np.array(x)
+    z[key] = y
+    return z
+
+
+def torch_setitem(torch, x, y, key):
+    places = np.arange(x.numel()).reshape(x.shape)[key]
+    z = x.reshape(-1).clone()
+    z[torch.tensor(np.array(places))] = torch.broadcast_to(torch.as_tensor(y), places.shape)
+    return z.reshape(x.shape)
+
+
 RULES = {
     # arithmetic
     "add": Case(inputs_of(broadcasting_arrays(ALL, ALL)), np.add, lambda t, x, y: x + y),
@@ -365,6 +399,56 @@ RULES = {
         ),
         lambda x, lower, upper: np.where(x > upper, upper, np.where(x < (lower or -9), -1.0, x)),
         lambda t, x, lower, upper: t.clamp(x, lower, upper),
+    ),
+    # elementary
+    "log1p": elementary("log1p", (-0.7, 3.0)),
+    "expm1": elementary("expm1", (-5.0, 5.0)),
+    "logaddexp": Case(
+        inputs_of(broadcasting_arrays(ALL, ALL)),
+        lambda x, y: np.maximum(x, y) + np.log1p(np.exp(-np.abs(x - y))),
+        lambda t, x, y: t.logaddexp(x, y),
+        analytic=False,
+    ),
+    "sin": elementary("sin", (-7.0, 7.0)),
+    "cos": elementary("cos", (-7.0, 7.0)),
+    "tan": elementary("tan", (-1.3, 1.3)),
+    "arcsin": elementary("arcsin", (-0.95, 0.95)),
+    "arccos": elementary("arccos", (-0.95, 0.95)),
+    "arctan": elementary("arctan", (-7.0, 7.0)),
+    "arctan2": Case(
+        inputs_of(broadcasting_arrays(NOT_ZERO, NOT_ZERO)),
+        lambda y, x: np.angle(x + 1j * y),
+        lambda t, y, x: t.arctan2(y, x),
+        analytic=False,
+    ),
+    "sinh": elementary("sinh", (-5.0, 5.0)),
+    "cosh": elementary("cosh", (-5.0, 5.0)),
+    "arcsinh": elementary("arcsinh", (-7.0, 7.0)),
+    "arccosh": elementary("arccosh", (1.2, 7.0)),
+    "arctanh": elementary("arctanh", (-0.9, 0.9)),
+    "erf": Case(
+        inputs_of(one((-3.0, 3.0))), np.vectorize(math.erf, otypes="d"), lambda t, x: t.erf(x)
+    ),
+    "erfc": Case(
+        inputs_of(one((-3.0, 3.0))), np.vectorize(math.erfc, otypes="d"), lambda t, x: t.erfc(x)
+    ),
+    "gammaln": Case(
+        inputs_of(one(*POSITIVE)),
+        np.vectorize(math.lgamma, otypes="d"),
+        lambda t, x: t.lgamma(x),
+        analytic=False,
+    ),
+    "digamma": Case(
+        inputs_of(one(*POSITIVE)),
+        lambda x: special.polygamma(0, x),
+        # further to the right, where PyTorch's derivative has all its digits
+        lambda t, x: t.digamma(x + 20) - sum(1 / (x + k) for k in range(20)),
+        analytic=False,
+    ),
+    "xlogy": Case(
+        inputs_of(broadcasting_arrays(ALL, POSITIVE)),
+        lambda x, y: x * np.log(y),
+        lambda t, x, y: t.special.xlogy(x, y),
     ),
     # activations
     "sigmoid": Case(
@@ -434,11 +518,23 @@ RULES = {
         lambda x, axis, keepdims: np.logaddexp.reduce(x, axis, keepdims=keepdims),
         lambda t, x, axis, keepdims: t.logsumexp(x, torch_dims(axis, x), keepdims),
     ),
+    "prod": Case(reductions(), np.prod, torch_prod),
+    "cumsum": Case(
+        cumulations(),
+        np.cumsum,
+        lambda t, x, axis: t.cumsum(x.reshape(-1), 0) if axis is None else t.cumsum(x, axis),
+    ),
+    "broadcast_to": Case(
+        repetitions(),
+        lambda x, shape: x + np.zeros(shape),
+        lambda t, x, shape: t.broadcast_to(x, shape),
+    ),
     "reshape": Case(
         reshapings(), lambda x, shape: np.reshape(x, shape), lambda t, x, shape: x.reshape(shape)
     ),
     "transpose": Case(transpositions(), np.transpose, torch_transpose),
     "getitem": Case(picks(), lambda x, key: x[key], torch_getitem),
+    "setitem": Case(replacements(), set_item, torch_setitem, analytic=False),
     "take": Case(selections(), np.take, torch_take),
     "stack": Case(
         stacks(), lambda *x, axis: np.stack(x, axis), lambda t, *x, axis: t.stack(x, axis)
@@ -452,6 +548,37 @@ RULES = {
         sequences(),
         lambda *x, axis: np.concatenate(x, axis),
         lambda t, *x, axis: t.cat(x, axis),
+    ),
+    # linear algebra
+    "einsum": Case(
+        sums_of_products(),
+        lambda *x, subscripts: np.einsum(subscripts, *x),
+        lambda t, *x, subscripts: t.einsum(subscripts, *x),
+    ),
+    "inv": Case(inputs_of(invertible()), np.linalg.inv, lambda t, A: t.linalg.inv(A)),
+    "solve": Case(
+        inputs_of(systems()),
+        lambda A, b: np.linalg.inv(A) @ b,
+        lambda t, A, b: t.linalg.inv(A) @ b,
+    ),
+    "det": Case(inputs_of(square_matrices()), np.linalg.det, lambda t, A: t.linalg.det(A)),
+    "logdet": Case(
+        inputs_of(invertible()),
+        lambda A: np.log(np.abs(np.linalg.det(A))),
+        lambda t, A: t.linalg.slogdet(A)[1],
+        analytic=False,
+    ),
+    "cholesky": Case(
+        inputs_of(positive_definite()),
+        np.linalg.cholesky,
+        lambda t, A: t.linalg.cholesky(t.tril(A) + t.tril(A, -1).mT),
+        analytic=False,
+    ),
+    "eigvalsh": Case(
+        inputs_of(positive_definite()),
+        np.linalg.eigvalsh,
+        lambda t, A: t.linalg.eigvalsh(t.tril(A) + t.tril(A, -1).mT),
+        analytic=False,
     ),
     # layers
     "affine": Case(

@@ -241,3 +241,83 @@ def rows_of_a_table(draw):
     """Integers (…), and a matrix whose rows they number."""
     rows = draw(sizes())
     return draw(integers_below(rows)), draw(matrices(rows))
+
+
+@st.composite
+def cumulations(draw):
+    """An array, and one of its axes or none: ``((x,), {"axis": …})``."""
+    shape = draw(shapes(min_dims=1))
+    return (draw(arrays(shape)),), {
+        "axis": draw(st.none() | st.sampled_from(range(-len(shape), len(shape))))
+    }
+
+
+@st.composite
+def repetitions(draw):
+    """An array, and a shape that it fills when repeated: ``((x,), {"shape": …})``."""
+    x = draw(arrays())
+    drawn = hnp.mutually_broadcastable_shapes(
+        num_shapes=1, base_shape=x.shape, min_side=0, max_side=3, max_dims=4
+    )
+    return (x,), {"shape": draw(drawn).result_shape}
+
+
+@st.composite
+def replacements(draw):
+    """An array, what is written into it, and where: ``((x, y), {"key": …})``.
+
+    No place is named twice, where a GPU leaves open what counts.
+    """
+    x = draw(arrays(shapes(min_dims=1)))
+    once = st.lists(st.sampled_from(range(max(len(x), 1))), unique=True).map(
+        lambda rows: np.array(rows[: len(x)], np.int64)
+    )
+    masks = seeds.map(lambda seed: np.random.default_rng(seed).random(x.shape) < 0.5)
+    key = draw(hnp.basic_indices(x.shape, allow_newaxis=True) | once | masks)
+    shape = x[key].shape
+    part = st.integers(0, len(shape)).map(lambda k: shape[k:])
+    return (x, draw(part.flatmap(arrays))), {"key": key}
+
+
+@st.composite
+def sums_of_products(draw):
+    """Arrays and the letters of their axes, also implied, repeated and left to ``...``."""
+    forms = "ij,jk->ik ij,jk i,i-> i,j->ij ij->ji ij-> ii->i ii ij,ij->i ijk,ij,k->j i,i,i->i"
+    forms += " ...ij,...jk->...ik ...i->... ij...,j->i... bij,bj->bi iij->j ij,kl->il"
+    subscripts = draw(st.sampled_from(forms.split()))
+    lengths = {c: (draw(sizes(1, 3)),) for c in "ijklb"}
+    lengths["."] = draw(st.tuples(sizes(1, 3)) | st.just(()))
+    terms = subscripts.split("->")[0].replace("...", ".").split(",")
+    shapes = [sum((lengths[c] for c in term), ()) for term in terms]
+    return tuple(draw(arrays(shape)) for shape in shapes), {"subscripts": subscripts}
+
+
+@st.composite
+def square_matrices(draw):
+    """One square matrix, or several."""
+    n, several = draw(sizes(1, 4)), draw(st.just(()) | st.tuples(sizes(0, 2)))
+    return (draw(arrays((*several, n, n))),)
+
+
+def invertible():
+    """Square matrices that are far from a singular one."""
+    return square_matrices().map(lambda drawn: (drawn[0] + 9 * np.eye(drawn[0].shape[-1]),))
+
+
+def positive_definite():
+    """Positive definite matrices whose eigenvalues are apart; their upper triangle is not read."""
+
+    def shifted(drawn):
+        A = drawn[0] * 0.1
+        return ((A + A.swapaxes(-1, -2)) / 2 + np.diag(np.arange(2.0, 2.0 + A.shape[-1])),)
+
+    return square_matrices().map(shifted)
+
+
+@st.composite
+def systems(draw):
+    """A matrix, or several, and a right-hand side: one vector, or columns."""
+    (A,) = draw(invertible())
+    one_vector = A.ndim == 2 and draw(st.booleans())
+    shape = A.shape[-1:] if one_vector else (*A.shape[:-1], draw(sizes(0, 3)))
+    return A, draw(arrays(shape))

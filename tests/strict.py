@@ -59,7 +59,7 @@ METHODS = _names("""
 """)
 UFUNCS = {f.__name__ for f in vars(np).values() if isinstance(f, np.ufunc)}
 UFUNCS -= _names("bitwise_count isnat matvec spacing vecdot vecmat")
-SPECIAL = _names("erf erfc erfinv expit gammaln log_ndtr ndtr ndtri xlogy")
+SPECIAL = _names("erf erfc erfinv expit gammaln gammasgn log_ndtr ndtr ndtri psi xlogy zeta")
 UFUNC_METHODS = {
     "__call__": UFUNCS | SPECIAL,
     "outer": UFUNCS,

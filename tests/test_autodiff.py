@@ -5,7 +5,6 @@ import collections
 import gc
 import inspect
 import io
-import math
 import operator
 import pathlib
 import tokenize
@@ -412,7 +411,7 @@ def test_a_rule_of_a_sequence_takes_a_list_a_tuple_and_tensors_among_arrays():
     ):
         np.testing.assert_array_equal(call().data, np.concatenate([x0, x0, x0]))
         np.testing.assert_array_equal(gradient(call().sum(), [x])[0], 1)
-    with pytest.raises(TypeError):
+    with pytest.raises(ValueError, match="zero-dimensional"):
         ops.concatenate(x)
 
 
@@ -633,31 +632,6 @@ def test_comparisons_of_a_tensor_give_plain_arrays():
     assert not Tensor(0.0)
 
 
-@pytest.mark.parametrize(
-    "lost",
-    [
-        lambda x: np.sign(x),
-        lambda x: np.cumsum(x),
-        lambda x: np.add.reduce(x),
-        lambda x: np.exp(x, out=np.empty(3)),
-        lambda x: np.asarray(x),
-        lambda x: np.array([x, x]),
-        lambda x: float(x.sum()),
-        lambda x: math.exp(x.sum()),
-        lambda x: x0 * np.asarray(x),
-        iter,
-    ],
-)
-def test_what_would_lose_the_record_is_refused(lost):
-    with pytest.raises(TypeError):
-        lost(Tensor(x0))
-
-
-def test_a_function_without_a_rule_is_named():
-    with pytest.raises(TypeError, match=r"np\.cumsum has no rule: .*scratchgen\.operations"):
-        np.cumsum(Tensor(x0))
-
-
 def test_a_tensor_has_the_shape_and_dtype_of_its_data_and_is_printed_like_it():
     x = Tensor(x0)
     assert (x.shape, x.ndim, x.dtype) == ((3,), 1, np.float64)
@@ -737,51 +711,6 @@ def test_tensors_of_equal_numbers_are_two_tensors():
     x, y = Tensor(x0), Tensor(x0)
     assert (x == y).all()
     assert len({x, y, x}) == 2
-
-
-# Functions of arrays
-
-
-def test_grad_is_the_derivative_with_respect_to_the_argument_that_was_named():
-    def f(x, y, *, power=1):
-        return (x * y**power).sum()
-
-    y = np.array([1.0, 2.0, 3.0])
-    np.testing.assert_allclose(sg.grad(f)(x0, y), y)
-    np.testing.assert_allclose(sg.grad(f, 1)(x0, y), x0)
-    np.testing.assert_allclose(sg.grad(f, -1)(x0, y), x0)
-    np.testing.assert_allclose(sg.grad(f, argnum=1)(x0, y, power=2), 2 * x0 * y)
-    of_y, of_x = sg.grad(f, (1, 0))(x0, y)
-    np.testing.assert_allclose(of_y, x0)
-    np.testing.assert_allclose(of_x, y)
-    (alone,) = sg.grad(f, (0,))(x0, y)
-    np.testing.assert_allclose(alone, y)
-
-
-def test_value_and_grad_gives_both_as_arrays():
-    value, share = sg.value_and_grad(lambda x: (x * x).sum())(x0)
-    assert not isinstance(value, Tensor)
-    assert value == (x0 * x0).sum()
-    np.testing.assert_allclose(share, 2 * x0)
-
-
-def test_the_gradient_of_a_number_is_an_array():
-    for share in (sg.grad(lambda x: x**2 + 3 * x)(2.0), sg.grad(lambda x: x * 2.0)(2.0)):
-        assert type(share) is np.ndarray
-        assert share.shape == ()
-
-
-def test_grad_keeps_the_name_and_refuses_what_is_no_number():
-    def energy(x):
-        return x * 2.0
-
-    assert sg.grad(energy).__name__ == sg.value_and_grad(energy).__name__ == "energy"
-    with pytest.raises(ValueError, match="one number"):
-        sg.grad(energy)(x0)
-    with pytest.raises(TypeError):
-        sg.grad(lambda x: 1.0)(x0)
-    with pytest.raises(ValueError, match="does not depend"):
-        sg.grad(lambda x, y: y * y)(1.0, Tensor(2.0))
 
 
 # Any graph

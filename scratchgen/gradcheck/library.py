@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from .. import operations
 from ..backend import Array, Generator, generator, to_device
 from .check import check_operation
@@ -122,10 +124,19 @@ def _example(name: str, rng: Generator) -> Example:
         "divide": lambda: ((normal(3, 4), positive(3, 1)), {}),
         "power": lambda: ((positive(3, 4), normal(4)), {}),
         "matmul": lambda: ((normal(2, 3, 4), normal(4, 5)), {}),
-        "log sqrt": lambda: ((positive(3, 4),), {}),
+        "log sqrt log1p gammaln digamma": lambda: ((positive(3, 4),), {}),
+        "arcsin arccos arctanh tan": lambda: ((rng.uniform(-0.9, 0.9, (3, 4)),), {}),
+        "arccosh": lambda: ((1 + positive(3, 4),), {}),
+        "xlogy": lambda: ((normal(3, 4), positive(4)), {}),
         "where": lambda: ((normal(3, 4) > 0, normal(3, 4), normal(4)), {}),
         "clip": lambda: ((normal(3, 4),), {"lower": -0.5, "upper": 0.8}),
-        "sum mean max min logsumexp": lambda: ((normal(3, 4),), {"axis": 1}),
+        "sum mean max min logsumexp prod cumsum": lambda: ((normal(3, 4),), {"axis": 1}),
+        "inv det logdet": lambda: ((normal(2, 3, 3) + 3 * np.eye(3),), {}),
+        "solve": lambda: ((normal(3, 3) + 3 * np.eye(3), normal(3, 2)), {}),
+        "cholesky eigvalsh": lambda: ((np.diag(np.arange(2.0, 5)) + 0.2,), {}),
+        "einsum": lambda: ((normal(2, 3), normal(3, 4)), {"subscripts": "ij,jk->ki"}),
+        "broadcast_to": lambda: ((normal(3, 1),), {"shape": (2, 3, 4)}),
+        "setitem": lambda: ((normal(3, 4), normal(4)), {"key": (slice(1, None))}),
         "reshape": lambda: ((normal(3, 4),), {"shape": (2, 6)}),
         "transpose": lambda: ((normal(2, 3, 4),), {"axes": (1, 2, 0)}),
         "getitem": lambda: ((normal(4, 3),), {"key": labels(4, 5)}),

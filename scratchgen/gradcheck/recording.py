@@ -21,6 +21,8 @@ from .. import operations
 from ..autodiff import Equation, Tensor, ancestry, gradient
 from ..backend import Array, device_of
 from ..operations import activations
+from ..operations.functions import recording
+from ..operations.lifting import joined
 from .subject import as_tensors
 
 FUNCTIONS: dict[str, Callable[[Array], Any]] = {
@@ -245,9 +247,12 @@ def recorded(
     tensors = as_tensors(arrays)
     with np.errstate(all="ignore"):
         try:
-            value = cost(tensors)
-        except Exception as error:  # the cost uses functions without a rule
-            return f"{type(error).__name__}: {error}"
+            with recording(cost):
+                value = joined(cost(tensors))
+        except Exception as error:  # written with functions that have no rule
+            value = getattr(error, "tensor", None)
+            if value is None or value.data != cost(arrays):  # but float(cost) is the cost
+                return f"{type(error).__name__}: {error}"
         if not isinstance(value, Tensor) or value.shape != ():
             return "called on tensors it returned none"
         return Recording(value, tensors, names)

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..autodiff import Equation, Rule, differentiable
 from ..backend import Array
+from .linalg import product_of_others
 
 Axis: TypeAlias = "int | tuple[int, ...] | None"
 
@@ -59,6 +60,33 @@ def logsumexp(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
     )
 
 
+@differentiable
+def prod(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Rule:
+    """p = Π x along ``axis``:  ∂C/∂x = δ times the product of the other x, zeros or not."""
+    kept = x.prod(axis=axis, keepdims=True)
+
+    def equation(delta: Array) -> Array:
+        axes = tuple(range(x.ndim)) if axis is None else np.ravel(axis).tolist()
+        behind = tuple(range(-len(axes), 0))
+        last = np.moveaxis(x, axes, behind)
+        kept_axes, n = last.shape[: x.ndim - len(axes)], x.size // (kept.size or 1)
+        others = product_of_others(last.reshape(*kept_axes, n))
+        return delta.reshape(kept.shape) * np.moveaxis(others.reshape(last.shape), behind, axes)
+
+    return _reduced(kept, axis, keepdims), (equation,)
+
+
+@differentiable
+def cumsum(x: Array, *, axis: int | None = None) -> Rule:
+    """sₖ = x₁ + … + xₖ along ``axis``, or of x in one row:  ∂C/∂xₖ = δₖ + δₖ₊₁ + …."""
+    along = 0 if axis is None else axis
+
+    def equation(delta: Array) -> Array:
+        return np.flip(np.cumsum(np.flip(delta, along), along), along).reshape(x.shape)
+
+    return np.cumsum(x, axis=axis), (equation,)
+
+
 def _finite(x: Array) -> Array:
     return np.where(np.isfinite(x), x, np.zeros_like(x))
 
@@ -93,12 +121,16 @@ def transpose(x: Array, *, axes: Sequence[int] | None = None) -> Rule:
 
 
 @differentiable
+def broadcast_to(x: Array, *, shape: int | Sequence[int]) -> Rule:
+    """x, repeated to fill ``shape``:  ∂C/∂x = δ, summed over the repetitions."""
+    # In memory, since products of matrices are slow on entries that are repeated.
+    return np.broadcast_to(x, shape).copy(), (lambda delta: delta,)
+
+
+@differentiable
 def getitem(x: Array, *, key: Any) -> Rule:
     """x[key]:  ∂C/∂x = δ at these places, summed where one is named several times, else 0."""
-    once = all(
-        k is None or k is ... or isinstance(k, (int, slice))
-        for k in (key if isinstance(key, tuple) else (key,))
-    )
+    once = is_basic(key)
 
     def put_back(delta: Array) -> Array:
         share = np.zeros_like(x)
@@ -109,6 +141,38 @@ def getitem(x: Array, *, key: Any) -> Rule:
         return share
 
     return x[key], (put_back,)
+
+
+def is_basic(key: Any) -> bool:
+    """Whether ``x[key]`` shows a part of x, as numbers and slices do, and names no place twice."""
+    parts = key if isinstance(key, tuple) else (key,)
+    return all(k is None or k is ... or isinstance(k, (int, slice)) for k in parts)
+
+
+@differentiable
+def setitem(x: Array, y: Array, *, key: Any) -> Rule:
+    """z = a copy of x with y written to z[key]:  ∂C/∂x = δ, 0 at these places,  ∂C/∂y = δ[key].
+
+    Of what was written to one place several times, the last counts.
+    """
+    z = x.copy()
+    z[key] = y
+
+    def for_x(delta: Array) -> Array:
+        share = delta.copy()
+        share[key] = 0
+        return share
+
+    def for_y(delta: Array) -> Array:
+        share = delta[key]
+        if not is_basic(key):
+            turns = np.arange(share.size, like=delta).reshape(share.shape)
+            last = np.zeros_like(x, dtype=turns.dtype)
+            last[key] = turns
+            share = share * (last[key] == turns)
+        return share.reshape((1,) * (np.ndim(y) - share.ndim) + share.shape)
+
+    return z, (for_x, for_y)
 
 
 @differentiable

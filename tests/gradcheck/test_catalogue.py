@@ -1,5 +1,7 @@
 """Each mistake that shows in the numbers of one derivative is named, and no other."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -45,8 +47,8 @@ MISTAKES = {
 @given(seed=seeds)
 def test_a_mistake_in_the_numbers_is_named(kind, seed):
     g, x = np.random.default_rng(seed).standard_normal((2, 5, 4))
-    # einsum has no rule: the numbers alone speak.
-    cost = lambda x: np.einsum("ij,ij", g, x)
+    # Python's fsum has no rule: the numbers alone speak.
+    cost = lambda x: math.fsum((g * x).ravel())
     assert sg.check_gradient(cost, lambda x: g, x).ok
     with np.errstate(divide="ignore"):
         (entry,) = sg.check_gradient(cost, lambda x: MISTAKES[kind](g), x).entries

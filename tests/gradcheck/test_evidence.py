@@ -1,5 +1,7 @@
 """What is taken for right, and how closely a mistake has to fit."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -36,7 +38,7 @@ def test_a_rule_that_is_wrong_itself_is_not_trusted():
 
 def test_the_look_inside_allows_a_hundredth_of_what_the_numbers_alone_allow():
     inside = evidence_of(lambda x: np.exp(x).sum(), lambda x: x, X)
-    outside = evidence_of(lambda x: np.einsum("ij->", np.exp(x)), lambda x: x, X)
+    outside = evidence_of(lambda x: math.fsum(np.exp(x).ravel()), lambda x: x, X)
     single = evidence_of(lambda x: np.exp(x).sum(), lambda x: np.float32(x), X)
     for evidence, tolerance in ((inside, 1e-8), (outside, 1e-6), (single, 1e-4)):
         right = evidence.right[0]

@@ -100,6 +100,22 @@ def draw(name: str, rng: np.random.Generator, square: bool = False) -> tuple[tup
         "matmul": lambda: ((normal(n, m), normal(m, k)), {}),
         "log": lambda: ((positive(n, m),), {}),
         "sqrt": lambda: ((positive(n, m),), {}),
+        **dict.fromkeys(("log1p", "gammaln", "digamma", "prod"), lambda: ((positive(n, m),), {})),
+        **dict.fromkeys(
+            ("tan", "arcsin", "arccos", "arctanh"), lambda: ((rng.uniform(-0.9, 0.9, (n, m)),), {})
+        ),
+        "arccosh": lambda: ((1 + positive(n, m),), {}),
+        "arctan2": lambda: ((normal(n, m), normal(n, m)), {}),
+        "logaddexp": lambda: ((normal(n, m), normal(n, m)), {}),
+        "xlogy": lambda: ((normal(n, m), positive(n, m)), {}),
+        "broadcast_to": lambda: ((normal(n, 1),), {"shape": (n, m)}),
+        "setitem": lambda: ((normal(n, m), normal(m)), {"key": (slice(1, None),)}),
+        "einsum": lambda: ((normal(n, m), normal(m, k)), {"subscripts": "ij,jk->ik"}),
+        **dict.fromkeys(("inv", "det", "logdet"), lambda: ((normal(n, n) + 3 * np.eye(n),), {})),
+        "solve": lambda: ((normal(n, n) + 3 * np.eye(n), normal(n, m)), {}),
+        **dict.fromkeys(
+            ("cholesky", "eigvalsh"), lambda: ((np.diag(np.arange(2.0, n + 2)) + 0.2,), {})
+        ),
         "maximum": lambda: ((normal(n, m), normal(n, m)), {}),
         "minimum": lambda: ((normal(n, m), normal(n, m)), {}),
         "where": lambda: ((normal(n, m) > 0, normal(n, m), normal(n, m)), {}),
