@@ -359,10 +359,7 @@ def test_evaluation_records_nothing_and_keeps_the_dtype():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (
-            {"likelihood": "poisson"},
-            "likelihood is 'bernoulli', 'gaussian' or 'spin', got 'poisson'",
-        ),
+        ({"likelihood": "poisson"}, "is 'bernoulli', 'gaussian' or 'spin', got 'poisson'"),
         ({"n_latent": 0}, "n_latent and n_samples are at least 1, got 0, 1"),
         ({"n_samples": 0}, "n_latent and n_samples are at least 1, got 2, 0"),
     ],
