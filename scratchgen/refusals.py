@@ -16,27 +16,24 @@ def check_players(
     model: Any, optimizers: Sequence[Optimizer], average: WeightAverage | None
 ) -> None:
     """Raise ``ValueError`` unless every player has parameters and an optimizer."""
-    name = type(model).__name__
     if len(optimizers) != len(model.players):
         raise ValueError(
-            f"{name} has {len(model.players)} players and needs an optimizer for each, got "
-            f"{len(optimizers)}"
+            f"{type(model).__name__} has {len(model.players)} players and needs an optimizer for "
+            f"each, got {len(optimizers)}"
         )
     if not all(model.players):
-        raise ValueError(f"a player of {name} has no parameters: nothing can move")
+        raise ValueError(f"a player of {type(model).__name__} has no parameters: nothing can move")
     if average is not None:
         moved = {p for player in model.players for p in player}
         if not moved.issuperset(average.parameters):
             raise ValueError(
-                f"the average is of parameters that this {name} does not have: make it of "
-                "model.parameters()"
+                f"the average is of parameters that this {type(model).__name__} does not have: "
+                "make it of model.parameters()"
             )
 
 
-def check_parts(model: Any, part_size: int | None, n: int) -> None:
+def check_parts(model: Any, part_size: int, n: int) -> None:
     """Raise ``ValueError`` where samples cannot go through the model in parts of this size."""
-    if part_size is None:
-        return
     if operator.index(part_size) < 1:
         raise ValueError(f"part_size is a number of samples from 1, got {part_size}")
     kept = _kept(model)

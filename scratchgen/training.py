@@ -110,7 +110,8 @@ def train(
         if optimizer.searches:
             refusals.check_search(model, optimizer, n, batch_size)
     part_size = getattr(model, "part_size", None) if part_size is None else part_size
-    refusals.check_parts(model, part_size, min(n, batch_size))
+    if part_size is not None:
+        refusals.check_parts(model, part_size, min(n, batch_size))
     if hasattr(model, "validate"):
         model.validate(_as_given(arrays))
     training = Training(model, arrays, optimizers, batch_size, part_size, rng, drop_last, average)
@@ -160,8 +161,7 @@ class Training:
 
         It is drawn only once per epoch, since each draw on a GPU makes the host wait.
         """
-        several = self.part_size is not None and n > self.part_size
-        return (int(self.rng.integers(2**63 - 1)),) if several else ()
+        return (int(self.rng.integers(2**63 - 1)),) if n > (self.part_size or n) else ()
 
 
 def _epochs(
@@ -254,15 +254,14 @@ class Tally:
     def epoch(self, seconds: float) -> Epoch:
         """Return the means over all samples; :class:`NonFiniteCostError` if one is not finite."""
         means = [self._mean(values) for values in self.costs]
-        for player, mean in enumerate(means):
-            if not math.isfinite(mean):
-                finite = np.isfinite(to_host(np.stack(self.costs[player])))
-                step = int(np.argmin(finite)) + 1
-                wrong = _diagnosis(self.model, self.last[player], self.number, step, player)
-                raise NonFiniteCostError(wrong)
+        for player in (k for k, mean in enumerate(means) if not math.isfinite(mean)):
+            finite = np.isfinite(to_host(np.stack(self.costs[player])))
+            step = int(np.argmin(finite)) + 1
+            wrong = _diagnosis(self.model, self.last[player], self.number, step, player)
+            raise NonFiniteCostError(wrong)
         report = {name: self._mean(values) for name, values in self.reports.items()}
-        names = getattr(self.model, "player_names", ())
-        return Epoch(self.number, tuple(means), seconds, report, names)
+        players = getattr(self.model, "player_names", ())
+        return Epoch(self.number, tuple(means), seconds, report, players)
 
     def _mean(self, values: Sequence[Array]) -> float:
         """Return the mean over all samples, given the mean over each batch."""

@@ -42,13 +42,12 @@ def check_unconfined(out: Any, network: str, expected: str, model: str) -> None:
     how the model uses them: a decoder that ends in σ cannot give logits.
     """
     found = ranges.confined(out)
-    if found is None:
-        return
-    raise ValueError(
-        f"the {network} ends in {ranges.last_operation(out)}, so that its outputs lie in "
-        f"[{found[0]:g}, {found[1]:g}], expected {expected}, which may be any real numbers: leave "
-        f"its last layer out, {model}"
-    )
+    if found is not None:
+        raise ValueError(
+            f"the {network} ends in {ranges.last_operation(out)}, so that its outputs lie in "
+            f"[{found[0]:g}, {found[1]:g}], expected {expected}, which may be any real numbers: "
+            f"leave its last layer out, {model}"
+        )
 
 
 def check_not_wide(log_var: Any, network: str, expected: str, model: str) -> None:

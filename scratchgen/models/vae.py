@@ -85,8 +85,7 @@ class VAE(nn.Network):
 
     def given(self, h: Any, size: int, rng: Generator | None = None) -> Any:
         """p(x|h), the distribution of x as rows of ``size`` entries."""
-        out = _rows(self.decoder(h, rng))
-        return of_rows(self.family, out, size, "decoder", "entries of x")
+        return of_rows(self.family, _rows(self.decoder(h, rng)), size, "decoder", "entries of x")
 
     def elbo(self, x: Any, eps: Array | None = None, rng: Generator | None = None) -> Any:
         """ELBO(x) = (1/L) Σₗ log p(x|h⁽ˡ⁾) − D_KL(q(h|x) ‖ p(h)), h⁽ˡ⁾ = μ + σ ∘ ε⁽ˡ⁾: (n,) nats.
