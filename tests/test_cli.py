@@ -63,12 +63,18 @@ def test_train_leaves_a_folder_with_model_history_config_and_pictures(elsewhere,
     assert printed[-3] == "look at runs/vae-digits/samples.png"
 
 
+def arrays_of(path):
+    """The arrays of an .npz file, which is closed."""
+    with np.load(path) as file:
+        return dict(file)
+
+
 def test_samples_of_the_epochs_are_kept_through_a_resume(elsewhere):
     whole = [*QUICK, "--out", "whole", "--epochs", "4"]
     assert cli.main(whole) == 0
     assert cli.main([*QUICK, "--out", "run", "--epochs", "2"]) == 0
     assert cli.main([*QUICK, "--out", "run", "--epochs", "4", "--resume"]) == 0
-    kept, expected = np.load("run/epochs.npz"), np.load("whole/epochs.npz")
+    kept, expected = arrays_of("run/epochs.npz"), arrays_of("whole/epochs.npz")
     assert list(kept) == ["1", "2", "4"]
     for epoch in kept:
         assert kept[epoch].shape == (5, 64)

@@ -69,6 +69,12 @@ def weights(path):
     return sg.load(path).model.state_dict()
 
 
+def arrays_of(path):
+    """The arrays of an .npz file, which is closed."""
+    with np.load(path) as file:
+        return dict(file)
+
+
 def same(a, b):
     return a.keys() == b.keys() and all((a[name] == b[name]).all() for name in a)
 
@@ -320,7 +326,7 @@ def test_a_damaged_file_of_samples_is_begun_anew_with_a_word(vae, capsys, damage
         path.write_bytes({"empty": b"", "half": content[: len(content) // 2]}.get(damage, content))
     assert cli.main(["train", "vae", "--epochs", "4", "--out", str(vae), "--resume"]) == 0
     assert f"warning: {path} cannot be read (" in capsys.readouterr().err
-    assert [*np.load(path)] == ["2", "4"]
+    assert [*arrays_of(path)] == ["2", "4"]
 
 
 def test_an_epoch_cut_from_its_samples_has_them_made_again(elsewhere, monkeypatch):
@@ -335,9 +341,9 @@ def test_an_epoch_cut_from_its_samples_has_them_made_again(elsewhere, monkeypatc
         patched.setattr(Run, "keep_samples", cut)
         assert cli.main([*QUICK, "4", "--out", "cut"]) == 130
     assert cli.main([*QUICK, "4", "--out", "cut", "--resume"]) == 0
-    whole, resumed = np.load("whole/epochs.npz"), np.load("cut/epochs.npz")
+    whole, resumed = arrays_of("whole/epochs.npz"), arrays_of("cut/epochs.npz")
     assert [*whole] == [*resumed] == ["1", "2", "4"]
-    assert same(dict(whole), dict(resumed))
+    assert same(whole, resumed)
 
 
 def test_the_model_and_the_history_are_on_the_disk_before_the_samples_and_the_pictures(
@@ -357,7 +363,7 @@ def test_the_model_and_the_history_are_on_the_disk_before_the_samples_and_the_pi
 
 def test_samples_of_every_nth_epoch_are_kept_where_asked():
     assert cli.main([*QUICK, "7", "--every", "3", "--out", "run"]) == 0
-    assert [*np.load("run/epochs.npz")] == ["1", "3", "6"]
+    assert [*arrays_of("run/epochs.npz")] == ["1", "3", "6"]
 
 
 # The best weights
