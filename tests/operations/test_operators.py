@@ -260,11 +260,11 @@ SPELLINGS = {
     "special.betaln": (lambda x, y: special.betaln(x, y), X, Y),
     "special.rel_entr": (lambda x, y: special.rel_entr(x, y), X, Y),
     "special.kl_div": (lambda x, y: special.kl_div(x, y), X, Y),
-    "special.softmax": (lambda x: np.sum(special.softmax(x, axis=1) ** 2), X),
 }
 ONLY_WHILE_RECORDED = {
     "special.logsumexp": (lambda x: special.logsumexp(x, axis=1), X),
     "special.logsumexp(b)": (lambda x, y: special.logsumexp(x, b=y), X, Y),
+    "special.softmax": (lambda x: np.sum(special.softmax(x, axis=1) ** 2), X),
     "special.log_softmax": (lambda x: special.log_softmax(x, axis=0), X),
     "special.softmax(None)": (lambda x: special.softmax(x), X),
 }
@@ -469,7 +469,8 @@ def test_what_has_no_slope_gives_plain_arrays():
 def test_functions_are_bound_by_what_they_are_and_methods_are_those_of_arrays():
     assert all(callable(f) for f in [*FUNCTIONS, *FUNCTIONS.values(), *SPECIAL.values()])
     of_entries = {f.__name__ for f in FUNCTIONS if isinstance(f, np.ufunc)}
-    assert {*METHODS} - {*dir(np.ndarray)} - of_entries == {"_repr_html_", "ptp"}
+    # NumPy 2.0 still names ptp among the methods, later releases do not.
+    assert {*METHODS} - {*dir(np.ndarray), "ptp"} - of_entries == {"_repr_html_"}
     assert all(isinstance(getattr(special, name), np.ufunc) for name in SPECIAL)
 
 
