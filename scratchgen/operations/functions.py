@@ -12,6 +12,7 @@ import functools
 import inspect
 import math
 import sys
+import threading
 import types
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -168,6 +169,8 @@ def _maker(make: Callable[..., Array]) -> Callable[..., Any]:
 
     @functools.wraps(make)
     def maker(*arguments: Any, **settings: Any) -> Any:
+        if not getattr(_here, "recordings", 0):
+            return make(*arguments, **settings)
         if arguments and make in (_np_array, _np_copy):
             held = joined(arguments[0])
             if isinstance(held, Tensor):
@@ -261,10 +264,10 @@ _OF_SCIPY = {"logsumexp": _logsumexp, "softmax": _softmax, "log_softmax": _log_s
 
 
 class _Answers(NamedTuple):
-    """What stands in for functions while a user's function is recorded, by name."""
+    """The functions of a module that have an answer for tensors, by name."""
 
     names: dict[str, Any]
-    """Where the functions are looked up: in their module."""
+    """The namespace of the module."""
     originals: dict[str, Any]
     answers: dict[str, Any]
 
@@ -277,22 +280,17 @@ _ALWAYS = [_answers_in(np, _OF_NUMPY), _answers_in(math, _OF_MATH)]
 
 
 @functools.lru_cache
-def _all_answers(scipy: types.ModuleType | None) -> tuple[list[_Answers], _Answers]:
-    """Those of each module, of SciPy if that is loaded, and those of all under their names."""
-    modules = [*_ALWAYS]
-    if scipy is not None:
-        functions = {name: getattr(scipy, name) for name in _OF_SCIPY}
-        of_scipy = {name: _either(f, _OF_SCIPY[name]) for name, f in functions.items()}
-        modules.append(_answers_in(scipy, of_scipy))
-    of_all = _Answers({}, {}, {})
-    for module in modules:
-        of_all.originals.update(module.originals)
-        of_all.answers.update(module.answers)
-    return modules, of_all
+def _all_answers(scipy: types.ModuleType | None) -> list[_Answers]:
+    """The answers in NumPy, in ``math`` and, if SciPy is loaded, in ``scipy.special``."""
+    if scipy is None:
+        return _ALWAYS
+    functions = {name: getattr(scipy, name) for name in _OF_SCIPY}
+    of_scipy = {name: _either(f, _OF_SCIPY[name]) for name, f in functions.items()}
+    return [*_ALWAYS, _answers_in(scipy, of_scipy)]
 
 
 def _namespaces(f: Any) -> Iterator[dict[str, Any]]:
-    """The names that f sees, or, of a function of ours, those of the functions that it calls."""
+    """Yield the globals of f; if f is part of this library, those of the functions it calls."""
     f = inspect.unwrap(f)
     f = getattr(f, "func", getattr(f, "__func__", f))
     if not isinstance(f, types.FunctionType):
@@ -307,23 +305,58 @@ def _namespaces(f: Any) -> Iterator[dict[str, Any]]:
             yield from _namespaces(cell.cell_contents)
 
 
+class _Replaced:
+    """The names of one namespace that answer tensors for now, and how many recordings need them."""
+
+    def __init__(self, names: dict[str, Any]) -> None:
+        self.names, self.users = names, 0
+        self.originals: dict[str, Any] = {}
+
+
+_lock = threading.Lock()
+_replaced: dict[int, _Replaced] = {}
+"""The namespaces with replaced names, by identity."""
+_here = threading.local()
+"""``recordings``: how many functions this thread is recording."""
+
+
+def _replace(names: dict[str, Any], answers: _Answers) -> int:
+    """Put the answers in the place of the originals in a namespace; return its key."""
+    key = id(names)
+    space = _replaced.setdefault(key, _Replaced(names))
+    space.users += 1
+    for name in answers.originals.keys() & names.keys():
+        if names[name] is answers.originals[name]:
+            space.originals[name] = answers.originals[name]
+            names[name] = answers.answers[name]
+    return key
+
+
+def _restore(key: int) -> None:
+    """Put the originals back once no recording needs the answers any more."""
+    space = _replaced[key]
+    space.users -= 1
+    if not space.users:
+        space.names.update(space.originals)
+        del _replaced[key]
+
+
 @contextmanager
 def recording(f: Callable[..., Any]) -> Iterator[None]:
-    """While f is called on tensors: let it write them into arrays that it makes.
+    """While f is called on tensors, let it write them into the arrays that it makes.
 
-    An error that NumPy makes of a refusal is raised as the refusal, which names the user's line.
+    Functions of NumPy, ``math`` and SciPy are replaced by their names meanwhile. For a thread that
+    records nothing they return what they always return, and several threads may record at once.
+    Where NumPy turns a refusal into an error of its own, the refusal is raised, which names the
+    line of the user's source.
     """
-    modules, of_all = _all_answers(sys.modules.get("scipy.special"))
-    replaced = []
-    for names, originals, answers in modules:
-        if originals.items() <= names.items():
-            names.update(answers)
-            replaced.append((names, originals))
-    for names in _namespaces(f):  # where it says: from numpy import zeros
-        shared = of_all.originals.keys() & names.keys()
-        before = {name: names[name] for name in shared if names[name] is of_all.originals[name]}
-        names.update((name, of_all.answers[name]) for name in before)
-        replaced.append((names, before))
+    with _lock:
+        held = []
+        for answers in _all_answers(sys.modules.get("scipy.special")):
+            held.append(_replace(answers.names, answers))
+            # The globals of f have the functions that it imported by name: from numpy import zeros.
+            held += [_replace(names, answers) for names in _namespaces(f)]
+    _here.recordings = getattr(_here, "recordings", 0) + 1
     try:
         yield
     except Exception as error:
@@ -334,5 +367,7 @@ def recording(f: Callable[..., Any]) -> Iterator[None]:
             raise
         raise cause from None
     finally:
-        for names, originals in replaced:
-            names.update(originals)
+        _here.recordings -= 1
+        with _lock:
+            for key in held:
+                _restore(key)

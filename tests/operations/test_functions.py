@@ -2,6 +2,7 @@
 
 import functools
 import math
+import threading
 from math import sqrt
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy.special import logsumexp
 
 import scratchgen as sg
 from scratchgen import Tensor
+from scratchgen.operations import functions
 from scratchgen.operations.functions import recording
 
 x0 = np.array([0.5, -1.0, 2.0])
@@ -260,3 +262,41 @@ def test_pythons_math_takes_tensors():
     assert math.exp(0.0) == 1.0
     with pytest.raises(TypeError, match=r"write np\.exp for math\.exp"):
         math.exp(Tensor(1.0))
+
+
+def test_threads_record_side_by_side_and_one_that_records_nothing_has_numpys_own_arrays():
+    begun, ended, found = threading.Event(), threading.Event(), {}
+
+    def slow(x):
+        begun.set()
+        assert ended.wait(60)
+        z = np.zeros(2)
+        z[0] = x
+        z[1] = zeros(1)[0] + x * x
+        return z.sum()
+
+    def quick(x):
+        z = np.zeros(1)
+        z[0] = 3 * x
+        return z.sum()
+
+    thread = threading.Thread(target=lambda: found.update(slow=sg.grad(slow)(3.0)))
+    thread.start()
+    assert begun.wait(60)
+    assert type(np.zeros(1)) is type(np.array([1.0])) is type(zeros(1)) is np.ndarray
+    assert sg.grad(quick)(2.0) == 3
+    ended.set()
+    thread.join()
+    assert found == {"slow": 7.0}
+    assert not functions._replaced
+
+
+def test_a_function_may_record_another_within():
+    def outer(x):
+        z = np.zeros(2)
+        z[0] = x * sg.grad(lambda y: y * y)(2.0)
+        z[1] = x
+        return z.sum()
+
+    assert sg.grad(outer)(1.0) == 5
+    assert not functions._replaced
