@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -51,6 +51,7 @@ class HVAERecipe(Recipe[HVAESettings]):
     kind = HierarchicalVAE
     title = "hierarchical variational autoencoder"
     unit = "nats per sample"
+    panels: ClassVar = {"active units": ("active units",), "KL weight": ("KL weight",)}
     sampled = "means E[x|h₁]"
     drawn = "draws x ~ p(x|h₁)"
 

@@ -39,9 +39,7 @@ def pictures(
     """
     span, images = data.value_range, plotting.is_image(data.shape)
     if history:
-        curves = history.plot()
-        curves.set_ylabel(recipe.unit)
-        yield "curves.png", plotting.titled(curves, heading)
+        yield "curves.png", plotting.titled(_curves(recipe, history), heading)
     if recipe.generative and images:
         samples = to_host(recipe.samples(model, N_SAMPLES, rng)).reshape(-1, *data.shape)
         title = f"{heading}: {recipe.sampled}"
@@ -66,3 +64,17 @@ def pictures(
         for name, frames in recipe.animations(model, rng):
             frames = {k: x.reshape(-1, *data.shape) for k, x in frames.items()}
             yield f"{name}.gif", plotting.animation(frames, title=heading, value_range=span)
+
+
+def _curves(recipe: Recipe[Any], history: History) -> Axes:
+    """Plot the history, with axes of their own for quantities that have another unit."""
+    if not recipe.panels:
+        ax: Axes = history.plot()
+        ax.set_ylabel(recipe.unit)
+        return ax
+    rest = history.curves()
+    panels = {}
+    for label, beginnings in recipe.panels.items():
+        panels[label] = {name: rest.pop(name) for name in [*rest] if name.startswith(beginnings)}
+    of_each = {recipe.unit: rest, **{label: curves for label, curves in panels.items() if curves}}
+    return plotting.learning_panels(of_each, first_epoch=history[0].number)

@@ -6,7 +6,7 @@ import argparse
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -48,6 +48,8 @@ class Recipe(Generic[S]):
     title: str
     unit: str
     """The unit of its costs."""
+    panels: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Curves with a unit other than that of the costs: label of the axis, beginnings of names."""
     generative = True
     """Whether the model draws samples, which can be evaluated."""
     drop_last = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -46,6 +46,10 @@ class VDMRecipe(Recipe[VDMSettings]):
     kind = vdm.VDM
     title = "variational diffusion model"
     unit = "nats per sample"
+    panels: ClassVar = {
+        "small terms, nats": ("reconstruction", "prior matching"),
+        "bits per pixel": ("test bits",),
+    }
     n_judged = 500
 
     DIGITS = VDMSettings(

@@ -9,6 +9,7 @@ import scratchgen as sg
 from scratchgen import plotting
 from scratchgen.history import Epoch, History
 from scratchgen.recipes import RECIPES, Data, pictures
+from scratchgen.recipes.pictures import _curves
 
 HEADING = "model on digits, epoch 2"
 
@@ -97,6 +98,36 @@ def test_the_probabilities_of_a_gan_have_axes_of_their_own(data):
     assert [line.get_label() for line in top.lines] == ["D", "G"]
     assert top.get_ylabel() == "nats"
     assert [line.get_label() for line in below.lines] == ["D(x)", "D(G(z))"]
+
+
+@pytest.mark.parametrize(
+    ("model", "reported", "expected"),
+    [
+        (
+            "hvae",
+            ["reconstruction", "KL of h1", "active units of h1", "KL weight"],
+            {
+                "nats per sample": ["cost", "reconstruction", "KL of h1"],
+                "active units": ["active units of h1"],
+                "KL weight": ["KL weight"],
+            },
+        ),
+        (
+            "vdm",
+            ["reconstruction", "diffusion", "test bits per pixel"],
+            {
+                "nats per sample": ["cost", "diffusion"],
+                "small terms, nats": ["reconstruction"],
+                "bits per pixel": ["test bits per pixel"],
+            },
+        ),
+    ],
+)
+def test_quantities_of_different_units_have_axes_of_their_own(model, reported, expected):
+    epochs = (Epoch(k, (3.0 / k,), 0.1, dict.fromkeys(reported, 0.5 * k)) for k in (1, 2))
+    axes = _curves(RECIPES[model], History(epochs)).figure.axes
+    found = {ax.get_ylabel(): [line.get_label() for line in ax.lines] for ax in axes}
+    assert found == expected
 
 
 def test_of_data_that_are_no_images_there_are_no_pictures_of_samples():
