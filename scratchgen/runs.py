@@ -35,7 +35,7 @@ from .backend import Array
 from .files import FolderHeldError, sole_writer, write_atomically
 from .history import History
 from .recipes import RECIPES, Data, Recipe
-from .recipes.settings import Choice, option
+from .recipes.settings import AveragedSettings, Choice, option
 from .storage import Checkpoint, load, to_bytes
 
 CONFIG, MODEL, LAST = "config.json", "model.safetensors", "last.safetensors"
@@ -177,7 +177,7 @@ class Config:
             shown = self.recipe.shown(state.model)
         except (AttributeError, LookupError):
             return ["its networks are not those that scratchgen train builds"]
-        if "ema" in said:
+        if isinstance(self.settings, AveragedSettings):
             shown["ema"] = state.average.decay if state.average else 0.0
         return [
             f"its {name} is {value}, not {said[name]}"

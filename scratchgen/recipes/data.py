@@ -147,9 +147,11 @@ class Data:
         """Raise ``ValueError`` for samples that do not lie on [0, 1], as ``model`` takes them."""
         low, high = self.value_range
         if low < 0 or high > 1:
+            cure = f"save {to_unit_interval(low, high)}"
+            if self.name in TOYS:
+                cure = f"for the {self.name} take scratchgen train ebm, or score"
             raise ValueError(
-                f"{model} on the command line takes data on [0, 1], got {low:g} to {high:g}: save "
-                f"{to_unit_interval(low, high)}"
+                f"{model} on the command line takes data on [0, 1], got {low:g} to {high:g}: {cure}"
             )
 
     def check_same(self, kept: str | None, run: Path, validates: bool) -> None:

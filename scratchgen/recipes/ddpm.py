@@ -16,11 +16,10 @@ from .. import plotting
 from ..backend import Array, Generator, to_device, to_host
 from ..history import History
 from ..models import DDPM, PlainDenoiser, UNet
-from ..optim import WeightAverage
 from ..progress import watched
 from .data import Data
 from .recipe import Figures, Recipe, in_parts, only_mnist_sized
-from .settings import Choice, GenerativeSettings, Real, Whole, add_decay, decay_as_schedule, setting
+from .settings import AveragedSettings, Choice, Whole, add_decay, decay_as_schedule, setting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,7 +28,7 @@ PARTS = 128  # the number of samples denoised at a time
 
 
 @dataclass(frozen=True, kw_only=True)
-class DDPMSettings(GenerativeSettings):
+class DDPMSettings(AveragedSettings):
     """The network, the steps of the chain, and the average of weights."""
 
     network: str = setting(Choice("what predicts the noise", names=("unet", "notes")))
@@ -48,9 +47,6 @@ class DDPMSettings(GenerativeSettings):
     )
     clip: str = setting(
         Choice("clip predicted images to the data's range?", names=("none", "data"))
-    )
-    ema: float = setting(
-        Real("share that the averaged weights keep at each step", most=1, below=True)
     )
 
     @classmethod
@@ -145,10 +141,6 @@ class DDPMRecipe(Recipe[DDPMSettings]):
             settings.predicts,
             (-1, 1) if settings.clip == "data" else None,
         )
-
-    def average(self, model: DDPM, settings: DDPMSettings) -> WeightAverage | None:
-        """The average over all steps so far, with decay ``ema``; None if that is 0."""
-        return WeightAverage(model.parameters(), settings.ema) if settings.ema else None
 
     def prepare(self, data: Data) -> Array:
         """2x − 1, on [−1, 1], with channels."""

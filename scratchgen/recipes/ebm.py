@@ -17,7 +17,7 @@ from ..metrics.grid import log_partition_on_grid
 from ..models import EnergyModel
 from ..models.energy import MALA, Langevin, Sampler, Tempered
 from ..models.feed_forward import dense
-from ..optim import Adam, Optimizer, WeightAverage
+from ..optim import Adam, Optimizer
 from .data import Data
 from .recipe import (
     Figures,
@@ -29,7 +29,7 @@ from .recipe import (
     mean_and_error,
     to_model,
 )
-from .settings import Choice, GenerativeSettings, Real, Whole, Wholes, setting
+from .settings import AveragedSettings, Choice, Real, Whole, Wholes, setting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +43,7 @@ DEPTH = 10  # nats below its top that the picture shows
 
 
 @dataclass(frozen=True, kw_only=True)
-class EBMSettings(GenerativeSettings):
+class EBMSettings(AveragedSettings):
     """The network, the chains, and the optimizer."""
 
     hidden: tuple[int, ...] = setting(Wholes("units of each hidden layer"))
@@ -69,9 +69,6 @@ class EBMSettings(GenerativeSettings):
         )
     )
     beta1: float = setting(Real("Adam's first decay rate", most=1, below=True))
-    ema: float = setting(
-        Real("share that the averaged weights keep at each step", most=1, below=True)
-    )
 
     @classmethod
     def following(cls, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -180,10 +177,6 @@ class EBMRecipe(Recipe[EBMSettings]):
     def optimizers(self, model: EnergyModel, settings: EBMSettings) -> list[Optimizer]:
         """Return Adam with the given β₁."""
         return [Adam(model.parameters(), settings.lr, (settings.beta1, 0.999))]
-
-    def average(self, model: EnergyModel, settings: EBMSettings) -> WeightAverage | None:
-        """Return the average of the weights over the steps, or None for a share of 0."""
-        return WeightAverage(model.parameters(), settings.ema) if settings.ema else None
 
     def prepare(self, data: Data) -> Array:
         """Return images as 2x − 1, on [−1, 1], and points as they are."""

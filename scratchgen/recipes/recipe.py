@@ -20,7 +20,7 @@ from ..stopping import Patience
 from ..storage import Checkpoint
 from ..training import train
 from .data import Data
-from .settings import Settings
+from .settings import AveragedSettings, Settings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,8 +102,9 @@ class Recipe(Generic[S]):
         return optimizers
 
     def average(self, model: Any, settings: S) -> WeightAverage | None:
-        """Return the average of weights for samples and scores, or None."""
-        return None
+        """Return the average of weights for samples and scores, or None if none is kept."""
+        decay = settings.ema if isinstance(settings, AveragedSettings) else 0.0
+        return WeightAverage(model.parameters(), decay) if decay else None
 
     def prepare(self, data: Data) -> Any:
         """Return the training data in the form of the model."""

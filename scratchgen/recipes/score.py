@@ -16,12 +16,11 @@ from ..datasets.toys import ring_score
 from ..history import History
 from ..models import DenseDenoiser, ScoreModel, UNet
 from ..models.diffusion.score import annealing_step, geometric_ladder
-from ..optim import WeightAverage
 from ..progress import watched
 from .data import Data
 from .ddpm import image_shape, unet_for
 from .recipe import Figures, Recipe, from_model, in_parts, to_model
-from .settings import Choice, GenerativeSettings, Real, Whole, Wholes, setting
+from .settings import AveragedSettings, Choice, Real, Whole, Wholes, setting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +32,7 @@ ARROWS = 25  # of a side of the picture of a score
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreSettings(GenerativeSettings):
+class ScoreSettings(AveragedSettings):
     """The network, the ladder of noise, and what is averaged."""
 
     network: str = setting(Choice("what gives the score", names=("unet", "dense")))
@@ -47,9 +46,6 @@ class ScoreSettings(GenerativeSettings):
     largest: float = setting(Real("σ₁, the largest level, on data from −1 to 1", above=True))
     smallest: float = setting(Real("σ_L, the smallest level", above=True))
     spread: float = setting(Real("s: the network is given x/√(s² + σ²)", above=True), default=0.5)
-    ema: float = setting(
-        Real("share that the averaged weights keep at each step", most=1, below=True)
-    )
 
 
 class ScoreRecipe(Recipe[ScoreSettings]):
@@ -116,10 +112,6 @@ class ScoreRecipe(Recipe[ScoreSettings]):
             network = unet_for(shape, settings.width, rng, "dense")
         ladder = geometric_ladder(settings.largest, settings.smallest, settings.levels)
         return ScoreModel(network, shape, ladder, settings.spread)
-
-    def average(self, model: ScoreModel, settings: ScoreSettings) -> WeightAverage | None:
-        """Return the average of the weights over the steps, or None for a share of 0."""
-        return WeightAverage(model.parameters(), settings.ema) if settings.ema else None
 
     def prepare(self, data: Data) -> Array:
         """Return images as 2x − 1, on [−1, 1], with channels, and points as they are."""

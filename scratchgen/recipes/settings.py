@@ -378,6 +378,15 @@ class GenerativeSettings(Settings):
         return epoch in SHOWN if self.every is None else epoch == 1 or epoch % self.every == 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class AveragedSettings(GenerativeSettings):
+    """The settings of a training that keeps a moving average of the weights."""
+
+    ema: float = setting(
+        Real("share that the averaged weights keep at each step", most=1, below=True)
+    )
+
+
 SHOWN = frozenset({1, 2, 4, 10, 50, 100, 200, 400, 1000})
 """The epochs whose samples are kept by default: few of them, as most epochs change little."""
 

@@ -75,6 +75,11 @@ def test_a_toy_is_points_with_their_parts_as_classes_and_other_points_held_out(n
     assert not {x.tobytes() for x in data.train} & {x.tobytes() for x in data.test}
 
 
+def test_a_model_of_the_unit_interval_names_the_models_that_take_a_toy():
+    with pytest.raises(ValueError, match=r"on \[0, 1\], got .*: for the ring take .* train ebm"):
+        Data.named("ring").check_unit_interval("a GAN")
+
+
 def test_digits_and_files_without_labels_are_parted_too(elsewhere):
     digits = Data.named("digits")
     np.testing.assert_array_equal(digits.test, datasets.digits("test")[0])
