@@ -1,26 +1,27 @@
-"""Nuclear masses: a liquid drop of five coefficients, and a network for what the drop leaves.
+"""Nuclear masses: a liquid drop of five coefficients, and a network for its residual.
 
 The notes, "Simple example, fitting nuclear masses". A nucleus of N neutrons and Z protons,
-A = N + Z, is bound by an energy B(N, Z). As a drop of liquid it would have
+A = N + Z, is bound by an energy B(N, Z). A drop of liquid would have the energy
 
     B = a_V A − a_S A^⅔ − a_C Z(Z − 1)/A^⅓ − a_A (N − Z)²/A + a_P δ/√A,
 
 which is linear in its coefficients θ = (a_V, a_S, a_C, a_A, a_P): B = X θ, with one row of the
-design matrix X for each nucleus. What is minimised is the notes' cost, plain or with a penalty,
+design matrix X for each nucleus. Each fit minimises the notes' cost, plain or with a penalty,
 
     OLS: (1/n) ‖B − Xθ‖²₂,    Ridge: … + λ ‖θ‖²₂,    Lasso: … + λ ‖θ‖₁.
 
-Two thousand nuclei leave no doubt about five coefficients, so that a penalty has hardly anything to
-gain. What it costs is instructive. The columns of X are of very different sizes, Z(Z − 1)/A^⅓ some
-hundreds and δ/√A below a tenth. The smaller a column, the less the error grows when its coefficient
-shrinks: the pairing is given up first. That is why columns are usually standardised before.
+Two thousand nuclei determine five coefficients well, so that a penalty hardly improves the fit. The
+harm of a penalty is instructive. The columns of X are of very different sizes: Z(Z − 1)/A^⅓ is some
+hundreds, and δ/√A is below a tenth. The smaller a column is, the less the error grows when its
+coefficient shrinks: the penalty shrinks the pairing a_P first. Columns are usually standardised
+before a fit for this reason.
 
-The error of the drop, 3 MeV of up to 2000, is no noise. Drawn over N and Z it has a shape: along
-the magic numbers 28, 50, 82 and 126 nuclei are bound more tightly, since a shell is full. A network
-can learn this if it is asked for the residual r = B − Xθ alone. Its inputs are N, Z, whether they
-are even, how far each is from a magic number, and which share of its shell is filled; all are
-standardised. Every fifth nucleus of a random order is held out. No model has seen these nuclei, and
-all errors are theirs unless something else is said.
+The error of the drop, 3 MeV of up to 2000, is not noise. A plot of the error over N and Z shows a
+pattern: nuclei along the magic numbers 28, 50, 82 and 126 are bound more tightly, since a shell is
+full. A network can learn this pattern if its target is only the residual r = B − Xθ. Its inputs are
+N, Z, whether they are even, the distance of each from a magic number, and the share of its shell
+that is filled; all inputs are standardised. Every fifth nucleus of a random order is held out. No
+model has seen the held-out nuclei, and all errors refer to them unless stated otherwise.
 
 The nuclei are those with measured masses in AME2016. ``SCRATCHGEN_DATA`` names the folder that
 holds its file ``mass16.txt``; otherwise it is downloaded once.
@@ -37,7 +38,7 @@ from scratchgen.datasets import nuclear, preprocessing
 from scratchgen.models import linear
 from scratchgen.models.feed_forward import Regressor, dense
 
-LEAST = 8  # protons, and neutrons: lighter nuclei are no drops
+LEAST = 8  # the least number of protons, and of neutrons: lighter nuclei are no drops
 HIDDEN, EPOCHS, BATCH, RATE = (128, 128), 300, 32, 5e-3
 NAMES = ("a_V", "a_S", "a_C", "a_A", "a_P")
 PENALTIES = {
@@ -49,14 +50,14 @@ PENALTIES = {
 
 @functools.cache
 def measured():
-    """N, Z and B of the nuclei with N, Z ≥ 8 whose masses are measured, B in MeV."""
+    """Return N, Z and B of the nuclei with N, Z ≥ 8 and a measured mass; B is in MeV."""
     nuclei = datasets.nuclear_masses()
     drops = (nuclei.N >= LEAST) & (nuclei.Z >= LEAST)
     return nuclei.N[drops], nuclei.Z[drops], nuclei.binding_energy[drops]
 
 
 def parts(n, seed=0):
-    """Numbers of the nuclei to learn from, and of every fifth one in a random order."""
+    """Return indices of the training nuclei, and of every fifth nucleus in a random order."""
     order = np.random.default_rng(seed).permutation(n)
     return np.delete(order, np.s_[::5]), order[::5]
 
@@ -67,7 +68,7 @@ def rms(error):
 
 
 def drops():
-    """Of each model, its name, λ, θ, and the RMS error on the nuclei that are held out."""
+    """Yield the name, λ and θ of each model, and its RMS error on the held-out nuclei."""
     N, Z, B = measured()
     X = datasets.liquid_drop(N, Z)
     train, held_out = parts(len(B))
@@ -78,7 +79,7 @@ def drops():
 
 
 def residual():
-    """B − Xθ of all nuclei, with θ by OLS on those to learn from."""
+    """r = B − Xθ of all nuclei, with θ by OLS on the training nuclei."""
     N, Z, B = measured()
     X, (train, _) = datasets.liquid_drop(N, Z), parts(len(B))
     return B - X @ linear.ols(X[train], B[train])
@@ -86,7 +87,7 @@ def residual():
 
 @functools.cache
 def left(seed=0):
-    """What drop and network leave together, r − r̂ of all nuclei, after the training."""
+    """r − r̂ of all nuclei: the error of drop and network together, after the training."""
     N, Z, _ = measured()
     r = residual()
     train, _ = parts(len(r))
@@ -106,7 +107,7 @@ def left(seed=0):
 
 
 def picture():
-    """What the drop leaves, over N and Z, above what drop and network leave; held-out nuclei."""
+    """Plot the errors on held-out nuclei over N and Z: drop above, drop and network below."""
     from matplotlib.figure import Figure
 
     N, Z, B = measured()
@@ -128,7 +129,7 @@ def picture():
 
 
 def main(path=None):
-    """Print the coefficients, and the errors on held-out nuclei; draw these, if given a path."""
+    """Print the coefficients and the errors on held-out nuclei; plot the errors if given a path."""
     try:
         N, _, _ = measured()
     except RuntimeError as error:

@@ -1,26 +1,29 @@
-r"""The energy-based model: any network is a density, if its samples can be had.
+r"""The energy-based model: any network defines a density, and learns from samples of it.
 
     p(x) = exp(−E(x)) / Z,      Z = ∫ exp(−E(x)) dx,
 
-where a network gives the energy E. Z is out of reach, and with it the likelihood; its slope is not.
-Since −∇ log Z = E_model[∇E], where ∇ is the gradient with respect to the parameters,
+where a network gives the energy E. The integral Z, and with it the likelihood, cannot be computed,
+but the gradient of the likelihood can be estimated. Since −∇ log Z = E_model[∇E], where ∇ is the
+gradient with respect to the parameters,
 
     −∇ log p(x) = ∇E(x) − E_model[∇E]:
 
-the positive phase lowers the energy of the data, the negative one raises that of the model's own
-samples. These are the ends of Langevin chains, and where the chains begin decides what is learned:
+the positive phase lowers the energy of the data, and the negative phase raises the energy of the
+model's own samples. These samples are the ends of Langevin chains. The model learns different
+things for different starts of the chains:
 
-- *from the data* (contrastive divergence): the model learns what a chain of k steps unmakes. Its
-  density is right near the data; far from them there may be modes that no chain has visited.
-- *a replay buffer*: chains go on from where they ended at earlier updates, but for a small share
-  that begins anew at random. They roam the whole space, and remove such modes.
-- *persistent chains*: a buffer in which all chains move at every update, and none begins anew.
+- *at the data* (contrastive divergence): the model learns the features of the data that a chain of
+  k steps destroys. Its density is right near the data; far from them there may be modes that no
+  chain has visited.
+- *in a replay buffer*: chains continue from their ends at earlier updates, except for a small share
+  that starts anew at random. These chains explore the whole space, and remove such modes.
+- *persistent chains*: all chains of a buffer move at every update, and no chain starts anew.
 
-The energy is known up to a constant, and nothing keeps it from drifting. The term α (E(x)² +
-E(x′)²), averaged over data x and samples x′, keeps it near zero. It has a second use. Chains hardly
-pass between modes that are far apart. If a mode holds a larger share of the chains than of the
-data, its energy rises at every update, and the chains stay there all the same. The term holds such
-modes at one depth, and costs some sharpness.
+The energy is determined only up to a constant, which may drift in training. The term
+α (E(x)² + E(x′)²), averaged over data x and samples x′, keeps the energy near zero. The term has a
+second use. Chains rarely pass between modes that are far apart. If a mode holds a larger share of
+the chains than of the data, its energy rises at every update, but the chains stay there. The term
+keeps such modes at the same depth, at the cost of a slightly less sharp density.
 
 Sources: the notes, "Energy models" and "Langevin"; Hinton 2002; Tieleman 2008; Du and Mordatch,
 arXiv:1903.08689 (buffer, α).
@@ -48,7 +51,7 @@ Chains = Literal["data", "buffer", "persistent"]
 
 
 class Sampler(Constructed):
-    """``steps`` steps of size ``step`` from x on, of chains that have p(x) ∝ exp(−E(x))."""
+    """Chains with the distribution p(x) ∝ exp(−E(x)), of ``steps`` steps of size ``step``."""
 
     def __init__(self, steps: int, step: float) -> None:
         self.steps, self.step = operator.index(steps), float(step)
@@ -56,45 +59,46 @@ class Sampler(Constructed):
             raise ValueError(f"a chain takes steps ≥ 1 of a size above 0, got {steps} of {step}")
 
     def __call__(self, energy: Any, x: Array, rng: Generator) -> tuple[Array, float]:
-        """Where the chains end, and the share of their steps that was taken."""
+        """Return the ends of chains that start at x, and the share of accepted steps."""
         raise TypeError(f"{type(self).__name__} states no chain")
 
 
 class Langevin(Sampler):
-    """Unadjusted: x ← x − ε ∇E + √(2ε) z, of a bias that vanishes with ε."""
+    """x ← x − ε ∇E + √(2ε) z, without adjustment: the chain has a bias that vanishes with ε."""
 
     def __call__(self, energy: Any, x: Array, rng: Generator) -> tuple[Array, float]:
-        """All steps are taken."""
+        """Return the ends of the chains, and 1: all steps are accepted."""
         return langevin(energy, x, self.steps, self.step, rng), 1.0
 
 
 class MALA(Sampler):
-    """Metropolis-adjusted, without bias."""
+    """The Metropolis-adjusted Langevin algorithm, which has no bias."""
 
     def __call__(self, energy: Any, x: Array, rng: Generator) -> tuple[Array, float]:
-        """A step that is not taken leaves the chain where it is."""
+        """Return the ends and the share of accepted steps; a rejected step repeats the state."""
         return mala(energy, x, self.steps, self.step, rng)
 
 
 class Tempered(Sampler):
-    """With ``noise`` of its own, ν z in place of √(2ε) z: the temperature is ν²/2ε."""
+    """x ← x − ε ∇E + ν z: the factor ν = ``noise`` replaces √(2ε), the temperature is ν²/2ε."""
 
     def __init__(self, steps: int, step: float, noise: float) -> None:
         super().__init__(steps, step)
         self.noise = float(noise)
 
     def __call__(self, energy: Any, x: Array, rng: Generator) -> tuple[Array, float]:
-        """All steps are taken."""
+        """Return the ends of the chains, and 1: all steps are accepted."""
         return tempered_langevin(energy, x, self.steps, self.step, self.noise, rng), 1.0
 
 
 class EnergyModel(nn.Network):
     """p(x) ∝ exp(−E(x)) with E(x) = ``network``(x), one number for each sample of ``shape``.
 
-    ``sampler`` is a :class:`Langevin`, :class:`MALA` or :class:`Tempered` chain, and ``chains``
-    says where it begins in training: at the ``"data"``, in a ``"buffer"`` of ``n_chains`` of which
-    a share ``fresh`` begins anew, or where ``"persistent"`` chains, ``n_chains`` of them, have come
-    to. New chains begin uniformly between ``low`` and ``high``. ``alpha`` is α.
+    ``sampler`` is a :class:`Langevin`, :class:`MALA` or :class:`Tempered` chain. ``chains`` is the
+    start of the chains in training: the ``"data"``; a ``"buffer"`` of the ends of ``n_chains``
+    chains, where a share ``fresh`` of the chains starts anew; or the current states of ``n_chains``
+    ``"persistent"`` chains. New chains start uniformly between ``low`` and ``high``. ``alpha`` is
+    the α of the cost.
     """
 
     def __init__(
@@ -126,7 +130,7 @@ class EnergyModel(nn.Network):
             self.buffers, self.buffer = ("buffer",), self.noise(n_chains, rng)
 
     def energy(self, x: Any) -> Any:
-        """E(x), (n,) nats, up to a constant that all samples share."""
+        """E(x), (n,) nats, up to a constant that is the same for all samples."""
         out = self.network(x)
         if out.shape not in ((len(x),), (len(x), 1)):
             raise ValueError(
@@ -136,7 +140,7 @@ class EnergyModel(nn.Network):
         return out.reshape(len(x))
 
     def noise(self, n: int, rng: Generator) -> Array:
-        """Where new chains begin: uniform between low and high, (n, *shape)."""
+        """Return the start of new chains, uniform between ``low`` and ``high``: (n, *shape)."""
         check_generator(rng)
         dtype: Any = self.network.dtype
         x: Array = rng.random((n, *self.shape), dtype=dtype)
@@ -150,14 +154,14 @@ class EnergyModel(nn.Network):
         return [self.parameters()]
 
     def default_optimizers(self) -> list[optim.Optimizer]:
-        """Adam, with a learning rate of 10⁻³."""
+        """Return Adam with a learning rate of 10⁻³."""
         return [optim.Adam(self.parameters(), lr=1e-3)]
 
     def losses(self, x: Array, rng: Generator) -> Yields[Tensor, None, dict[str, Any]]:
-        """mean E(x) − mean E(x′) + α mean (E(x)² + E(x′)²), with x′ at the ends of the chains.
+        """Yield mean E(x) − mean E(x′) + α mean (E(x)² + E(x′)²), with x′ the ends of the chains.
 
-        It is no likelihood, and may have either sign. Reported are both phases, and the share of
-        the steps that were taken.
+        The cost is not a likelihood, and may have either sign. The report has both phases, and the
+        share of accepted steps.
         """
         negative, taken = self._negative(x, rng)
         if not taken:
@@ -166,7 +170,7 @@ class EnergyModel(nn.Network):
                 f"{self.sampler.step:g} is too large for this energy, whose slope has become "
                 "steep; take a smaller step, a smaller learning rate, or alpha above 0"
             )
-        # One pass for both phases.
+        # One pass through the network computes both phases.
         energies = self.energy(np.concatenate([x, negative]))
         n = len(x)
         positive_phase, negative_phase = energies[:n].mean(), energies[n:].mean()
@@ -182,7 +186,7 @@ class EnergyModel(nn.Network):
         }
 
     def _negative(self, x: Array, rng: Generator) -> tuple[Array, float]:
-        """The ends of the chains, which go back to where they are kept."""
+        """Return the ends of the chains, which are also stored, and the share of accepted steps."""
         energy = self.frozen().energy
         if self.chains == "data":
             return self.sampler(energy, x, rng)
@@ -198,7 +202,7 @@ class EnergyModel(nn.Network):
         return ends, taken
 
     def sample(self, n: int, rng: Generator, steps: int = 1000) -> Array:
-        """The ends of n new chains of about ``steps`` steps of the sampler, (n, *shape)."""
+        """Return the ends of n new chains of about ``steps`` steps of the sampler, (n, *shape)."""
         if steps < 1:
             raise ValueError(f"chains take at least 1 step, got {steps}")
         x, energy = self.noise(n, rng), self.frozen().energy
@@ -207,7 +211,7 @@ class EnergyModel(nn.Network):
         return x
 
     def kept(self, n: int, rng: Generator) -> Array:
-        """n of the chains of the training, as they stand, (n, *shape), each at most once."""
+        """Return the states of n different chains of the training, (n, *shape)."""
         if self.chains == "data" or n > self.n_chains:
             held = 0 if self.chains == "data" else self.n_chains
             raise ValueError(f"this model keeps {held} chains, {n} were asked for: take sample")
@@ -216,7 +220,7 @@ class EnergyModel(nn.Network):
         return kept
 
     def validate(self, x: Any) -> None:
-        """Raise ``ValueError`` for data that the network does not take, or out of low … high."""
+        """Raise ``ValueError`` for data that do not fit the network or lie outside low … high."""
         if isinstance(x, tuple):
             raise ValueError(
                 f"an energy-based model is trained on samples alone, got {len(x)} arrays: pass the "

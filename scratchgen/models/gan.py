@@ -1,18 +1,18 @@
 r"""The generative adversarial network: a sampler trained against a critic that learns beside it.
 
 A generator maps noise z of a simple distribution to samples G(z). It has no density to maximise.
-Instead a discriminator D(x), the probability that x is real, is trained beside it. Both play a game
-of one value,
+Instead a discriminator D(x), the probability that x is real, is trained beside it. The two networks
+play a game with one value,
 
     v(G, D) = E_data[log D(x)] + E_z[log(1 − D(G(z)))],    G* = argmin_G max_D v(G, D).
 
-For a fixed G, whose samples have the density p_g, the integrand p_r log D + p_g log(1 − D) is
-greatest at D* = p_r / (p_r + p_g), and there
+Let p_r be the density of the data and p_g the density of the samples of a fixed G. The integrand
+p_r log D + p_g log(1 − D) is greatest at D* = p_r / (p_r + p_g), where
 
     v(G, D*) = 2 D_JS(p_r ‖ p_g) − 2 log 2.
 
 So G minimises a Jensen–Shannon divergence, which is 0 where p_g = p_r and D answers ½ everywhere.
-Training should stop there: from then on the gradient of D teaches G nothing.
+Training should stop at this point: from then on the gradient of D teaches G nothing.
 
 With logits a, D = 1 / (1 + e⁻ᵃ), both logarithms are softplus functions, which do not overflow:
 −log D = softplus(−a) and −log(1 − D) = softplus(a).
@@ -55,10 +55,10 @@ def minimax(fake: Any) -> Any:
 
 
 def non_saturating(fake: Any) -> Any:
-    """−log D(G(z)): (n,) nats. It has the same fixed points, and a gradient where D is sure.
+    """−log D(G(z)): (n,) nats, with the fixed points of ``minimax``, and a gradient if D is sure.
 
-    Its slope in the logit is −(1 − D), (1 − D)/D times that of ``minimax``. Its value is log 2
-    where D answers ½. Source: Goodfellow et al. 2014, section 3.
+    Its slope in the logit is −(1 − D), which is (1 − D)/D times the slope of ``minimax``. Its value
+    is log 2 where D answers ½. Source: Goodfellow et al. 2014, section 3.
     """
     return ops.softplus(-fake)
 
@@ -135,15 +135,15 @@ class GAN(nn.Network):
 
     @property
     def player_names(self) -> tuple[str, ...]:
-        """The names D and G; if D takes several steps, "D" is its last step before that of G."""
+        """The names D and G; if D takes several steps, "D" is the last one before the step of G."""
         return *(f"D, move {k}" for k in range(1, self.d_steps)), "D", "G"
 
     def default_optimizers(self) -> list[optim.Optimizer]:
-        """Adam with a learning rate of 10⁻³ for each network; all steps of D share one Adam."""
+        """Return Adam with a learning rate of 10⁻³ for each network; all steps of D share one."""
         return self.adam(lr=1e-3)
 
     def adam(self, lr: float, beta1: float = 0.9) -> list[optim.Optimizer]:
-        """One Adam per step of a player; a small β₁ keeps both networks from overshooting."""
+        """Return one Adam per step of a player; a small β₁ keeps the networks from overshooting."""
         betas = beta1, 0.999
         D = optim.Adam(self.discriminator.parameters(), lr, betas)
         return [*[D] * self.d_steps, optim.Adam(self.generator.parameters(), lr, betas)]
@@ -151,12 +151,12 @@ class GAN(nn.Network):
     def losses(
         self, x: Any, rng: Generator, z: Array | None = None
     ) -> Yields[Tensor, None, dict[str, Array]]:
-        """Yield the cost of D for each of its steps, then that of G, computed after D has moved.
+        """Yield the cost of D for each of its steps, then the cost of G after D has moved.
 
         The noise is ``z``, (d_steps + 1, n, n_latent), one row of the first axis for each step, or
         is drawn. The report has D(x) and D(G(z)) for an eighth of the batch, before any step and
-        **without dropout**. The notes instead log them with the dropout of training, and only for
-        the last batch of each epoch.
+        **without dropout**. The notes instead log both numbers with the dropout of training, and
+        only for the last batch of each epoch.
         """
         n = len(x)
         if z is None:
@@ -187,7 +187,7 @@ class GAN(nn.Network):
         self.logits(self.generate(np.zeros_like(x, shape=(1, self.n_latent))))
 
     def validate(self, x: Any) -> None:
-        """Raise ``ValueError`` for data that G cannot produce, or a D that does not give logits."""
+        """Raise ``ValueError`` if G cannot produce such data, or if D does not give logits."""
         audit.check_samples(x, "a GAN", "2 (x / 255) − 1")
         low, high = float(to_host(x.min())), float(to_host(x.max()))
         layers = getattr(self.generator, "layers", ())
@@ -245,8 +245,8 @@ def lecture(rng: Generator) -> tuple[GAN, list[optim.Optimizer]]:
 def at_equilibrium(history: Sequence[Epoch], tolerance: float = 0.05, epochs: int = 5) -> bool:
     """Whether |D(x) − ½| and |D(G(z)) − ½| were at most ``tolerance`` in each of the last epochs.
 
-    There D cannot tell real from generated samples, and G learns nothing more from it. Source: the
-    notes, "Progression in training".
+    At equilibrium D cannot tell real from generated samples, and G learns nothing more from D.
+    Source: the notes, "Progression in training".
     """
     if epochs < 1 or tolerance < 0:
         raise ValueError(f"epochs ≥ 1 and tolerance ≥ 0, got {epochs} and {tolerance}")
@@ -257,7 +257,7 @@ def at_equilibrium(history: Sequence[Epoch], tolerance: float = 0.05, epochs: in
 
 
 def log_line(epoch: Epoch) -> str:
-    """The line that the notes print after each epoch; here the outputs of D are without dropout."""
+    """Return the line that the notes print after each epoch; the outputs of D have no dropout."""
     at = epoch.values()
     return (
         f"Epoch {epoch.number:03d} | Avg Losses >> G/D {at['G']:.4f}/{at['D']:.4f} "
@@ -266,7 +266,7 @@ def log_line(epoch: Epoch) -> str:
 
 
 def _data(x: Any) -> Any:
-    """The numbers of a tensor or an array, cut off from the record: no δ flows back from them."""
+    """Return the numbers of a tensor or an array without its record, so that no δ flows back."""
     return x.data if isinstance(x, Tensor) else x
 
 

@@ -1,24 +1,25 @@
-r"""The hierarchical VAE: autoencoders that are stacked, each the prior of the one below.
+r"""The hierarchical VAE: a stack of autoencoders, in which each is the prior of the one below.
 
 The prior of a VAE need not be N(0, I). In a Markovian hierarchy it is another VAE, whose data are
-the latents of the first, and so on: T layers of latents h₁ … h_T, with
+the latents of the first, and so on. T layers have the latents h₁ … h_T, with
 
     p(x, h₁ … h_T) = p(x|h₁) p(h₁|h₂) ⋯ p(h_{T−1}|h_T) p(h_T),     p(h_T) = N(0, I),
     q(h₁ … h_T|x)  = q(h₁|x) q(h₂|h₁) ⋯ q(h_T|h_{T−1}).
 
-All conditionals of latents are Gaussian, with means and variances that networks give. The bound of
-the VAE holds as it stands, log p(x) ≥ E_q[log p(x, h) − log q(h|x)]; it has three parts,
+All conditionals of latents are Gaussian; networks give their means and variances. The bound of the
+VAE holds unchanged, log p(x) ≥ E_q[log p(x, h) − log q(h|x)]. It has three parts,
 
     ELBO =   E_q log p(x|h₁)                                          reconstruction
            − E_q D_KL(q(h_T|h_{T−1}) ‖ p(h_T))                        prior matching
            − Σ_{t<T} E_q log [q(h_t|h_{t−1}) / p(h_t|h_{t+1})]        consistency,
 
-where h₀ is x. The last part asks that going up to an inner layer and coming down to it agree. All
-parts are estimated at one path h₁ … h_T ~ q. The prior matching has a closed form at h_{T−1}. The
-consistency has none: the notes print it as a D_KL at h_{t−1} and h_{t+1} (erratum E23), but once
-h_{t+1} is known, h_t is no longer distributed as q(h_t|h_{t−1}). The printed form gives no bound,
-and is lowest where the layers above are empty. So here stands the log-ratio at the h_t that was
-drawn. The notes also print p(h_t|h_{t−1}) where the model goes down, p(h_{t−1}|h_t) (erratum E11).
+where h₀ is x. The consistency is small if the encoder of an inner layer, from below, agrees with
+the decoder, from above. All parts are estimated at one path h₁ … h_T ~ q. The prior matching has a
+closed form, given h_{T−1}. The consistency has no closed form. The notes print it as a D_KL at
+h_{t−1} and h_{t+1} (erratum E23), but given h_{t+1}, h_t is no longer distributed as
+q(h_t|h_{t−1}). The printed form gives no bound, and is lowest if the layers above carry no
+information. This module uses the log-ratio at the sampled h_t instead. The notes also print
+p(h_t|h_{t−1}) in place of the decoder p(h_{t−1}|h_t) (erratum E11).
 
 Sources: the notes, "Chains of VAEs" to "Equation for the Markovian hierarchical VAE"; Luo,
 arXiv:2208.11970, eqs. 23 to 28; Sønderby et al., arXiv:1602.02282 (warm-up, active units).
@@ -42,11 +43,11 @@ from ..parallel import by_rows
 from .vae import VAE
 
 ACTIVE = 0.01
-"""Nats that a unit must tell, on average, to count as active. Source: Sønderby et al. 2016, 3.2."""
+"""A unit is active if its mean KL exceeds these nats. Source: Sønderby et al. 2016, section 3.2."""
 
 
 class Latents(NamedTuple):
-    """The latents h = μ + σ ∘ ε of one layer, drawn from q(h|below), beside p(h|above)."""
+    """The latents h = μ + σ ∘ ε of one layer, drawn from q(h|below), and their prior p(h|above)."""
 
     eps: Array
     h: Any
@@ -63,14 +64,15 @@ class Latents(NamedTuple):
 class HierarchicalVAE(nn.Network):
     """p(x) = ∫ p(x|h₁) ∏ p(h_{t−1}|h_t) p(h_T) over all h: T autoencoders, ``layer1`` … ``layerT``.
 
-    ``encoders[0]`` maps samples x to (n, 2 ``n_latents[0]``), means of h₁ beside their log
-    variances, and ``encoders[t]`` latents h_t to those of h_{t+1}; ``decoders[0]`` maps h₁ to what
-    the ``likelihood`` of x needs, as that of a :class:`~scratchgen.models.VAE` does, and
-    ``decoders[t]`` latents h_{t+1} to means and log variances of h_t. Of one layer, it is a VAE.
+    ``encoders[0]`` maps samples x to (n, 2 ``n_latents[0]``), the means of h₁, then their log
+    variances; ``encoders[t]`` maps latents h_t to the means and log variances of h_{t+1}.
+    ``decoders[0]`` maps h₁ to the parameters of the ``likelihood`` of x, like the decoder of a
+    :class:`~scratchgen.models.VAE`; ``decoders[t]`` maps latents h_{t+1} to the means and log
+    variances of h_t. With one layer, the model is a VAE.
 
-    ``beta`` is the weight of all but the reconstruction in the cost that is trained on; 1 makes it
-    −ELBO. A training that begins with less keeps its upper layers in use: a schedule may set it
-    between epochs, as it sets a learning rate,
+    ``beta`` is the weight of prior matching and consistency in the training cost; with ``beta`` = 1
+    the cost is −ELBO. A smaller weight at the start of the training keeps the upper layers in use.
+    A schedule may set the weight between epochs, like a learning rate:
 
         rising = optim.schedules.WarmUp(50, start=0.0)
         model.beta = rising(0)
@@ -110,10 +112,10 @@ class HierarchicalVAE(nn.Network):
         rng: Generator | None = None,
         network_rng: Generator | None = None,
     ) -> list[Latents]:
-        """One path h₁ … h_T ~ q(h|x), bottom first.
+        """Return one path h₁ … h_T ~ q(h|x), bottom first.
 
-        The noise is ``eps``, (n, units of all layers), those of h₁ first, or one array for each
-        layer, or is drawn from ``rng``. Networks are called with ``network_rng``.
+        The noise is ``eps``, (n, units of all layers) with the units of h₁ first, or one array for
+        each layer, or is drawn from ``rng``. ``network_rng`` is passed to the networks.
         """
         noise = self._noise(len(x), eps, rng)
         below, drawn = x, []
@@ -138,7 +140,7 @@ class HierarchicalVAE(nn.Network):
     def elbo_terms(self, x: Any, eps: Any = None, rng: Generator | None = None) -> tuple[Any, ...]:
         """log p(x|h₁), D_KL(q(h_T|h_{T−1}) ‖ p(h_T)), Σ_{t<T} log q(h_t|h_{t−1})/p(h_t|h_{t+1}).
 
-        Each is (n,) nats, at one path; ``eps`` and ``rng`` are those of :meth:`latents`.
+        Each is (n,) nats, at one path; :meth:`latents` explains ``eps`` and ``rng``.
         """
         path = self.latents(x, eps, rng)
         prior = ops.gaussian_kl(path[-1].q.mu, path[-1].q.log_var)
@@ -148,7 +150,7 @@ class HierarchicalVAE(nn.Network):
     def log_weight(self, x: Any, eps: Any = None, rng: Generator | None = None) -> Any:
         """log p(x, h) − log q(h|x) at one path h ~ q(h|x): (n,) nats, on average the ELBO.
 
-        It is log p(x), whatever h is, where q is the posterior.
+        If q is the posterior, it is log p(x) for every h.
         """
         path = self.latents(x, eps, rng)
         ratios = [of_layer.log_ratio.sum(axis=1) for of_layer in path]
@@ -157,7 +159,8 @@ class HierarchicalVAE(nn.Network):
     def log_likelihood(self, x: Any, n_samples: int, rng: Generator) -> Array:
         """log (1/L) Σₗ p(x, h⁽ˡ⁾)/q(h⁽ˡ⁾|x) with L = ``n_samples`` paths h⁽ˡ⁾ ~ q(h|x): (n,) nats.
 
-        Below log p(x) on average, and rising to it with L: as :meth:`VAE.log_likelihood`.
+        On average it is below log p(x), and approaches it with increasing L, like
+        :meth:`VAE.log_likelihood`.
         """
         if n_samples < 1:
             raise ValueError(f"n_samples is at least 1, got {n_samples}")
@@ -166,10 +169,10 @@ class HierarchicalVAE(nn.Network):
         return ops.logsumexp(np.stack(log_weights), axis=0) - math.log(n_samples)
 
     def kl_of_units(self, x: Any, rng: Generator) -> list[Array]:
-        """What each unit tells, in nats per sample of x: one array (units,) for each layer.
+        """mean [log q(h_t|h_{t−1}) − log p(h_t|h_{t+1})] per unit, one array (units,) per layer.
 
-        That is log q(h_t|h_{t−1}) − log p(h_t|h_{t+1}), averaged over samples and paths. It is near
-        zero for a unit that the encoder has given up.
+        The mean is over samples x and paths, in nats per sample. It is near zero for a unit that
+        the encoder does not use.
         """
         path = self.frozen().latents(x, rng=rng)
         return [of_layer.log_ratio.mean(axis=0) for of_layer in path]
@@ -180,14 +183,14 @@ class HierarchicalVAE(nn.Network):
         return [self.parameters()]
 
     def default_optimizers(self) -> list[optim.Optimizer]:
-        """Adam, with a learning rate of 10⁻³."""
+        """Return Adam with a learning rate of 10⁻³."""
         return [optim.Adam(self.parameters(), lr=1e-3)]
 
     def losses(self, x: Any, rng: Generator) -> Yields[Tensor, None, dict[str, Array]]:
-        """−reconstruction + β (prior matching + consistency), averaged over the batch.
+        """Yield −reconstruction + β (prior matching + consistency), averaged over the batch.
 
-        Reported are −reconstruction; of each layer, the KL, and the number of its units that tell
-        more than 0.01 nats of the samples of a batch; and β.
+        The report has −reconstruction, the KL of each layer, the number of its units whose mean KL
+        over the batch exceeds 0.01 nats, and β.
         """
         path = self.latents(x, rng=rng, network_rng=rng)
         nll = self.layers[0].nll(x, path[0].h, rng)
@@ -206,7 +209,8 @@ class HierarchicalVAE(nn.Network):
     def descend(self, h: Array, rng: Generator, layer: int | None = None) -> Array:
         """h₁ ~ p(h₁|h_t) by the chain h_{t−1} ~ p(h_{t−1}|h_t), from latents h_t of a ``layer`` t.
 
-        By default from the top, t = T. Where many are drawn from one h_t, they show what it holds.
+        The default is the top layer, t = T. Many draws from the same h_t show the information that
+        it holds.
         """
         top = len(self.n_latents) if layer is None else layer
         if not 1 <= top <= len(self.n_latents) or h.shape[1:] != (self.n_latents[top - 1],):
@@ -220,7 +224,7 @@ class HierarchicalVAE(nn.Network):
         return h
 
     def sample(self, n: int, rng: Generator) -> Array:
-        """E[x|h₁] for n paths down the hierarchy: means, which vary less than draws of x do."""
+        """E[x|h₁] for n paths down the hierarchy: means, which vary less than draws of x."""
         return by_rows(self.frozen().layers[0].decode, self._bottom(n, rng))
 
     def draw(self, n: int, rng: Generator) -> Array:
@@ -229,9 +233,9 @@ class HierarchicalVAE(nn.Network):
         return bottom.family.of(by_rows(bottom.decoder, self._bottom(n, rng))).draw(rng)
 
     def validate(self, x: Any) -> None:
-        """Raise ``ValueError`` for data, or networks, that do not fit, with the layer at fault.
+        """Raise ``ValueError`` for data or networks that do not fit; its message names the layer.
 
-        Each layer is looked at as a VAE whose data are means of the latents below.
+        Each layer is checked as a VAE whose data are the means of the latents below.
         """
         for t, layer in enumerate(self.layers, 1):
             try:

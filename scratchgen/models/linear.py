@@ -6,9 +6,9 @@ squared error, as a sum and in matrix form
 
     C(θ) = (1/n) Σᵢ (yᵢ − ỹᵢ)² = (1/n) (y − Xθ)ᵀ(y − Xθ),      ∂C/∂θ = −(2/n) Xᵀ(y − Xθ).
 
-Where the gradient is zero the *normal equations* XᵀX θ = Xᵀy hold: *ordinary least squares*. Two
-penalties keep θ small. They act on every coefficient; there is an intercept only if X has a column
-of ones, and it is then penalised like the others:
+The gradient is zero where the *normal equations* XᵀX θ = Xᵀy hold; their solution is *ordinary
+least squares*. Two penalties keep θ small. They act on every coefficient. The model has an
+intercept only if X has a column of ones, and the intercept is then penalised like the others:
 
     Ridge: C(θ) + λ ‖θ‖²₂,  ‖θ‖₂ = √Σ θⱼ²,      (XᵀX + nλ I) θ = Xᵀy,
     Lasso: C(θ) + λ ‖θ‖₁,   ‖θ‖₁ = Σ |θⱼ|,       (2/n) Xⱼᵀ(y − Xθ) = λ sign θⱼ where θⱼ ≠ 0,
@@ -69,9 +69,10 @@ def mean_squared_error(X: Array, y: Array, theta: Any) -> Any:
 def ols(X: Array, y: Array) -> Array:
     """The θ that minimises (1/n) ‖y − Xθ‖²₂, for X: (n, p) and y: (n,) or (n, m).
 
-    Of all minimisers it is the one of least norm. If the rank of X is below p, there are several,
-    and a :class:`RankWarning` says so. The solution uses the singular values of X. The matrix XᵀX
-    would have their squares, so that columns of very different sizes would lose more precision.
+    If the rank of X is below p, several θ minimise the cost. The result is the θ of least norm, and
+    a :class:`RankWarning` reports the rank. The solution uses the singular values of X. The
+    singular values of XᵀX are the squares of these, so that columns of very different sizes would
+    lose more precision.
     """
     X, y = _checked(X, y)
     theta, _, rank, _ = np.linalg.lstsq(X, y, rcond=None)
@@ -106,10 +107,10 @@ def lasso(X: Array, y: Array, lam: float, sweeps: int = 10_000) -> Array:
 
     Along one coordinate the minimum has a closed form, θⱼ ← S(θⱼ + Xⱼᵀr/‖Xⱼ‖², nλ/(2 ‖Xⱼ‖²)) with
     the residual r = y − Xθ and the soft threshold S(a, b) = sign(a) max(|a| − b, 0). Sweeps over
-    the coordinates determine which of them are zero, and the signs of the others. Given these, the
-    conditions of Karush, Kuhn and Tucker are linear equations; their solution is the optimum to
-    rounding. Raises ``RuntimeError`` where ``sweeps`` sweeps do not suffice, as with columns that
-    nearly coincide.
+    the coordinates determine which of them are zero, and the signs of the others. Given the zeros
+    and the signs, the conditions of Karush, Kuhn and Tucker are linear equations; their solution is
+    the optimum to rounding. Raises ``RuntimeError`` if ``sweeps`` sweeps do not suffice, as with
+    columns that nearly coincide.
     """
     X, y = _checked(X, y, lam)
     if lam == 0:
@@ -163,8 +164,8 @@ def gradient_descent(X: Array, y: Array, lr: float, steps: int, lam: float = 0.0
     """θ after each of ``steps`` steps θ ← θ − η ∂/∂θ [C(θ) + λ‖θ‖²₂] from zero: (steps + 1, p).
 
     Each step multiplies the distance to the closed form by I − η H with H = (2/n) XᵀX + 2λ I. The
-    steps converge for η < 2/h, with the largest eigenvalue h of H, and slowly along the direction
-    of the smallest.
+    steps converge for η < 2/h, where h is the largest eigenvalue of H. They converge slowly along
+    the eigenvector of the smallest eigenvalue.
     """
     X, y = _checked(X, y, lam)
     theta = [np.zeros_like(X[0])]

@@ -1,44 +1,46 @@
-r"""The restricted Boltzmann machine: an energy on two layers, trained on what it dreams itself.
+r"""The restricted Boltzmann machine: an energy on two layers, trained on data and its own samples.
 
 Visible units v and hidden units h ∈ {0, 1} have the energy
 
     E(v, h) = −aᵀv − bᵀh − vᵀWh,        p(v, h) = exp(−E(v, h)) / Z,
 
-with a connection between any two units of different layers and none within one. So each layer,
-given the other, falls apart into independent units, and can be drawn at once:
+with a connection between any two units of different layers, and no connection within a layer. So
+the units of a layer are independent, given the other layer, and can be drawn all at once:
 
     P(hⱼ = 1|v) = σ(bⱼ + Σᵢ vᵢ Wᵢⱼ),        P(vᵢ = 1|h) = σ(aᵢ + Σⱼ Wᵢⱼ hⱼ).
 
-The hidden units are summed over in closed form, p(v) = exp(−F(v)) / Z with the free energy
+The sum over the hidden units has a closed form, p(v) = exp(−F(v)) / Z with the free energy
 
     F(v) = −aᵀv − Σⱼ softplus(bⱼ + Σᵢ vᵢ Wᵢⱼ).
 
-(a softplus does not overflow where log(1 + exp z) does, erratum E18). The other way round, the
-visible units are summed over: p(h) = exp(bᵀh) Πᵢ (1 + exp(aᵢ + Σⱼ Wᵢⱼ hⱼ)) / Z, a sum over v for a
-given h (erratum E9: the notes give both the same index).
+(A softplus does not overflow where log(1 + exp z) does, erratum E18.) The sum over the visible
+units, for a given h, is p(h) = exp(bᵀh) Πᵢ (1 + exp(aᵢ + Σⱼ Wᵢⱼ hⱼ)) / Z (erratum E9: the notes
+give both layers the same index).
 
-What is left is Z, a sum over all states of one layer. Since −∇ log Z = E_model[∇F],
+The normalisation Z is a sum over all states of one layer. Since −∇ log Z = E_model[∇F],
 
-    −∇ log p(v) = ∇F(v) − E_model[∇F],
+    −∇ log p(v) = ∇F(v) − E_model[∇F]:
 
-the positive phase lowers the free energy of the data, the negative one raises that of what the
-model itself believes in. The second is an average over a Gibbs chain. Contrastive divergence, CD-k,
-starts that chain at the data and takes k steps: its cost is F(v) − F(vₖ), in which vₖ counts as
-data. Persistent contrastive divergence lets the chains go on from one update to the next, so that
-they follow the model; it is the one to take where samples or likelihoods matter.
+the positive phase lowers the free energy of the data, and the negative phase raises the free energy
+of the model's own samples. The negative phase is estimated by an average over Gibbs chains.
+Contrastive divergence, CD-k, starts the chains at the data and takes k steps. Its cost is
+F(v) − F(vₖ), where vₖ counts as a constant. Persistent contrastive divergence continues the chains
+from one update to the next, so that they follow the model. It is the better choice where samples or
+likelihoods matter.
 
-The notes print f = −E for what is f = exp(−E) (erratum E3), ∇ log Z = E[log f] for E[∇ log f]
-(E2), and the negative phase of n samples once in place of n times (E1); averaged over the samples,
-as here, there is no n.
+The notes print f = −E in place of f = exp(−E) (erratum E3), ∇ log Z = E[log f] in place of
+E[∇ log f] (E2), and the negative phase of n samples once in place of n times (E1). The cost here is
+a mean over the samples, so that n does not occur.
 
-Other visible units change the energy, and nothing else. *Gaussian* ones are real numbers, with
+Other visible units change only the energy. *Gaussian* units are real numbers, with
 
     E(v, h) = Σᵢ (vᵢ − aᵢ)²/2σᵢ² − bᵀh − Σᵢⱼ vᵢ Wᵢⱼ hⱼ/σᵢ²,
 
-so that p(v) = Σₕ p(h) N(v; a + W h, σ²) is a mixture of 2ᴴ Gaussians, of mean a + W E[h] and
-covariance diag σ² + W Cov(h) Wᵀ. Where σ is learned, it is so as log σ², which may be any number:
-∂F/∂log σᵢ² = −(vᵢ − aᵢ)²/2σᵢ² + vᵢ Σⱼ Wᵢⱼ P(hⱼ = 1|v)/σᵢ². *Spins* s are −1 and 1, with the energy
-of bits; v = (s + 1)/2 makes a machine of bits of it, with 2W, 2a and b − Σᵢ Wᵢⱼ for W, a and b.
+so that p(v) = Σₕ p(h) N(v; a + W h, σ²) is a mixture of 2ᴴ Gaussians. It has the mean a + W E[h]
+and the covariance diag σ² + W Cov(h) Wᵀ. If σ is learned, the parameter is log σ², which may be any
+number: ∂F/∂log σᵢ² = −(vᵢ − aᵢ)²/2σᵢ² + vᵢ Σⱼ Wᵢⱼ P(hⱼ = 1|v)/σᵢ². *Spins* s are −1 or 1, and have
+the energy of bits. With v = (s + 1)/2 their model is a model of bits, in which 2W, 2a and
+b − Σᵢ Wᵢⱼ replace W, a and b.
 
 Sources: the notes, "Energy models" to "Defining different types of RBMs"; Hinton 2002; Tieleman
 2008 (persistent chains); Hinton 2010, "A practical guide to training RBMs"; Melchior, Fischer and
@@ -73,26 +75,28 @@ from . import audit
 from .feed_forward import penalty
 
 RATES: Final = {"bernoulli": 0.1, "gaussian": 0.002, "spin": 0.025}
-"""Learning rates: the states of Gaussian units have no bounds, so that their steps are smaller.
+"""The default learning rates. Gaussian units need a smaller rate, since their states are unbounded.
 
-Those of spins are a quarter of those of bits, since 2W is what a bit would have for W.
+The rate of spins is a quarter of the rate of bits, since weights W of spins act like weights 2W of
+bits.
 """
 FOR_ANY_SCALE: Final[dict[str, dict[str, Any]]] = {
     "bernoulli": {},
     "gaussian": {"sigma": 0.5, "standardise": True},
     "spin": {"standardise": True},
 }
-"""Settings with which units take data of any scale, if they can."""
+"""The settings with which the units accept data of any scale; bits have none."""
 STATES = 2**25
-"""As many states of a layer are summed over, and no more: some minutes for layers of 25 units."""
+"""The largest number of states in an exact sum: 25 units, whose sum takes some minutes."""
 SLIDING = 0.01
-"""The share of a batch in the means that the gradient is centred at: so PyDeep has it."""
+"""The weight of a new batch in the sliding means of the centred gradient, as in PyDeep."""
 
 
 def _mean_and_deviation(x: Array) -> tuple[Any, Any]:
-    """Of each unit; what hardly varies is not to count as much as what does.
+    """Return the mean and the standard deviation of each unit.
 
-    So a deviation is held to a tenth of the largest.
+    Each deviation is at least a tenth of the largest one, so that units that hardly vary do not
+    count as much as the others.
     """
     spread = x.std(axis=0)
     spread = np.maximum(spread, 0.1 * spread.max())
@@ -100,16 +104,16 @@ def _mean_and_deviation(x: Array) -> tuple[Any, Any]:
 
 
 def _middle_and_half_of_range(x: Array) -> tuple[Any, Any]:
-    """Of all units alike."""
+    """Return the middle of the range of all units together, and half of its width."""
     low, high = x.min(), x.max()
     return (low + high) / 2, np.where(high > low, (high - low) / 2, 1)
 
 
 FRAMES: Final = {"gaussian": _mean_and_deviation, "spin": _middle_and_half_of_range}
-"""The centre c and the spread s of the data with which visible units see (x − c)/s."""
+"""The functions that compute the centre c and the spread s of data: units get v = (x − c)/s."""
 
 Field: TypeAlias = tuple[Array, ...]
-"""States v, and the fields Z = b + Wᵀv that they are for the hidden units."""
+"""States v, and the fields Z = b + Wᵀv that act on the hidden units."""
 
 
 @differentiable
@@ -129,10 +133,10 @@ def free_energy_gap(
     weights w, 1/n for the data and −1/m for the chains,
 
         ∂C/∂W = −δ Σᵣ wᵣ vᵣ pᵣᵀ,   ∂C/∂a = −δ Σᵣ wᵣ vᵣ,   ∂C/∂b = −δ Σᵣ wᵣ pᵣ,
-        ∂C/∂v = −δ (a + W p)/n,    ∂C/∂vₖ = δ (a + W pₖ)/m:
+        ∂C/∂v = −δ (a + W p)/n,    ∂C/∂vₖ = δ (a + W pₖ)/m.
 
-    a single product for W, where positive and negative phase apart would take two. ``z`` and
-    ``z_k`` are these functions of W, b and v, where the chain has them already.
+    The gradient of W takes one matrix product; two separate phases would take two. ``z`` and
+    ``z_k`` are the values of z for v and vₖ, if the chain has computed them already.
     """
     n, m = len(v), len(v_k)
     z = v @ W + b if z is None else z
@@ -159,15 +163,17 @@ def free_energy_gap(
 def centred(
     W: Tensor, a: Tensor, b: Tensor, mu: Array, lam: Array
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """W, a and b, whose gradients are the centred ones: θ ↦ θ₀ + J Jᵀ (θ − θ₀), at θ₀ = θ itself.
+    """θ ↦ θ₀ + J Jᵀ (θ − θ₀) at θ₀ = θ: W, a and b, unchanged, but with centred gradients.
 
-    The energy of v − μ and h − λ is that of other biases, (W, a, b) = J (W, a + W λ, b + Wᵀμ). A
-    step of steepest descent in these coordinates is one by J Jᵀ ∂C/∂θ in those of the notes:
+    The energy as a function of v − μ and h − λ has other biases, (W, a, b) =
+    J (W, a + W λ, b + Wᵀμ). Steepest descent in these coordinates takes the step J Jᵀ ∂C/∂θ in the
+    coordinates of the notes:
 
         G = ∂C/∂W − (∂C/∂a) λᵀ − μ (∂C/∂b)ᵀ = −⟨(v − μ)(h − λ)ᵀ⟩_data + ⟨(v − μ)(h − λ)ᵀ⟩_model
 
-    for W, ∂C/∂a − G λ for a, and ∂C/∂b − Gᵀ μ for b. It is the same whether a unit is called on or
-    off. Where μ and λ are the means of the units, what their means say is not said by W again.
+    for W, ∂C/∂a − G λ for a, and ∂C/∂b − Gᵀ μ for b. The step is the same if the two states of a
+    unit exchange their names. If μ and λ are the means of the units, W does not learn again the
+    means, which the biases learn.
     Source: Melchior et al. 2016, section 4.
     """
     W_0, a_0, b_0 = W.data, a.data, b.data
@@ -179,25 +185,27 @@ def centred(
 class RBM(nn.Network):
     """p(v, h) = exp(aᵀv + bᵀh + vᵀWh) / Z, with W: (n_visible, n_hidden) and biases a and b.
 
-    ``visible`` says what the visible units are:
+    ``visible`` is the kind of the visible units:
 
-    - ``"bernoulli"``: 0 or 1; data in [0, 1] are the means that they are drawn with at each visit;
-    - ``"spin"``: −1 or 1; data in [−1, 1] are their means;
-    - ``"gaussian"``: real, E = Σ (v − a)²/2σ² − bᵀh − Σ vᵢ wᵢⱼ hⱼ/σ², of variance σ² given h, where
-      σ is ``sigma``, or ``"learned"`` for each unit, as the parameter ``log_var``. W can only add
-      to that variance: σ is less than the spread of the data.
+    - ``"bernoulli"``: 0 or 1; data in [0, 1] are means, and states are drawn anew at each visit;
+    - ``"spin"``: −1 or 1; data in [−1, 1] are means in the same way;
+    - ``"gaussian"``: real numbers with E = Σ (v − a)²/2σ² − bᵀh − Σ vᵢ wᵢⱼ hⱼ/σ², whose variance
+      given h is σ². ``sigma`` is σ, or ``"learned"``: then each unit has its own σ, by the
+      parameter ``log_var``. W can only add to the variance, so that σ must be below the spread of
+      the data.
 
-    With ``standardise``, samples x are seen as v = (x − c)/s, with the buffers ``centre`` c and
-    ``spread`` s, which :meth:`start_at` takes from data: of Gaussian units their means and standard
-    deviations, to which σ = ½ is a good start, and of spins the middle and the half of their range.
+    With ``standardise``, a sample x becomes v = (x − c)/s. The buffers ``centre`` c and ``spread``
+    s are computed from data by :meth:`start_at`. For Gaussian units they are the means and standard
+    deviations of the data, and σ = ½ is a good start; for spins they are the middle of the range of
+    the data and half of its width.
 
-    It is trained by CD-k, or, where ``persistent``, with ``n_chains`` chains that go on from update
-    to update for k steps each; they are the buffer ``chains``. With ``n_temperatures``, each has
-    replicas at so many temperatures, with which it changes places: the path leads from units
-    without connections, of the biases ``base``. Where ``centred``, the gradient is; the means that
-    it is centred at are the buffers ``mean_visible`` and ``mean_hidden``. The cost has
-    l1 Σ |W| + ½ l2 Σ W² in addition. W begins as N(0, scale²), a and b as zeros. Samples (n, …) are
-    taken as rows.
+    The model is trained by CD-k, or, if ``persistent``, with ``n_chains`` chains that continue for
+    k steps at each update; their states are the buffer ``chains``. With ``n_temperatures`` above 1,
+    each chain has replicas at that many temperatures, which exchange their states. The path of the
+    temperatures starts at units without connections, whose biases are the buffer ``base``. If
+    ``centred``, the gradient is centred at the means in the buffers ``mean_visible`` and
+    ``mean_hidden``. The cost includes l1 Σ |W| + ½ l2 Σ W². W starts as N(0, scale²), a and b as
+    zeros. Samples (n, …) are reshaped to rows.
     """
 
     def __init__(
@@ -272,22 +280,22 @@ class RBM(nn.Network):
 
     @property
     def units(self) -> Distribution:
-        """The visible units without connections, p(v) ∝ exp(−E(v, 0))."""
+        """p(v) ∝ exp(−E(v, 0)), the distribution of the visible units without connections."""
         if self.family is not Gaussian:
             return self.family(self.a)
         learned = self.sigma == "learned"
         return Gaussian(self.a, self.log_var if learned else 2 * math.log(self.sigma))
 
     def seen(self, x: Any) -> Any:
-        """Samples x as values of v: (x − c)/s, where the machine is to ``standardise``."""
+        """v = (x − c)/s for samples x with ``standardise``, else v = x."""
         return (x - self.centre) / self.spread if self.standardise else x
 
     def shown(self, v: Any) -> Any:
-        """Values of v, or their means, as samples: what undoes ``seen``."""
+        """x = c + s v for values or means v with ``standardise``, else x = v: inverts ``seen``."""
         return self.centre + self.spread * v if self.standardise else v
 
     def states(self, x: Any, rng: Generator) -> Array:
-        """States v for samples x: grey values are means of units 0 and 1, drawn at each visit."""
+        """Return states v for samples x; grey values are means, from which states are drawn."""
         return self.family.states(self.seen(self._rows(x)), rng)
 
     # The energy, and the conditionals
@@ -304,11 +312,11 @@ class RBM(nn.Network):
         return units.energy(v) - ops.softplus(z).sum(axis=1)
 
     def prob_hidden(self, v: Any) -> Any:
-        """P(h = 1|v) = σ(b + Wᵀv), of Gaussian units σ(b + Wᵀv/σ²): (n, n_hidden)."""
+        """P(h = 1|v) = σ(b + Wᵀv), or σ(b + Wᵀv/σ²) for Gaussian units: (n, n_hidden)."""
         return ops.sigmoid(self.units.scaled(self._rows(v)) @ self.W + self.b)
 
     def prob_visible(self, h: Any) -> Any:
-        """E[v|h], (n, n_visible): σ(a + W h), of spins tanh(a + W h), of Gaussian units a + W h."""
+        """E[v|h], (n, n_visible): σ(a + W h); tanh(a + W h) for spins; a + W h for real units."""
         return self.units.at(ops.affine(h, self.W, self.a)).mean
 
     def sample_hidden(
@@ -325,42 +333,43 @@ class RBM(nn.Network):
         return self.frozen()._visible(h).draw(rng, noise)
 
     def gibbs(self, v: Any, steps: int, rng: Generator, mask: Any = None) -> Array:
-        """The state v after ``steps`` steps of block Gibbs sampling from v on, (n, n_visible).
+        """Return the state after ``steps`` steps of block Gibbs sampling from v, (n, n_visible).
 
-        Units where ``mask`` is true, of the shape of v or of one of its rows, are known: they are
-        held, and the others come to p(v_unknown|v_known).
+        ``mask`` has the shape of v or of one of its rows. Units where it is true are known and keep
+        their values; the other units converge to p(v_unknown|v_known).
         """
         machine = self.frozen()
         return machine._chain(machine._rows(v), steps, rng, machine._mask(mask))
 
     def noise(self, n: int | tuple[int, ...], rng: Generator) -> Array:
-        """Where chains begin that know nothing: fair coins, or N(0, I); (n, n_visible)."""
+        """Return the start of new chains: fair coins, or N(0, I); (n, n_visible)."""
         shape = n if isinstance(n, tuple) else (n,)
         return self.family.standard((*shape, self.n_visible), self.W.dtype, rng)
 
     def sample(self, n: int, rng: Generator, steps: int = 1000) -> Array:
         """P(v = 1|h), or E[v|h], at the end of n chains of ``steps`` steps: (n, n_visible).
 
-        The chains begin at noise, fair coins or N(0, I), far from any data. These are the means of
-        the last step, smoother than states of the model: for states, take :meth:`draw`.
+        The chains start at noise, fair coins or N(0, I), far from any data. The result is the means
+        of the last step, which are smoother than states; :meth:`draw` returns states.
         """
         means: Array = self.shown(self._means_after(self.noise(n, rng), steps, rng))
         return means
 
     def inpaint(self, known: Any, mask: Any, rng: Generator, steps: int = 1000) -> Array:
-        """Samples ``known`` where ``mask`` is true, and elsewhere E[v|h] given these: (n, visible).
+        """Return ``known`` where ``mask`` is true, and E[v|h] elsewhere: (n, n_visible).
 
-        The means are those at the end of chains of ``steps`` steps in which the known entries are
-        held, grey ones as states drawn once; the others begin at noise.
+        The means E[v|h] are the end of chains of ``steps`` steps in which the known entries keep
+        their values; for known grey values, states are drawn once. The other entries start at
+        noise.
         """
         rows, where = self._rows(known), self._mask(mask)
         v = np.where(where, self.states(rows.astype(self.W.dtype), rng), self.noise(len(rows), rng))
         return np.where(where, rows, self.shown(self._means_after(v, steps, rng, where)))
 
     def draw(self, n: int, rng: Generator, steps: int = 1000) -> Array:
-        """The states v at the end of n chains of ``steps`` steps from noise: (n, n_visible).
+        """Return the states v at the end of n chains of ``steps`` steps from noise: (n, n_visible).
 
-        They are draws of p(v) once the chains have forgotten the noise that they began at.
+        They are draws from p(v) if the chains are long enough to forget the noise at their start.
         """
         states: Array = self.shown(self.gibbs(self.noise(n, rng), steps, rng))
         return states
@@ -368,15 +377,16 @@ class RBM(nn.Network):
     # Training
 
     def start_at(self, data: Any) -> None:
-        """Set the biases a to those of units without connections, for samples ``data``.
+        """Set the biases a to the best fit to samples ``data`` by units without connections.
 
-        A machine that is to ``standardise`` takes their means and standard deviations first, or the
-        range of what are to be spins. Where σ is learned, it begins at that of the data, of a unit
-        that does not vary at 1; and where the gradient is centred, it is so at the means of these.
+        With ``standardise``, the centre and the spread of the samples are set first. If σ is
+        learned, it starts at the standard deviation of each unit in the data, or at 1 for a unit
+        that does not vary. If the gradient is centred, ``mean_visible`` starts at the mean of the
+        data.
 
-        From zeros, the hidden units of persistent chains learn first that not every pixel is on
-        half of the time: all of them alike, until they are always on and learn nothing more.
-        Source: Hinton 2010, section 8.
+        If the biases start at zero and the chains are persistent, the hidden units first learn that
+        not every pixel is on half of the time. All hidden units learn the same, until they are
+        always on and learn nothing more. Source: Hinton 2010, section 8.
         """
         rows = self._rows(data)
         if self.standardise:
@@ -396,25 +406,27 @@ class RBM(nn.Network):
 
     @property
     def players(self) -> list[list[Tensor]]:
-        """One player: W, a, b, and log σ² where it is learned."""
+        """One player: W, a, b, and log σ² if it is learned."""
         return [self.parameters()]
 
     def default_optimizers(self) -> list[optim.Optimizer]:
-        """Stochastic gradient descent with a rate of 0.1, of spins 0.025, of Gaussian units 0.002.
+        """Return SGD with a learning rate of 0.1, or 0.025 for spins, or 0.002 for Gaussian units.
 
-        Where σ is learned, it is Adam with 0.005: all gradients but that of b go as 1/σ².
+        If σ is learned, the optimizer is Adam with 0.005, since all gradients except ∂C/∂b are
+        proportional to 1/σ².
         """
         if self.sigma == "learned":
             return [optim.Adam(self.parameters(), 0.005)]
         return [optim.SGD(self.parameters(), RATES[self.visible])]
 
     def losses(self, x: Any, rng: Generator) -> Yields[Tensor, None, dict[str, Array]]:
-        """The cost F(v) − F(vₖ), averaged over the batch, with vₖ at the end of the chain.
+        """Yield the cost F(v) − F(vₖ), averaged over the batch, with vₖ at the end of the chain.
 
-        It is no likelihood, and may have either sign: only its gradient means something. Reported
-        are both phases, the mean of F at the data and at the ends of the chains, and of tempered
-        ones the share of exchanges. The squared error per visible unit of v ↦ E[v|h = P(h = 1|v)],
-        of a 16th of the batch, tells that something is learned, and is not what is minimised.
+        The cost is not a likelihood, and may have either sign: only its gradient has a meaning. The
+        report has both phases, which are the mean of F at the data and at the ends of the chains,
+        and for tempered chains the share of exchanges. It also has the squared error per visible
+        unit of the reconstruction v ↦ E[v|h = P(h = 1|v)], for a 16th of the batch. A falling error
+        shows that the model learns, but training does not minimise this error.
         """
         machine = self.frozen()
         v = machine.states(x, rng)
@@ -429,11 +441,11 @@ class RBM(nn.Network):
             self.mean_visible = (1 - SLIDING) * self.mean_visible + SLIDING * means[0]
             self.mean_hidden = (1 - SLIDING) * self.mean_hidden + SLIDING * means[1]
             W, a, b = centred(W, a, b, self.mean_visible, self.mean_hidden)
-        units = self.units.at(0 * machine.a)  # what E(v, 0) has beside −aᵀv, or −aᵀv/σ²
+        units = self.units.at(0 * machine.a)  # E(v, 0) without −aᵀv, or without −aᵀv/σ²
         s, s_k = units.scaled(v), units.scaled(v_k)
         gap = free_energy_gap(W, a, b, s, s_k, z=z, z_k=z_k)
         gap = gap + (units.energy(v).mean() - units.energy(v_k).mean())
-        # Before the parameters move, whose memory the frozen machine shares
+        # Computed before the parameters move, since the frozen machine shares their memory
         F_k = (machine.units.energy(v_k) - ops.softplus(z_k).sum(axis=1)).mean()
         yield gap + penalty(self.W, l1=self.l1, l2=self.l2) if self.l1 or self.l2 else gap
         reconstruction = {"reconstruction (not the objective)": error.mean()}
@@ -442,7 +454,7 @@ class RBM(nn.Network):
     def _negative(
         self, machine: RBM, v: Array, z: Array, rng: Generator
     ) -> tuple[Array, Array, dict[str, Array]]:
-        """The ends of the chains, their fields Z, and what is told of them."""
+        """Return the ends of the chains, their fields Z, and their part of the report."""
         if self.n_temperatures > 1:
             return self._tempered(machine, rng)
         if self.persistent:
@@ -456,7 +468,7 @@ class RBM(nn.Network):
         return v, z, {}
 
     def _tempered(self, machine: RBM, rng: Generator) -> tuple[Array, Array, dict[str, Array]]:
-        """The chains of the highest β, after k steps of all of them."""
+        """Return the ends at β = 1 after k steps at every β, their fields Z, and their report."""
         betas = np.linspace(0, 1, self.n_temperatures).tolist()
         states: list[Field] = [(v, machine._field_of_hidden(v)) for v in self.chains]
         path = machine._path(self.base, rng)
@@ -466,10 +478,11 @@ class RBM(nn.Network):
         return v, z, {"exchanged": share}
 
     def validate(self, x: Any) -> None:
-        """Raise ``ValueError`` for data that the visible units do not take.
+        """Raise ``ValueError`` for data that do not fit the visible units.
 
-        A :class:`~scratchgen.training.TrainingWarning` says where the variance of the data is less
-        than Gaussian units have at least, or so large that steps of training are too.
+        A :class:`~scratchgen.training.TrainingWarning` reports data for Gaussian units whose
+        variance is below σ², the least that the units can have, or so large that training steps
+        become too large.
         """
         of_spins = {"from_bytes": "x / 127.5 - 1", "from_spins": "s.astype(np.float32)"}
         audit.check_samples(x, "an RBM", **(of_spins if self.visible == "spin" else {}))
@@ -493,14 +506,14 @@ class RBM(nn.Network):
 
     @property
     def n_summed(self) -> int:
-        """The units whose states log Z is a sum over: of the smaller layer that has states."""
+        """The number of units whose states are summed for log Z: the smaller layer with states."""
         return min(self.n_hidden, self.n_visible) if self.family.discrete else self.n_hidden
 
     def log_partition(self) -> float:
-        """log Z, exactly: all states of the smaller layer are summed over, in float64.
+        """Return the exact log Z, by a sum over all states of the smaller layer, in float64.
 
-        That of Gaussian units is an integral in closed form, given the hidden ones. Raises
-        ``ValueError`` for more than 2²⁵ states.
+        For Gaussian units the sum is over the hidden states, and the integral over v for each of
+        them has a closed form. Raises ``ValueError`` for more than 2²⁵ states.
         """
         machine = self._in_double()
         n = self.n_summed
@@ -527,19 +540,20 @@ class RBM(nn.Network):
         data: Any = None,
         progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
     ) -> tuple[float, float]:
-        """log Z by annealed importance sampling, with its standard error: both in nats.
+        """Return log Z by annealed importance sampling, and its standard error: both in nats.
 
-        The path leads from the machine without W and b to this one, β = 0 … 1 in
-        ``n_temperatures`` even steps, E_β = β E + (1 − β) E₀. With ``data``, the visible units at
-        its start have the rates, or the means, of these, and this is the way to take. Without, the
-        biases are a, and as many chains more start at biases of zero, as witnesses: where these end
-        elsewhere, or find a larger Z, either may have missed a mode that the other has seen. Then
-        the estimate is from all of them, and the error is log 2 at least.
+        The path E_β = β E + (1 − β) E₀ leads from the machine without W and b to this machine, with
+        ``n_temperatures`` evenly spaced β from 0 to 1. With ``data``, which is the better choice,
+        the visible units at the start of the path have the means of the data. Without ``data``, the
+        biases at the start are a, and as many further chains start at biases of zero, as a check.
+        If these chains end elsewhere, or find a larger Z, either set of chains may have missed a
+        mode that the other set has visited. Then the estimate is computed from both sets, and the
+        error is at least log 2.
 
-        E[Z estimate] = Z at any length, but a mode that no chain came to is missing, and the error
-        does not tell: that is small where the weights agree. Where it exceeds some tenths of a nat
-        the estimate cannot be trusted: take more temperatures, or ``data``. ``progress`` wraps the
-        steps of the chains, as tqdm does.
+        The estimate of Z has the mean Z for chains of any length, but it lacks a mode that no chain
+        has visited. The standard error does not show this: it is small whenever the weights agree.
+        If the error exceeds some tenths of a nat, the estimate cannot be trusted: take more
+        temperatures, or ``data``. ``progress`` wraps the steps of the chains, as tqdm does.
         Source: Salakhutdinov and Murray 2008, section 4.
         """
         if n_chains < 2 or n_temperatures < 2:
@@ -564,9 +578,9 @@ class RBM(nn.Network):
         return log_z, max(error, math.log(2))
 
     def log_likelihood(self, v: Any, log_z: float | None = None) -> Array:
-        """log p(v) = −F(v) − log Z, (n,) nats, in float64; ``log_z`` is exact where not given.
+        """log p(v) = −F(v) − log Z, (n,) nats, in float64; the default of ``log_z`` is exact.
 
-        Of units that have states these are states: grey values are refused.
+        For units with states, v must consist of states; ``ValueError`` for grey values.
         """
         machine = self._in_double()
         v = machine._rows(v)
@@ -592,11 +606,11 @@ class RBM(nn.Network):
         )
 
     def pseudo_log_likelihood(self, v: Any) -> Array:
-        """Σᵢ log P(vᵢ|all other v), (n,) nats: log Z drops out of each term.
+        """Σᵢ log P(vᵢ|all other v), (n,) nats: log Z cancels in each term.
 
-        P(vᵢ = 1|others) = σ(F(v with vᵢ = 0) − F(v with vᵢ = 1)), and grey values count as means,
-        vᵢ log P + (1 − vᵢ) log(1 − P); of spins, −1 stands for 0. It is a sum over all visible
-        units, no mean, and takes a pass over the hidden layer for each of them.
+        P(vᵢ = 1|others) = σ(F(v with vᵢ = 0) − F(v with vᵢ = 1)); for spins, −1 replaces 0. Grey
+        values count as means, vᵢ log P + (1 − vᵢ) log(1 − P). The result is a sum over all visible
+        units, not a mean, and takes a pass over the hidden layer for each visible unit.
         Source: Besag 1975; Marlin et al. 2010.
         """
         machine = self._of_states()
@@ -610,8 +624,8 @@ class RBM(nn.Network):
     def pseudo_log_likelihood_estimate(self, v: Any, rng: Generator) -> Array:
         """D log P(vᵢ|all other v) for one of the D units, drawn at random for each sample: (n,).
 
-        Its mean over i is ``pseudo_log_likelihood``: the normalisation is that of a sum over units,
-        as in scikit-learn's ``BernoulliRBM.score_samples``.
+        Its mean over i is ``pseudo_log_likelihood``: the factor D makes it estimate the sum over
+        units, as in scikit-learn's ``BernoulliRBM.score_samples``.
         """
         machine = self._of_states()
         v = machine._rows(v)
@@ -623,24 +637,24 @@ class RBM(nn.Network):
         )
         return -self.n_visible * ops.bernoulli_nll(logits[:, None], machine._bits(v_i))
 
-    # As scikit-learn's users know it
+    # The interface of scikit-learn
 
     def transform(self, X: Any) -> Array:
-        """P(h = 1|v), (n, n_hidden): features of the samples X, the same at every call."""
+        """P(h = 1|v), (n, n_hidden): features of samples X; every call gives the same result."""
         machine = self.frozen()
         return machine.prob_hidden(machine.seen(machine._rows(X)))
 
     def score_samples(self, X: Any) -> Array:
-        """``pseudo_log_likelihood`` of each sample, (n,): the same at every call.
+        """``pseudo_log_likelihood`` of each sample, (n,); every call gives the same result.
 
-        What scikit-learn's estimates from one unit drawn at random is here the sum over all.
+        It is the sum over all units, which scikit-learn estimates from one unit drawn at random.
         """
         return self.pseudo_log_likelihood(self.seen(self._rows(X)))
 
-    # Within
+    # Internal
 
     def _one_pass(self, x: Array) -> None:
-        """No network is within."""
+        """Do nothing: the model contains no other network."""
 
     def _rows(self, v: Any) -> Any:
         rows = v if v.ndim == 2 else v.reshape(len(v), math.prod(v.shape[1:]))
@@ -652,7 +666,7 @@ class RBM(nn.Network):
         return rows
 
     def _mask(self, mask: Any) -> Any:
-        """Which units of each row are known, (n, n_visible) or (1, n_visible); None where none."""
+        """Return the mask as rows, (n, n_visible) or (1, n_visible); None if there is no mask."""
         if mask is None:
             return None
         if mask.dtype.kind != "b" or mask.size % self.n_visible:
@@ -667,27 +681,27 @@ class RBM(nn.Network):
         self.family.check(rows, who, "take visible='gaussian'")
 
     def _field_of_hidden(self, v: Array) -> Array:
-        """Z = b + Wᵀv, or b + Wᵀv/σ², of a frozen machine, the log odds of the hidden units."""
+        """Z = b + Wᵀv, or b + Wᵀv/σ²: the log odds of the hidden units of a frozen machine."""
         z: Array = self.units.scaled(v) @ self.W
         z += self.b
         return z
 
     def _field_of_visible(self, h: Array) -> Array:
-        """Z = a + W h of a frozen machine."""
+        """Z = a + W h, for a frozen machine."""
         z: Array = h @ self.W.T
         z += self.a
         return z
 
     def _hidden(self, v: Array) -> Bernoulli:
-        """p(h|v) of a frozen machine."""
+        """p(h|v), for a frozen machine."""
         return Bernoulli(self._field_of_hidden(v))
 
     def _visible(self, h: Array) -> Distribution:
-        """p(v|h) of a frozen machine."""
+        """p(v|h), for a frozen machine."""
         return self.units.at(self._field_of_visible(h))
 
     def _chain(self, v: Array, steps: int, rng: Generator, mask: Any = None) -> Array:
-        """Gibbs sampling of a frozen machine from v on; where a mask is true, v stays."""
+        """Return the end of Gibbs sampling by a frozen machine from v; v is kept where masked."""
         check_generator(rng)
         known = v
 
@@ -698,7 +712,7 @@ class RBM(nn.Network):
         return block_gibbs(v, steps, lambda v: self._hidden(v).draw(rng), sample_visible)
 
     def _means_after(self, v: Array, steps: int, rng: Generator, mask: Any = None) -> Array:
-        """E[v|h] in the last of ``steps`` steps from v on."""
+        """E[v|h] in the last of ``steps`` steps of a chain that starts at v."""
         if steps < 1:
             raise ValueError(f"samples take chains of at least 1 step, got {steps}")
         machine = self.frozen()
@@ -709,10 +723,10 @@ class RBM(nn.Network):
     def _path(
         self, a0: Array, rng: Generator
     ) -> tuple[Callable[[Field, float, float], Array], Callable[[Field, float], Field]]:
-        """E_β = β E + (1 − β) E₀, from units without connections, of biases a0, to this machine.
+        """E_β = β E + (1 − β) E₀, from units with biases a0, without connections, to this machine.
 
-        The two functions that annealing and tempering take: log f_β′ − log f_β of (v, Z), summed
-        over h, and a step of Gibbs sampling at β. The machine is a frozen one.
+        Return the two functions that annealing and tempering need: log f_β′ − log f_β of (v, Z),
+        summed over h, and a step of Gibbs sampling at β. The machine must be frozen.
         """
         units, a = self.units, self.a
         start = units.at(a0)
@@ -737,7 +751,7 @@ class RBM(nn.Network):
         rng: Generator,
         progress: Callable[[Iterable[Any]], Iterable[Any]],
     ) -> tuple[Array, Array]:
-        """Estimates of log Z by n chains of a frozen machine, from a0 on, and where they end."""
+        """Return estimates of log Z by n chains of a frozen machine from a0, and their ends."""
         units = self.units
         v = units.at(np.zeros_like(self.a, shape=(n, self.n_visible)) + a0).draw(rng)
         begin: Field = (v, self._field_of_hidden(v))
@@ -747,7 +761,7 @@ class RBM(nn.Network):
         return log_w + log_z0, end[0]
 
     def _bits(self, v: Array) -> Array:
-        """States v as 0 and 1, and means between them likewise."""
+        """Map states v to 0 and 1, and means to the interval between them."""
         low, high = self.family.values
         return (v - low) / (high - low)
 
@@ -767,7 +781,7 @@ class RBM(nn.Network):
         return self.frozen()
 
     def _in_double(self) -> RBM:
-        """The frozen machine in float64, as sums over states, and differences of sums, need it."""
+        """Return the frozen machine in float64, as sums over states and their differences need."""
         twin = self.frozen()
         for name, _ in self.named_parameters():
             setattr(twin, name, getattr(twin, name).astype(np.float64))
@@ -775,6 +789,6 @@ class RBM(nn.Network):
 
 
 def lecture(rng: Generator) -> tuple[RBM, list[optim.Optimizer]]:
-    """The notes' model of MNIST, 784 × 500, by CD-1 with SGD of 0.1, for batches of 64."""
+    """The notes' model of MNIST, 784 × 500, trained by CD-1 with SGD at 0.1, for batches of 64."""
     model = RBM(784, 500, rng=rng)
     return model, model.default_optimizers()

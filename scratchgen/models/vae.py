@@ -123,7 +123,7 @@ class VAE(nn.Network):
         return [self.parameters()]
 
     def default_optimizers(self) -> list[optim.Optimizer]:
-        """Adam, with a learning rate of 10⁻³."""
+        """Return Adam with a learning rate of 10⁻³."""
         return [optim.Adam(self.parameters(), lr=1e-3)]
 
     def losses(self, x: Any, rng: Generator) -> Yields[Tensor, None, dict[str, Array]]:
@@ -179,11 +179,11 @@ class VAE(nn.Network):
         self.decode(self.encode(x)[0])
 
     def validate(self, x: Any) -> None:
-        """Raise ``ValueError`` for data, or networks, that do not fit the model.
+        """Raise ``ValueError`` for data or networks that do not fit the model.
 
-        A :class:`~scratchgen.training.TrainingWarning` says where a Gaussian likelihood is
-        unbounded, because some entry of x does not vary at all, and where its variance cannot
-        become small.
+        A :class:`~scratchgen.training.TrainingWarning` reports a Gaussian likelihood that is
+        unbounded, because some entry of x does not vary at all, or whose variance cannot become
+        small.
         """
         audit.check_samples(x, "a VAE", "x / 255")
         who = f"a {self.family.__name__} likelihood takes"

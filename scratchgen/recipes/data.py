@@ -99,9 +99,9 @@ class Data:
 
     @cached_property
     def validation(self) -> tuple[Indices, Indices]:
-        """Indices of ``train``: the classifiers' training samples, and a tenth of each class.
+        """Indices of ``train``: the classifiers' training samples, and their validation samples.
 
-        That tenth is for validation.
+        The validation samples are a tenth of each class.
         """
         return split(_strata(self.train, self.train_labels), SHARE, np.random.default_rng(0))
 
@@ -144,7 +144,7 @@ class Data:
         return "\n  ".join(lines)
 
     def check_unit_interval(self, model: str) -> None:
-        """Raise ``ValueError`` for samples that do not lie on [0, 1], as ``model`` takes them."""
+        """Raise ``ValueError`` for samples outside [0, 1], which ``model`` does not accept."""
         low, high = self.value_range
         if low < 0 or high > 1:
             cure = f"save {to_unit_interval(low, high)}"
@@ -155,11 +155,11 @@ class Data:
             )
 
     def check_same(self, kept: str | None, run: Path, validates: bool) -> None:
-        """Raise ``ValueError`` unless the samples and their split are those of a run.
+        """Raise ``ValueError`` unless a run had the same samples and the same split.
 
         ``kept`` is the ``sha256`` of the run's data, or None for a version that did not store it.
-        ``validates`` says whether validation samples matter. If they do not, the published parts of
-        MNIST are those of any run.
+        ``validates`` says whether validation samples matter. If they do not, every run on MNIST had
+        the same published parts.
         """
         if kept is None and self.name == "mnist" and not validates:
             return

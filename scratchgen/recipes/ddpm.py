@@ -1,4 +1,4 @@
-"""The diffusion model on the command line: images on [0, 1], a model on [−1, 1]."""
+"""The diffusion model on the command line, which maps images from [0, 1] to [−1, 1]."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ PARTS = 128  # the number of samples denoised at a time
 class DDPMSettings(AveragedSettings):
     """The network, the steps of the chain, and the average of weights."""
 
-    network: str = setting(Choice("what predicts the noise", names=("unet", "notes")))
+    network: str = setting(Choice("the network that predicts the noise", names=("unet", "notes")))
     width: int = setting(
-        Whole("channels of the U-Net at the full size", least=8, most=1024, step=8), default=32
+        Whole("channels of the U-Net at full size", least=8, most=1024, step=8), default=32
     )
-    T: int = setting(Whole("steps of noising", most=10_000), default=300)
+    T: int = setting(Whole("number of noising steps", most=10_000), default=300)
     noise_schedule: Literal["linear", "cosine"] = setting(
-        Choice("of the noise, β", names=("linear", "cosine"))
+        Choice("the schedule of the noise, β", names=("linear", "cosine"))
     )
     variance: Literal["beta", "posterior"] = setting(
-        Choice("of a step back, beside β or β̃", names=("beta", "posterior"))
+        Choice("the variance of a step back, β or β̃", names=("beta", "posterior"))
     )
     predicts: Literal["noise", "velocity"] = setting(
-        Choice("what the network's output means", names=("noise", "velocity"))
+        Choice("the quantity that the network predicts", names=("noise", "velocity"))
     )
     clip: str = setting(
-        Choice("clip predicted images to the data's range?", names=("none", "data"))
+        Choice("the range to which predicted images are clipped", names=("none", "data"))
     )
 
     @classmethod
@@ -61,7 +61,7 @@ class DDPMSettings(AveragedSettings):
 
     @classmethod
     def from_first_format(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Rename ``decay``, now the schedule, and ``schedule``, now that of the noise."""
+        """Rename ``decay``, now ``schedule``, and ``schedule``, now ``noise_schedule``."""
         noise = {"noise_schedule": values["schedule"]} if "schedule" in values else {}
         rest = {name: value for name, value in values.items() if name != "schedule"}
         return super().from_first_format(decay_as_schedule({**rest, **noise}))
@@ -110,7 +110,7 @@ class DDPMRecipe(Recipe[DDPMSettings]):
         add_decay(parser)
 
     def shown(self, model: DDPM) -> dict[str, Any]:
-        """The network, and the steps of the chain."""
+        """Return the settings of the network and of the chain."""
         is_unet = isinstance(model.network, UNet)
         shown = {
             "network": "unet" if is_unet else "notes",
@@ -143,11 +143,11 @@ class DDPMRecipe(Recipe[DDPMSettings]):
         )
 
     def prepare(self, data: Data) -> Array:
-        """2x − 1, on [−1, 1], with channels."""
+        """Return 2x − 1, on [−1, 1], with channels."""
         return _centred(data, data.train)
 
     def samples(self, model: DDPM, n: int, rng: Generator) -> Array:
-        """Ancestral samples, (x + 1)/2, on [0, 1] unless the model exceeds its range."""
+        """Return ancestral samples, (x + 1)/2, on [0, 1] unless the model exceeds its range."""
         sizes = [min(PARTS, n - start) for start in range(0, n, PARTS)]
         steps = (step for k in sizes for step in model.denoise(_noise(model, k, rng), rng))
         total = len(sizes) * (model.T + 1)
@@ -155,12 +155,12 @@ class DDPMRecipe(Recipe[DDPMSettings]):
         return np.concatenate([0.5 * (to_host(x) + 1) for x in ends])
 
     def score(self, model: DDPM, data: Data, rng: Generator) -> dict[str, float]:
-        """The cost on at most a thousand held-out images."""
+        """Return the cost on at most a thousand held-out images."""
         x = _centred(data, data.test[:1000])
         return {"test cost": float(self._errors(model, x, 0, model.T, rng).mean())}
 
     def figures(self, model: DDPM, data: Data, settings: DDPMSettings, rng: Generator) -> Figures:
-        """The signal left by the schedule, and the network's errors in each quarter of time."""
+        """Yield the signal at the end of noising, and the network's errors by quarters of time."""
         x = _centred(data, data.test)
         squared = "(ε̂ − ε)²" if model.predicts == "noise" else "(v̂ − v)²"
 
@@ -190,7 +190,7 @@ class DDPMRecipe(Recipe[DDPMSettings]):
         history: History,
         rng: Generator,
     ) -> Iterator[tuple[str, Axes]]:
-        """The schedule, images at increasing noise, and samples with their predicted images."""
+        """Yield the schedule, images at increasing noise, and samples with predicted images."""
         schedule = plotting.noise_schedule(model.beta)
         yield "schedule", plotting.titled(schedule, "the noise of each step")
         if not plotting.is_image(data.shape):
@@ -222,7 +222,7 @@ class DDPMRecipe(Recipe[DDPMSettings]):
         yield "denoising", plotting.titled(denoising, title)
 
     def animations(self, model: DDPM, rng: Generator) -> Iterator[tuple[str, dict[str, Array]]]:
-        """Sixteen samples on their way from noise, on [0, 1]."""
+        """Yield sixteen samples along the chain from noise, on [0, 1]."""
         count = min(model.T, 24)
         times = {model.T - 1 - k * model.T // count for k in range(count)}
         yield (
@@ -280,11 +280,11 @@ def _centred(data: Data, x: Array) -> Array:
 
 
 def _noise(model: DDPM, n: int, rng: Generator) -> Array:
-    """The noise from which n chains of denoising start."""
+    """Return the noise from which n chains of denoising start."""
     dtype: Any = model.dtype
     return rng.standard_normal((n, *model.shape), dtype=dtype)
 
 
 def _strip(path: list[Array], k: int) -> Array:
-    """Image k at each point of the path."""
+    """Return image k at each point of the path."""
     return np.stack([to_host(x[k]) for x in path])

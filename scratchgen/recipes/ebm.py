@@ -1,4 +1,7 @@
-"""The energy-based model on the command line: images on [0, 1] and points, a model on [−1, 1]."""
+"""The energy-based model on the command line, which maps images from [0, 1] to [−1, 1].
+
+Points of the plane are not scaled.
+"""
 
 from __future__ import annotations
 
@@ -35,11 +38,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SAMPLERS: dict[str, type[Sampler]] = {"langevin": Langevin, "mala": MALA, "tempered": Tempered}
-STEPS = 1000  # of the new chains that are drawn
-TEMPERED = 0.03  # the noise of that sampler, if nothing else is asked for
-GRID = 400  # points of a side of the grid on which the density is summed
-CELLS = 200  # of a side of its picture
-DEPTH = 10  # nats below its top that the picture shows
+STEPS = 1000  # the length of the chains that draw samples
+TEMPERED = 0.03  # the default noise of the tempered sampler
+GRID = 400  # the number of points per side of the grid for log Z
+CELLS = 200  # the number of cells per side in the picture of the density
+DEPTH = 10  # the picture shows log p down to this many nats below its maximum
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,23 +51,23 @@ class EBMSettings(AveragedSettings):
 
     hidden: tuple[int, ...] = setting(Wholes("units of each hidden layer"))
     sampler: Literal["langevin", "mala", "tempered"] = setting(
-        Choice("of the model, in training and after it", names=tuple(SAMPLERS))
+        Choice("the sampler of the chains, in training and after it", names=tuple(SAMPLERS))
     )
-    steps: int = setting(Whole("steps of each chain to an update"))
+    steps: int = setting(Whole("steps of each chain per update"))
     step: float = setting(Real("ε, the size of a step", above=True))
     noise: float | None = setting(
-        Real("standard deviation of that of a step, of the tempered sampler alone", none="√(2ε)"),
+        Real("standard deviation of the noise of a tempered step", none="√(2ε)"),
         default=None,
     )
     chains: Literal["data", "buffer", "persistent"] = setting(
-        Choice("where they begin in training", names=("data", "buffer", "persistent"))
+        Choice("the start of the chains in training", names=("data", "buffer", "persistent"))
     )
-    n_chains: int = setting(Whole("how many chains are kept, unless they begin at the data"))
-    fresh: float = setting(Real("share of those of a buffer that begin anew", most=1))
+    n_chains: int = setting(Whole("the number of stored chains, unless chains start at the data"))
+    fresh: float = setting(Real("the share of a buffer's chains that start anew", most=1))
     alpha: float = setting(Real("α: α (E(x)² + E(x′)²) is added to the cost"))
     detail: float = setting(
         Real(
-            "the first weights begin 1/X times as large, for a density that varies over X",
+            "the first layer's weights start 1/X as large, for a density with details of size X",
             above=True,
         )
     )
@@ -72,13 +75,13 @@ class EBMSettings(AveragedSettings):
 
     @classmethod
     def following(cls, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The noise is the tempered sampler's alone."""
+        """Return the noise that follows from the sampler: only the tempered sampler has one."""
         if "sampler" not in given:
             return {}
         return {"noise": TEMPERED if given["sampler"] == "tempered" else None}
 
     def chain(self) -> Sampler:
-        """Return the sampler; ``ValueError`` where its noise is missing, or is not its own."""
+        """Return the sampler; ``ValueError`` for a missing or superfluous noise setting."""
         if (self.noise is None) == (self.sampler == "tempered"):
             raise ValueError(
                 f"--sampler {self.sampler} takes "
@@ -91,7 +94,7 @@ class EBMSettings(AveragedSettings):
 
 
 class EBMRecipe(Recipe[EBMSettings]):
-    """Layers of SiLU units that give the energy, and its chains."""
+    """An energy-based model whose energy is given by layers of SiLU units."""
 
     kind = EnergyModel
     title = "energy-based model"
@@ -155,7 +158,7 @@ class EBMRecipe(Recipe[EBMSettings]):
         }
 
     def build(self, settings: EBMSettings, data: Data, rng: Generator) -> EnergyModel:
-        """Build the model for these samples; its chains begin in the box that holds them."""
+        """Build the model for these samples; its chains start in the box that contains them."""
         if not plotting.is_plane(data.shape):
             data.check_unit_interval("an energy-based model")
         network = dense(data.shape, 1, rng, settings.hidden, "silu")
@@ -179,7 +182,7 @@ class EBMRecipe(Recipe[EBMSettings]):
         return [Adam(model.parameters(), settings.lr, (settings.beta1, 0.999))]
 
     def prepare(self, data: Data) -> Array:
-        """Return images as 2x − 1, on [−1, 1], and points as they are."""
+        """Return images as 2x − 1, on [−1, 1], and points unchanged."""
         return to_model(data.train)
 
     def samples(self, model: EnergyModel, n: int, rng: Generator) -> Array:
@@ -197,7 +200,7 @@ class EBMRecipe(Recipe[EBMSettings]):
     def score(self, model: EnergyModel, data: Data, rng: Generator) -> dict[str, float]:
         """Return the mean energy of held-out samples, up to a constant that moves in training.
 
-        It rises above that of the training samples when the model memorises these.
+        It rises above the mean energy of the training samples if the model memorises them.
         """
         return {"E(held out)": float(_energies(model, data.test, rng).mean())}
 
@@ -248,7 +251,7 @@ class EBMRecipe(Recipe[EBMSettings]):
         history: History,
         rng: Generator,
     ) -> Iterator[tuple[str, Axes]]:
-        """Yield the density over the plane, or new chains by step and those of the training."""
+        """Yield the density over the plane, or new chains by step and the chains of training."""
         kept = None
         if model.chains != "data":
             most = 1000 if plotting.is_plane(data.shape) else 64
@@ -285,18 +288,18 @@ def _energies(model: EnergyModel, x: Array, rng: Generator) -> Array:
 
 
 def _half_width(model: EnergyModel) -> float:
-    """Return that of a square 1.5 times as wide as the box in which chains begin."""
+    """Return half the width of a square 1.5 times as wide as the box in which chains start."""
     return 1.5 * model.high
 
 
 def _log_partition(model: EnergyModel, rng: Generator) -> float:
-    """Return log Z as a sum over the grid; ``ValueError`` where the density leaves the square."""
+    """Return log Z as a sum over the grid; ``ValueError`` if the density exceeds the square."""
     like = model.noise(1, rng)
     return log_partition_on_grid(model.frozen().energy, like, _half_width(model), GRID)
 
 
 def _density(model: EnergyModel, points: dict[str, Array], rng: Generator) -> Axes:
-    """Draw log p over the square, down to some depth, under some points."""
+    """Draw log p over the square, down to ``DEPTH`` below its maximum, under the points."""
     half_width = _half_width(model)
     side = plotting.cell_centres(half_width, CELLS)
     at = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)

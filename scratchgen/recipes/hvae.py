@@ -24,12 +24,12 @@ from .settings import Choice, GenerativeSettings, Whole, Wholes, setting
 
 @dataclass(frozen=True, kw_only=True)
 class HVAESettings(GenerativeSettings):
-    """Sizes, likelihood, and how the weight of the KL rises."""
+    """Sizes, likelihood, and the rise of the KL weight."""
 
     hidden: int = setting(Whole("units of the hidden layer of each network"))
     latents: tuple[int, ...] = setting(Wholes("latent dimensions of each layer, bottom first"))
     likelihood: Literal["bernoulli", "gaussian"] = setting(
-        Choice("p(x|h)", names=("bernoulli", "gaussian")), default="bernoulli"
+        Choice("the likelihood p(x|h)", names=("bernoulli", "gaussian")), default="bernoulli"
     )
     warm_up: int = setting(
         Whole("epochs in which the weight of the KL rises from 0 to 1", least=0, most=1_000_000)
@@ -37,11 +37,11 @@ class HVAESettings(GenerativeSettings):
 
     @classmethod
     def following(cls, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The weight rises over half of the epochs that are asked for."""
+        """Return a rise of the KL weight over half of the given epochs."""
         return {"warm_up": given["epochs"] // 2} if "epochs" in given else {}
 
     def beta(self, done: int) -> float:
-        """The weight of the KL in the next epoch, once ``done`` are done."""
+        """Return the KL weight of the next epoch, after ``done`` epochs."""
         return schedules.WarmUp(self.warm_up, start=0.0)(done) if self.warm_up else 1.0
 
 
@@ -77,7 +77,7 @@ class HVAERecipe(Recipe[HVAESettings]):
     )
 
     def shown(self, model: HierarchicalVAE) -> dict[str, Any]:
-        """Sizes and likelihood."""
+        """Return sizes and likelihood."""
         hidden, pixels = layers_of(model.layers[0].encoder)[0].weight.shape
         return {
             "hidden": hidden,
@@ -87,7 +87,7 @@ class HVAERecipe(Recipe[HVAESettings]):
         }
 
     def build(self, settings: HVAESettings, data: Data, rng: Generator) -> HierarchicalVAE:
-        """The model, for as many numbers as a sample has."""
+        """Build the model for samples of this size; ``ValueError`` without layers."""
         if not settings.latents:
             raise ValueError("--latents lists the dimensions of at least one layer, got none")
         sizes = math.prod(data.shape), settings.hidden, settings.latents
@@ -101,7 +101,7 @@ class HVAERecipe(Recipe[HVAESettings]):
         progress: Callable[[Iterable[int]], Iterable[int]] = iter,
         patience: Patience | None = None,
     ) -> Iterator[Epoch]:
-        """Each epoch has its weight of the KL."""
+        """Train, with the KL weight of each epoch."""
         epochs = super().epochs(state, data, settings, progress, patience)
 
         def weighted() -> Iterator[Epoch]:
@@ -113,11 +113,11 @@ class HVAERecipe(Recipe[HVAESettings]):
         return weighted()
 
     def draws(self, model: HierarchicalVAE, n: int, rng: Generator) -> Array:
-        """x ~ p(x|h₁)."""
+        """Return draws x ~ p(x|h₁)."""
         return model.draw(n, rng)
 
     def score(self, model: HierarchicalVAE, data: Data, rng: Generator) -> dict[str, float]:
-        """−ELBO in nats per sample, from one path each."""
+        """Return −ELBO in nats per held-out sample, from one path for each."""
         frozen = model.frozen()
         costs = in_parts(lambda x: -frozen.elbo(x, rng=rng), data.test, rng)
         return {"test cost": float(costs.mean())}
@@ -125,7 +125,7 @@ class HVAERecipe(Recipe[HVAESettings]):
     def figures(
         self, model: HierarchicalVAE, data: Data, settings: HVAESettings, rng: Generator
     ) -> Figures:
-        """−ELBO and its parts, the importance-weighted bound, and what each layer tells."""
+        """Yield −ELBO and its parts, the importance-weighted bound, and the KL of each layer."""
         frozen, few = model.frozen(), data.test[:1000]
         bounded = f"−log p(x), at most, from 100 paths for each of {len(few)}"
 
@@ -164,7 +164,7 @@ class HVAERecipe(Recipe[HVAESettings]):
         history: History,
         rng: Generator,
     ) -> Pictures:
-        """The latents of the top, and what each layer holds of held-out images."""
+        """Yield the latents of the top layer, and held-out images reconstructed from each layer."""
         frozen, shape, span = model.frozen(), data.shape, data.value_range
 
         def at_means(x: Array) -> list[Any]:

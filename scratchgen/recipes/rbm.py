@@ -45,65 +45,68 @@ from .settings import (
 )
 
 SUMMED = 2**20
-"""As many states are summed over for log Z where the models are judged; beyond, it is estimated."""
-SUMMED_EACH_EPOCH = 2**22  # numbers: some tenths of a second
+"""The evaluation computes log Z exactly up to this number of states, and else estimates it."""
+SUMMED_EACH_EPOCH = 2**22  # numbers in the sum for log Z: some tenths of a second
 CHAINS, TEMPERATURES = 200, 3000  # of annealed importance sampling
 LOG_P = "log p(held out)"
-STEPS = (0, 1, 10, 100, 1000)  # of the chains that are drawn
-LEVELS = {"digits": 17, "mnist": 256}  # that a pixel of these data has
+STEPS = (0, 1, 10, 100, 1000)  # the picture shows the chains after these steps
+LEVELS = {"digits": 17, "mnist": 256}  # the number of values of a pixel
 PHASES = ("F(data)", "F(chains)")
 LEARNED: dict[str, Any] = {
     **{"visible": "gaussian", "sigma": None, "optimizer": "adam", "lr": 0.005},
     **{"persistent": False, "k": 5, "hidden": 128, "epochs": 100, "batch_size": 50},
 }
-"""Settings with which Gaussian units learn σ: all gradients but that of b go as 1/σ²."""
+"""The settings for a learned σ: all gradients except ∂C/∂b are proportional to 1/σ²."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RBMSettings(GenerativeSettings):
-    """Sizes, chains, optimizer."""
+    """The sizes, the chains, and the optimizer."""
 
-    hidden: int = setting(Whole("hidden units"))
+    hidden: int = setting(Whole("number of hidden units"))
     visible: Literal["bernoulli", "gaussian", "spin"] = setting(
-        Choice("what the visible units are", names=("bernoulli", "gaussian", "spin")),
+        Choice("the kind of the visible units", names=("bernoulli", "gaussian", "spin")),
         default="bernoulli",
     )
     sigma: float | None = added(
-        Real("σ of Gaussian units, of data with variance 1", above=True, none="learned"),
+        Real("σ of Gaussian units, for data of variance 1", above=True, none="learned"),
         default=0.5,
     )
     levels: int | None = added(
         Whole(
-            "values from 0 to 1 that a pixel has, over which Gaussian units see it spread evenly",
+            "number of pixel values from 0 to 1; uniform noise fills the gaps for Gaussian units",
             least=2,
             none="none",
         ),
         default=None,
     )
-    scale: float = added(Real("standard deviation of the first weights"), default=0.01)
-    k: int = setting(Whole("steps of Gibbs sampling to an update"), default=1)
+    scale: float = added(Real("standard deviation of the initial weights"), default=0.01)
+    k: int = setting(Whole("steps of Gibbs sampling per update"), default=1)
     k_every: int | None = added(
-        Whole("one step more after every N-th epoch", most=1_000_000, none="never"), default=None
+        Whole("add one step after every N-th epoch", most=1_000_000, none="never"), default=None
     )
     persistent: bool = setting(
-        Flag("chains that go on from update to update, in place of chains from the data")
+        Flag("continue the chains from update to update; otherwise they start at the data")
     )
-    chains: int = setting(Whole("how many persistent chains"), default=100)
+    chains: int = setting(Whole("number of persistent chains"), default=100)
     temperatures: int = added(
-        Whole("at which each persistent chain has replicas, with which it changes places"),
+        Whole("number of temperatures; the replicas of a persistent chain exchange their states"),
         default=1,
     )
     centred: bool = added(
-        Flag("the gradient of units less their means, which is alike for on and off"), default=False
+        Flag("subtract the units' means in the gradient; on and off then count alike"),
+        default=False,
     )
-    start: str = setting(Choice("visible biases: of the data, or zeros", names=("data", "zeros")))
+    start: str = setting(
+        Choice("initial visible biases: from the data, or zeros", names=("data", "zeros"))
+    )
     momentum: float = setting(
-        Real("share of the last step that is gone again", most=1, below=True), default=0.0
+        Real("the share of the last step that is repeated", most=1, below=True), default=0.0
     )
     weight_decay: float = setting(
         Real("λ: λ times each parameter is added to its gradient"), default=0.0
     )
-    optimizer: str = added(Choice("of the parameters", names=("sgd", "adam")), default="sgd")
+    optimizer: str = added(Choice("the optimizer", names=("sgd", "adam")), default="sgd")
     l1: float = added(Real("l1 Σ |W| is added to the cost"), default=0.0)
     l2: float = added(Real("½ l2 Σ W² is added to the cost"), default=0.0)
 
@@ -128,11 +131,12 @@ class RBMSettings(GenerativeSettings):
 
     @classmethod
     def following(cls, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Gaussian units and spins take smaller steps, which momentum m makes 1/(1 − m) as long.
+        """Return a smaller learning rate for Gaussian units and spins, times 1 − m for momentum m.
 
-        Where σ is learned, much else is as it serves that. The gradient of spins is centred: else a
-        machine learns of −s nearly what it learns of s, and chains from noise may stay for long
-        where black is white.
+        Momentum m makes the steps 1/(1 − m) times as long. If σ is learned, the settings are
+        ``LEARNED``. The gradient of spins is centred: otherwise the model gives −s nearly the
+        probability of s, and chains from noise may stay for long at images with black and white
+        exchanged.
         """
         momentum, visible = given.get("momentum", 0.0), given.get("visible", "bernoulli")
         if visible == "gaussian" and given.get("sigma", 0.5) is None:
@@ -144,17 +148,17 @@ class RBMSettings(GenerativeSettings):
         return {**smaller, "centred": True} if visible == "spin" else smaller
 
     def steps(self, done: int) -> int:
-        """The steps of the chain in the next epoch, once ``done`` are done."""
+        """Return the steps of the chain in the next epoch, after ``done`` epochs."""
         return self.k + (done // self.k_every if self.k_every else 0)
 
     @classmethod
     def from_first_format(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """The schedule was called decay."""
+        """Rename ``decay``, the former name of the schedule."""
         return super().from_first_format(decay_as_schedule(values))
 
 
 class RBMRecipe(Recipe[RBMSettings]):
-    """An RBM with persistent chains, begun as the machine of independent units of the data."""
+    """An RBM with persistent chains, whose biases start at the best fit by independent units."""
 
     kind = rbm.RBM
     title = "restricted Boltzmann machine"
@@ -185,12 +189,12 @@ class RBMRecipe(Recipe[RBMSettings]):
     DIGITS = replace(MNIST, data="digits", hidden=256, epochs=1000, batch_size=50, lr=0.2)
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
-        """The schedule may be called decay."""
+        """Accept the former name of the schedule, decay."""
         super().add_options(parser)
         add_decay(parser)
 
     def shown(self, model: rbm.RBM) -> dict[str, Any]:
-        """Sizes, units, chains."""
+        """Return the settings of the sizes, the units and the chains."""
         return {
             "hidden": model.n_hidden,
             "visible": model.visible,
@@ -206,7 +210,7 @@ class RBMRecipe(Recipe[RBMSettings]):
         }
 
     def build(self, settings: RBMSettings, data: Data, rng: Generator) -> rbm.RBM:
-        """The model, for as many numbers as a sample has."""
+        """Build the model for samples of this size."""
         only_mnist_sized(settings, data)
         kind = dict(rbm.FOR_ANY_SCALE[settings.visible])
         if settings.visible == "gaussian":
@@ -231,14 +235,14 @@ class RBMRecipe(Recipe[RBMSettings]):
         return model
 
     def optimizers(self, model: rbm.RBM, settings: RBMSettings) -> list[Optimizer]:
-        """Gradient descent with momentum, or Adam, and weight decay."""
+        """Return gradient descent with momentum, or Adam, either with weight decay."""
         decay = settings.weight_decay
         if settings.optimizer == "adam":
             return [Adam(model.parameters(), settings.lr, weight_decay=decay)]
         return [SGD(model.parameters(), settings.lr, settings.momentum, weight_decay=decay)]
 
     def held_out(self, data: Data, settings: RBMSettings) -> Any:
-        """What the units see of them."""
+        """Return the held-out samples, with pixels spread over their levels."""
         return super().held_out(_spread_over_levels(data, settings), settings)
 
     def epochs(
@@ -249,7 +253,7 @@ class RBMRecipe(Recipe[RBMSettings]):
         progress: Callable[[Iterable[int]], Iterable[int]] = iter,
         patience: Patience | None = None,
     ) -> Iterator[Epoch]:
-        """Train on what the units see of the data, with chains that may become longer."""
+        """Train on pixels spread over their levels, with chains that may become longer."""
         seen = _spread_over_levels(data, settings)
         trained = super().epochs(state, seen, settings, progress, patience)
 
@@ -257,7 +261,7 @@ class RBMRecipe(Recipe[RBMSettings]):
             while True:
                 state.model.k = settings.steps(len(state.history))
                 epoch = next(trained, None)
-                state.model.k = settings.k  # as the run was begun, and is kept
+                state.model.k = settings.k  # the run is stored with its first k
                 if epoch is None:
                     return
                 yield epoch
@@ -265,18 +269,18 @@ class RBMRecipe(Recipe[RBMSettings]):
         return with_steps()
 
     def samples(self, model: rbm.RBM, n: int, rng: Generator) -> Array:
-        """Means E[v|h], a hundred chains at a time."""
+        """Return means E[v|h], from a hundred chains at a time."""
         return drawn_in_parts(lambda k: model.sample(k, rng), n, 100)
 
     def draws(self, model: rbm.RBM, n: int, rng: Generator) -> Array:
-        """States v, at the end of as many steps as the means come from."""
+        """Return states v, at the end of chains as long as the chains for the means."""
         return drawn_in_parts(lambda k: model.draw(k, rng), n, 100)
 
     def score(self, model: rbm.RBM, data: Data, rng: Generator) -> dict[str, float]:
-        """F of samples trained on less that of others, and, of small machines, log p(v).
+        """Return mean F(training samples) − mean F(held-out samples); log p(v) of small machines.
 
-        The first does without log Z. It goes below zero where samples trained on are learned by
-        heart. Source: Hinton 2010, section 6.
+        The difference does not need log Z. It falls below zero if the model memorises the training
+        samples. Source: Hinton 2010, section 6.
         """
         scores = {"F train − held out": _gap(model, data, rng)}
         n = model.n_summed
@@ -287,7 +291,10 @@ class RBMRecipe(Recipe[RBMSettings]):
         return scores
 
     def figures(self, model: rbm.RBM, data: Data, settings: RBMSettings, rng: Generator) -> Figures:
-        """log p(v), with log Z exact or by annealed importance sampling; what tells less of it."""
+        """Yield log p(v), with log Z exact or by annealed importance sampling, and other measures.
+
+        The other measures say less about the likelihood.
+        """
         data = _spread_over_levels(data, settings)
         few, frozen = data.train[: len(data.test)], model.frozen()
         discrete = model.family.discrete
@@ -350,7 +357,7 @@ class RBMRecipe(Recipe[RBMSettings]):
     def draw(
         self, model: rbm.RBM, data: Data, settings: RBMSettings, history: History, rng: Generator
     ) -> Pictures:
-        """What is in nats and what is not, filters, reconstructions, chains over steps."""
+        """Yield curves by their units, filters, reconstructions, chains by step, inpaintings."""
         if history:
             apart = {
                 "reconstruction (not the objective)": ("reconstruction", "squared error"),
@@ -359,7 +366,7 @@ class RBMRecipe(Recipe[RBMSettings]):
             }
             names = history.curves().keys()
             yield "curves", curves_of(history, names - apart.keys() - {*PHASES}, self.unit)
-            if names >= {*PHASES}:  # not so up to the version of November 2026
+            if names >= {*PHASES}:  # runs up to the version of November 2026 lack them
                 phases = curves_of(history, PHASES, f"mean of F(v), {self.unit}")
                 yield "phases", plotting.titled(phases, "positive and negative phase")
             for name in names & apart.keys():
@@ -369,7 +376,7 @@ class RBMRecipe(Recipe[RBMSettings]):
         if not plotting.is_image(shape):
             return
         W = to_host(model.W.data).T
-        # Those that weigh most come first: some units are hardly in use.
+        # The units with the largest weights come first: some units are hardly in use.
         order = np.argsort(-(W**2).sum(axis=1), kind="stable")[:100]
         filters = plotting.filters(W[order].reshape(-1, *shape))
         which = f"the {len(order)} that weigh most of {len(W)}" if len(W) > len(order) else len(W)
@@ -411,7 +418,7 @@ class GaussianRBMRecipe(RBMRecipe):
     LECTURE = MNIST
 
     def settings(self, given: Mapping[str, Any]) -> RBMSettings:
-        """Those of an RBM, but for the units."""
+        """Return the settings of an RBM with Gaussian units and a learned σ."""
         if given.get("preset"):
             raise ValueError(
                 "--preset is of what the notes train, which are binary units alone: leave it out, "
@@ -425,7 +432,10 @@ def _sigma(model: rbm.RBM) -> float | None:
 
 
 def _spread_over_levels(data: Data, settings: RBMSettings) -> Data:
-    """The data with u/K added to each pixel, u ~ U[0, 1), if it has K levels; always the same."""
+    """y = (k + u)/K for pixels of level k = 0 … K − 1, with u ~ U[0, 1), the same at every call.
+
+    Without ``levels``, the data are unchanged. Raises ``ValueError`` for pixels between levels.
+    """
     if settings.levels is None:
         return data
     rng, top = np.random.default_rng(0), settings.levels - 1
@@ -444,7 +454,7 @@ def _spread_over_levels(data: Data, settings: RBMSettings) -> Data:
 
 
 def _bits_per_dim(model: rbm.RBM, log_p: Array, levels: int) -> Array:
-    """From log p(v) of standardised samples to a bound on −log₂ P(x) per pixel, (n,).
+    """Return a bound on −log₂ P(x) per pixel, (n,), from log p(v) of standardised samples.
 
     Source: Theis, van den Oord and Bethge, arXiv:1511.01844, section 3.1.
     """
@@ -453,17 +463,17 @@ def _bits_per_dim(model: rbm.RBM, log_p: Array, levels: int) -> Array:
 
 
 def _error(x: Array) -> float:
-    """The standard error of a mean."""
+    """Return the standard error of the mean."""
     return float(x.std() / math.sqrt(len(x)))
 
 
 def _states(model: rbm.RBM, x: Array, rng: Generator) -> Array:
-    """States v for samples x, as in training."""
+    """Return states v for samples x, as in training."""
     return model.states(x.astype(model.dtype), rng)
 
 
 def _gap(model: rbm.RBM, data: Data, rng: Generator) -> float:
-    """Mean F of samples trained on, as many as are held out, less that of these; of grey values."""
+    """Return mean F(training samples) − mean F(held-out samples), about as many, of grey values."""
     frozen = model.frozen()
     few = data.train[:: max(1, len(data.train) // len(data.test))]
 
@@ -480,7 +490,7 @@ def _log_likelihood(model: rbm.RBM, x: Array, log_z: float, rng: Generator) -> A
 
 
 def _log_partition(model: rbm.RBM, data: Data, rng: Generator) -> tuple[float, float, str]:
-    """log Z, its standard error, and how it was found."""
+    """Return log Z, its standard error, and a line that names the method."""
     if 2**model.n_summed <= SUMMED:
         log_z = model.log_partition()
         return log_z, 0.0, f"{log_z:.3f}, exact: a sum over 2^{model.n_summed} states"

@@ -36,9 +36,9 @@ class Recipe(Generic[S]):
     """The base class: the parts that most models have in common."""
 
     LECTURE: S | None = None
-    """The settings of the notes, which give none for some models."""
+    """The settings of the notes, or None for a model without settings in the notes."""
     TOY: S | None = None
-    """Its settings on points of the plane, if they differ from those on all other data."""
+    """The default settings for points of the plane, or None if ``MNIST`` applies to them too."""
     DIGITS: S
     """The default settings for the small digits."""
     MNIST: S
@@ -49,7 +49,7 @@ class Recipe(Generic[S]):
     unit: str
     """The unit of its costs."""
     panels: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    """Curves with a unit other than that of the costs: label of the axis, beginnings of names."""
+    """Curves with another unit than the costs: the axis label, and the starts of their names."""
     generative = True
     """Whether the model draws samples, which can be evaluated."""
     drop_last = False
@@ -72,7 +72,7 @@ class Recipe(Generic[S]):
         return type(self.MNIST).parsed(words)
 
     def settings(self, given: Mapping[str, Any]) -> S:
-        """Combine the given settings with the defaults for the data, or with those of the notes."""
+        """Combine the given settings with the defaults for the data, or with the notes' preset."""
         data = given.get("data", "digits")
         default = self.DIGITS if data == "digits" else self.MNIST
         if data in TOYS and self.TOY is not None:
@@ -111,7 +111,7 @@ class Recipe(Generic[S]):
         return data.train
 
     def held_out(self, data: Data, settings: S) -> Any:
-        """What the model would train on, of the samples that are held out."""
+        """Return the held-out samples in the form of the training data."""
         return self.prepare(replace(data, train=data.test, train_labels=data.test_labels))
 
     def has_ended(self, history: History, settings: S) -> bool:
@@ -281,5 +281,5 @@ def drawn_in_parts(draw: Callable[[int], Array], n: int, size: int) -> Array:
 
 
 def mean_and_error(x: Array) -> str:
-    """The mean of numbers in nats, with its standard error."""
+    """Return the mean of numbers in nats, with its standard error."""
     return f"{x.mean():.2f} ± {x.std() / math.sqrt(len(x)):.2f} nats"

@@ -1,13 +1,15 @@
 """The distance between the samples of a generative model and data: by MMD², and by a classifier.
 
 The MMD² compares the samples with held-out data, pixel by pixel. The classifier counts the samples
-that it assigns to one of the classes with a probability of 0.9 or more, and how evenly these spread
-over the classes. Neither number means anything alone: copies of one image are all recognised, and a
-classifier may recognise half of uniform noise. Each number is therefore reported with its values
-for held-out data, which no generator is expected to surpass, and for uniform noise.
+that it assigns to one of the classes with a probability of 0.9 or more, and measures how evenly
+these samples spread over the classes. Neither number means anything alone: copies of one image are
+all recognised, and a classifier may recognise half of uniform noise. Each number is therefore
+reported with its values for held-out data, which no generator is expected to surpass, and for
+uniform noise.
 
-The points of a toy lie near modes or a curve. In place of a classifier, the share of the samples
-within three standard deviations of these is counted, and how evenly they spread over its parts.
+The points of a toy lie near modes or a curve. In place of the classifier, this module counts the
+samples within three standard deviations of the modes or the curve, and measures how evenly these
+samples spread over the parts of the toy.
 
 The classifier is the feed-forward one with the settings of the command line and seed 0; on small
 data it trains for more epochs. It is trained once, and stored in the folder of the run.
@@ -41,7 +43,7 @@ from .recipe import had
 CONFIDENCE = 0.9
 RECOGNISED = f"recognised by a classifier, confidence from {CONFIDENCE}"
 COMPARED = 2000  # the largest number of samples for the MMD²
-WITHIN = 3  # standard deviations from where a toy lies: its points are near
+WITHIN = 3  # points within this many standard deviations of a toy's skeleton are near it
 BATCH = 64
 STEPS = 1500  # the least number of training steps of the classifier
 
@@ -49,9 +51,9 @@ STEPS = 1500  # the least number of training steps of the classifier
 def recognised(samples: Array, data: Data, folder: Path) -> dict[str, str]:
     """Return the distance and the classification of ``samples``, held-out data and noise.
 
-    Where one of them fails, its line gives the reason: data without labels, or of one class, have
-    no classifier, and fewer than four held-out samples have no distance. ``folder`` is the folder
-    in which the classifier is stored.
+    If a measure fails, its line gives the reason: data without labels, or of one class, have no
+    classifier, and fewer than four held-out samples have no distance. ``folder`` is the folder in
+    which the classifier is stored.
     """
     low, high = data.value_range
     noise = np.random.default_rng(0).uniform(low, high, samples.shape).astype(np.float32)
@@ -75,7 +77,7 @@ def evenness(counts: Array) -> float:
 
 
 def _distances(samples: Array, noise: Array, data: Data) -> dict[str, str]:
-    """The MMD² from one half of the held-out data: of samples, of the other half, of noise."""
+    """Return the MMD² of samples, noise and half of the held-out data from the other half."""
     order = np.random.default_rng(0).permutation(len(data.test))[: 2 * COMPARED]
     reals = data.test[order].reshape(len(order), -1)
     reference = reals[len(reals) // 2 :]
@@ -96,7 +98,7 @@ def _distances(samples: Array, noise: Array, data: Data) -> dict[str, str]:
 
 
 def _near(samples: Array, noise: Array, data: Data) -> dict[str, str]:
-    """The shares that lie near the skeleton of a toy, and how evenly over its parts."""
+    """Return the shares of points near the skeleton of a toy, and their evenness over its parts."""
     name: Any = data.name
     if name not in DEVIATION:
         return {}
@@ -117,7 +119,7 @@ def _near(samples: Array, noise: Array, data: Data) -> dict[str, str]:
 
 
 def _classes(samples: Array, noise: Array, data: Data, folder: Path) -> dict[str, str]:
-    """The shares that the classifier recognises, and their classes."""
+    """Return the shares that the classifier recognises, and their classes."""
     model = _classifier(data, folder)
     shares, spread, counts = [], [], []
     for x in (samples, data.test, noise):

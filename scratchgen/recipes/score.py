@@ -1,4 +1,7 @@
-"""The score model on the command line: images on [0, 1] and points, a model on [−1, 1]."""
+"""The score model on the command line, which maps images from [0, 1] to [−1, 1].
+
+Points of the plane are not scaled.
+"""
 
 from __future__ import annotations
 
@@ -25,27 +28,27 @@ from .settings import AveragedSettings, Choice, Real, Whole, Wholes, setting
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-PARTS = 500  # samples that are drawn, or judged, at a time
-STEPS = 20  # of Langevin dynamics at each level
-LEVELS = 4  # that are looked at
-ARROWS = 25  # of a side of the picture of a score
+PARTS = 500  # the number of samples drawn, or evaluated, at a time
+STEPS = 20  # the number of Langevin steps at each level
+LEVELS = 4  # the number of levels in the evaluation and in the pictures
+ARROWS = 25  # the number of arrows per side in the picture of a score
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreSettings(AveragedSettings):
-    """The network, the ladder of noise, and what is averaged."""
+    """The network, the ladder of noise, and the average of weights."""
 
-    network: str = setting(Choice("what gives the score", names=("unet", "dense")))
+    network: str = setting(Choice("the network that gives the score", names=("unet", "dense")))
     width: int = setting(
-        Whole("channels of the U-Net at the full size", least=8, most=1024, step=8), default=16
+        Whole("channels of the U-Net at full size", least=8, most=1024, step=8), default=16
     )
     hidden: tuple[int, ...] = setting(
         Wholes("units of each hidden layer of the dense network"), default=(128, 128, 128)
     )
-    levels: int = setting(Whole("of noise", least=2, most=1000))
+    levels: int = setting(Whole("number of noise levels", least=2, most=1000))
     largest: float = setting(Real("σ₁, the largest level, on data from −1 to 1", above=True))
     smallest: float = setting(Real("σ_L, the smallest level", above=True))
-    spread: float = setting(Real("s: the network is given x/√(s² + σ²)", above=True), default=0.5)
+    spread: float = setting(Real("s: the network gets x/√(s² + σ²)", above=True), default=0.5)
 
 
 class ScoreRecipe(Recipe[ScoreSettings]):
@@ -114,7 +117,7 @@ class ScoreRecipe(Recipe[ScoreSettings]):
         return ScoreModel(network, shape, ladder, settings.spread)
 
     def prepare(self, data: Data) -> Array:
-        """Return images as 2x − 1, on [−1, 1], with channels, and points as they are."""
+        """Return images as 2x − 1, on [−1, 1], with channels, and points unchanged."""
         return _given(data, data.train)
 
     def samples(self, model: ScoreModel, n: int, rng: Generator) -> Array:
@@ -126,7 +129,7 @@ class ScoreRecipe(Recipe[ScoreSettings]):
         return from_model(np.concatenate([to_host(x) for x in ends]))
 
     def compared(self, model: ScoreModel, n: int, rng: Generator) -> dict[str, Array]:
-        """Return the ends of annealed chains, and those of the probability flow."""
+        """Return the ends of annealed chains, and the ends of the probability flow."""
         *_, (_, ends) = model.flow(model.noise(n, rng))
         return {
             f"{n} by annealed Langevin dynamics": self.samples(model, n, rng),
@@ -142,7 +145,7 @@ class ScoreRecipe(Recipe[ScoreSettings]):
     def figures(
         self, model: ScoreModel, data: Data, settings: ScoreSettings, rng: Generator
     ) -> Figures:
-        """Yield the cost at some levels, beside that of the exact score for the ring."""
+        """Yield the cost at some levels, and for the ring the cost of its exact score."""
 
         def cost(name: str, sigma: float) -> dict[str, str]:
             ours, exact = _errors(model, data, data.test, sigma, rng).T
@@ -171,7 +174,7 @@ class ScoreRecipe(Recipe[ScoreSettings]):
         history: History,
         rng: Generator,
     ) -> Iterator[tuple[str, Axes]]:
-        """Yield chains on the way from noise: over the score of the plane, or as images."""
+        """Yield pictures of chains from noise to data, over arrows of the score or as images."""
         plane, levels = plotting.is_plane(data.shape), _some(model)
         if not (plane or plotting.is_image(data.shape)):
             return
@@ -217,7 +220,7 @@ def _some(model: ScoreModel) -> list[float]:
 
 
 def _errors(model: ScoreModel, data: Data, x: Array, sigma: float, rng: Generator) -> Array:
-    """Return ½ ‖σ s + z‖² per sample, and that of the ring's exact score: (n, 2), on the host."""
+    """Return ½ ‖σ s + z‖² of the model and of the ring's exact score: (n, 2), on the host."""
     frozen = model.frozen()
 
     def errors(part: Array) -> Array:

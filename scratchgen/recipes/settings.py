@@ -4,7 +4,7 @@ A field of a record describes the valid values of its setting. The fields determ
 the command line, their help and defaults, the check of what was typed, the format of
 ``config.json``, and the comparison for ``--resume``. Every record is valid: an invalid setting
 raises an error that names its option when the record is made, before data are loaded or a folder is
-begun.
+created.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Whole(Kind):
         return self._lies_between(value) and value % self.step == 0
 
     def expected(self, value: Any) -> str:
-        """Name the multiple if only that is wrong, else also the range."""
+        """Name the multiple, and the range unless the value lies in it."""
         what = "a whole number" if self.step == 1 else f"a multiple of {self.step}"
         return what if self._lies_between(value) else f"{what} from {self.least} to {self.most}"
 
@@ -233,7 +233,7 @@ def setting(kind: Kind, **default: Any) -> Any:
 
 
 def added(kind: Kind, *, default: Any) -> Any:
-    """A field that runs of format 2 were begun without: they have its default."""
+    """Make a field that runs of format 2 lack; these runs have its default."""
     return field(metadata={"kind": kind, "added": True}, default=default)
 
 
@@ -242,8 +242,8 @@ def option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-SEED = Whole("of all that is random", least=0, most=2**64 - 1)
-DEVICE = Choice("where to compute", names=("cpu", "cuda"))
+SEED = Whole("seed of all random numbers", least=0, most=2**64 - 1)
+DEVICE = Choice("the device that computes", names=("cpu", "cuda"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -273,7 +273,7 @@ class Record:
 
     @classmethod
     def from_json(cls: type[R], values: Mapping[str, Any]) -> R:
-        """Return the record with these values, which must be those of all settings."""
+        """Return the record with these values; ``ValueError`` unless every setting has a value."""
         kinds = cls.kinds()
         wrong = [f"it lacks {name}" for name in sorted(kinds.keys() - values.keys())]
         wrong += [f"{reprlib.repr(n)} is unknown" for n in sorted(values.keys() - kinds.keys())]
@@ -310,15 +310,17 @@ class Settings(Record):
     )
     seed: int = setting(SEED, default=0)
     device: str = setting(DEVICE, default="cpu")
-    epochs: int = setting(Whole("in all, those before --resume included", least=0, most=1_000_000))
-    batch_size: int | None = setting(Whole("samples to a step", most=10**9, none="all"))
+    epochs: int = setting(
+        Whole("number of epochs in all, including epochs before --resume", least=0, most=1_000_000)
+    )
+    batch_size: int | None = setting(Whole("samples per step", most=10**9, none="all"))
     lr: float = setting(Real("learning rate", above=True))
     schedule: str = setting(
         Schedule(
-            "what the learning rate is multiplied by: constant, cosine (from 1 to 0 over the "
-            "epochs that are asked for), cosine:EPOCHS, step:EPOCHS,FACTOR, exponential:FACTOR, "
-            "inverse-time:EPOCHS, warm-up:EPOCHS; a run that goes on with more epochs takes the "
-            "cosine of the longer run from there on, whose rate is higher"
+            "the factor of the learning rate: constant, cosine (from 1 to 0 over --epochs), "
+            "cosine:EPOCHS, step:EPOCHS,FACTOR, exponential:FACTOR, inverse-time:EPOCHS, "
+            "warm-up:EPOCHS; a run that is resumed with more epochs continues on the cosine of "
+            "the longer run, whose rate is higher"
         ),
         default="constant",
     )
@@ -336,11 +338,11 @@ class Settings(Record):
 
     @classmethod
     def following(cls, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The defaults that depend on the given settings, as a rate on the optimizer."""
+        """Return the defaults that depend on given settings, as a rate depends on the optimizer."""
         return {}
 
     def rate(self, done: int) -> float:
-        """The learning rate of the next epoch, after ``done`` epochs."""
+        """Return the learning rate of the next epoch, after ``done`` epochs."""
         return self.lr * schedule_of(self.schedule, self.epochs)(done)
 
     def check_rates(self, done: int = 0) -> None:
@@ -383,7 +385,7 @@ class AveragedSettings(GenerativeSettings):
     """The settings of a training that keeps a moving average of the weights."""
 
     ema: float = setting(
-        Real("share that the averaged weights keep at each step", most=1, below=True)
+        Real("the share of the averaged weights that is kept at each step", most=1, below=True)
     )
 
 

@@ -1,4 +1,7 @@
-"""Variational diffusion on the command line: pixels of few levels on [0, 1], a model on [−1, 1]."""
+"""Variational diffusion on the command line, for pixels of few levels.
+
+The data are on [0, 1], and the model is on [−1, 1].
+"""
 
 from __future__ import annotations
 
@@ -20,8 +23,8 @@ from .data import Data
 from .recipe import Figures, Pictures, Recipe, drawn_in_parts, in_parts
 from .settings import Choice, GenerativeSettings, Real, Whole, setting
 
-PARTS = 200  # samples that are drawn at a time
-DRAWS = 20  # of times and noise for each held-out sample
+PARTS = 200  # the number of samples drawn at a time
+DRAWS = 20  # the number of times, each with its noise, for each held-out sample
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,14 +33,14 @@ class VDMSettings(GenerativeSettings):
 
     hidden: int = setting(Whole("units of the two hidden layers", most=10_000))
     levels: int = setting(
-        Whole("of grey from 0 to 1; pixels are rounded to them", least=2, most=256)
+        Whole("number of grey levels to which pixels are rounded", least=2, most=256)
     )
-    T: int | None = setting(Whole("steps of noising", most=10_000, none="continuous"))
+    T: int | None = setting(Whole("number of noising steps", most=10_000, none="continuous"))
     gamma: Literal["linear", "learned"] = setting(
-        Choice("log of noise to signal, γ(t)", names=("linear", "learned"))
+        Choice("γ(t), the log of the noise-to-signal ratio", names=("linear", "learned"))
     )
-    low: float = setting(Real("γ at the data, of a linear one", least=-30.0, most=30.0))
-    high: float = setting(Real("γ at the noise, of a linear one", least=-30.0, most=30.0))
+    low: float = setting(Real("γ(0), at the data, of a linear γ", least=-30.0, most=30.0))
+    high: float = setting(Real("γ(1), at the noise, of a linear γ", least=-30.0, most=30.0))
 
 
 class VDMRecipe(Recipe[VDMSettings]):
@@ -68,7 +71,7 @@ class VDMRecipe(Recipe[VDMSettings]):
     MNIST = replace(DIGITS, data="mnist", levels=16, epochs=10, batch_size=128, lr=1e-3)
 
     def shown(self, model: vdm.VDM) -> dict[str, Any]:
-        """Sizes, levels and steps."""
+        """Return sizes, levels and steps."""
         return {
             "hidden": model.network.middle.weight.shape[0],
             "levels": len(model.levels or ()),
@@ -78,14 +81,14 @@ class VDMRecipe(Recipe[VDMSettings]):
         }
 
     def build(self, settings: VDMSettings, data: Data, rng: Generator) -> vdm.VDM:
-        """The model, whose logits begin as the histograms of the pixels."""
+        """Build the model; its logits start as the histograms of the pixels."""
         data.check_unit_interval("a VDM")
         gamma: Any = "learned" if settings.gamma == "learned" else (settings.low, settings.high)
         x = to_device(_levelled(data.train, settings.levels), rng)
         return vdm.dense(data.shape, settings.hidden, rng, gamma, settings.T, settings.levels, x)
 
     def prepare(self, data: Data) -> Array:
-        """2x − 1, on [−1, 1]."""
+        """Return 2x − 1, on [−1, 1]."""
         return 2 * data.train - 1
 
     def epochs(
@@ -96,22 +99,25 @@ class VDMRecipe(Recipe[VDMSettings]):
         progress: Callable[[Iterable[int]], Iterable[int]] = iter,
         patience: Patience | None = None,
     ) -> Iterator[Epoch]:
-        """The pixels to train on are rounded to the levels."""
+        """Train on pixels that are rounded to the levels."""
         rounded = replace(data, train=0.5 * (_levelled(data.train, settings.levels) + 1))
         return super().epochs(state, rounded, settings, progress, patience)
 
     def samples(self, model: vdm.VDM, n: int, rng: Generator) -> Array:
-        """Draws x ~ p(x), on [0, 1]."""
+        """Return draws x ~ p(x), on [0, 1]."""
         return 0.5 * (drawn_in_parts(lambda k: model.sample(k, rng), n, PARTS) + 1)
 
     def score(self, model: vdm.VDM, data: Data, rng: Generator) -> dict[str, float]:
-        """Bits per pixel of held-out images, at one time each."""
+        """Return the bits per pixel of held-out images, from one time for each."""
         x = _levelled(data.test, len(model.levels or ()))
         bits = in_parts(lambda part: model.bits_per_dim(part, rng), x, rng)
         return {"test bits per pixel": float(bits.mean())}
 
     def figures(self, model: vdm.VDM, data: Data, settings: VDMSettings, rng: Generator) -> Figures:
-        """The bound and its terms in bits per pixel, beside what needs no network."""
+        """Yield the bound and its terms in bits per pixel, and the bits of models without network.
+
+        Their pixels are independent, or all levels have the same probability.
+        """
         K = len(model.levels or ())
         x, seen = _levelled(data.test, K), _levelled(data.train, K)
         per_pixel = math.prod(model.shape) * math.log(2)
@@ -142,7 +148,7 @@ class VDMRecipe(Recipe[VDMSettings]):
     def draw(
         self, model: vdm.VDM, data: Data, settings: VDMSettings, history: History, rng: Generator
     ) -> Pictures:
-        """The noise of each step, and samples on their way."""
+        """Yield the noise of each step, and samples at several times of the chain."""
         steps = model.T or 1000
         t = np.arange(steps + 1) / steps
         signal = Continuous(model.frozen().gamma).exact_scales(to_device(t, rng), to_device(t, rng))
@@ -170,10 +176,10 @@ class VDMRecipe(Recipe[VDMSettings]):
 
 
 def _levelled(x: Array, levels: int) -> Array:
-    """The nearest of the levels, on [−1, 1]."""
+    """Return the level nearest to each pixel, on [−1, 1]."""
     return (2 * np.round((levels - 1) * x) / (levels - 1) - 1).astype(x.dtype)
 
 
 def _bits(x: Array) -> str:
-    """The mean with its standard error."""
+    """Return the mean with its standard error."""
     return f"{x.mean():.3f} ± {x.std() / math.sqrt(len(x)):.3f} bits per pixel"

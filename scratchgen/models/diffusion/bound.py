@@ -1,25 +1,25 @@
 r"""The evidence lower bound of a denoising diffusion model, −log p(x₀) ≤ −ELBO, term by term.
 
-A diffusion model is a hierarchical VAE whose encoder is fixed, so that its bound is that of
+A diffusion model is a hierarchical VAE whose encoder is fixed, so that it has the bound of
 :mod:`scratchgen.models.hierarchical_vae`. Because q(x_{t−1}|x_t, x₀) is known, the bound can be
-written with one random x_t in each term, for x_t that has been through t + 1 steps,
+written with one random x_t in each term, where x_t has been through t + 1 steps,
 
     −ELBO = −E_q log p(x₀|x_{t=0})                                        reconstruction
           + D_KL(q(x_{T−1}|x₀) ‖ p(x_{T−1}))                              prior matching
           + Σ_{t=1}^{T−1} E_q D_KL(q(x_{t−1}|x_t, x₀) ‖ p(x_{t−1}|x_t)),  denoising
 
-Both distributions of a step are Gaussian, and their means differ by the error of ε̂ alone:
+Both distributions of a step are Gaussian, and their means differ only by the error of ε̂:
 
     D_KL = w_t ‖ε − ε̂‖² + ½ D (r_t − 1 − log r_t),   w_t = β_t²/(2 σ_t² α_t (1 − ᾱ_t)),
     r_t = β̃_t/σ_t².
 
-The reconstruction is w_0 ‖ε − ε̂‖² + ½ D log 2πβ_0: the chain that samples leaves the noise of its
-last step out, but a density has a variance there, σ_0² = β_0, since β̃_0 = 0.
+The reconstruction is w_0 ‖ε − ε̂‖² + ½ D log 2πβ_0. Sampling omits the noise of the last step, but
+the density p(x₀|x_{t=0}) needs a variance. It is σ_0² = β_0, since β̃_0 = 0.
 
-The notes first write it along one path x_t ~ q(x_t|x_{t−1}), each term with two random variables.
-The prior matching is then that of q(x_{T−1}|x_{T−2}). In place of the denoising stands the
-consistency, Σ_{t<T−1} E_q log q(x_t|x_{t−1})/p(x_t|x_{t+1}), where x_{−1} is x₀. The notes print a
-D_KL there, which is another number (erratum E23).
+The notes first write the bound along one path x_t ~ q(x_t|x_{t−1}), where each term has two random
+variables. The prior matching then compares q(x_{T−1}|x_{T−2}) with p(x_{T−1}). The consistency
+replaces the denoising: Σ_{t<T−1} E_q log q(x_t|x_{t−1})/p(x_t|x_{t+1}), where x_{−1} is x₀. The
+notes print a D_KL in its place, which has another value (erratum E23).
 
 Sources: the notes, "Optimizing the variational diffusion model" to "Optimization cost"; Ho, Jain
 and Abbeel, arXiv:2006.11239, eqs. 5, 12 and 13; Luo, arXiv:2208.11970, eqs. 45 and 58.
@@ -39,9 +39,10 @@ if TYPE_CHECKING:
 
 
 def step_cost(model: DDPM, x0: Array, t: int, noise: Array) -> Array:
-    """w_t ‖ε − ε̂(x_t)‖² and what does not depend on ε, at x_t = √ᾱ_t x₀ + √(1 − ᾱ_t) ε: (n,) nats.
+    """w_t ‖ε − ε̂(x_t)‖² + ½ D (r_t − 1 − log r_t), x_t = √ᾱ_t x₀ + √(1 − ᾱ_t) ε: (n,) nats.
 
-    It is D_KL(q(x_{t−1}|x_t, x₀) ‖ p(x_{t−1}|x_t)); of t = 0, −log p(x₀|x_{t=0}). ε is ``noise``.
+    It is D_KL(q(x_{t−1}|x_t, x₀) ‖ p(x_{t−1}|x_t)). For t = 0 the second term is ½ D log 2πβ_0, and
+    the sum is −log p(x₀|x_{t=0}). ε is ``noise``.
     """
     steps, D = model.noising, math.prod(x0.shape[1:])
     _, eps = model.predict(model.q_sample(x0, t, noise), t)
@@ -56,7 +57,7 @@ def step_cost(model: DDPM, x0: Array, t: int, noise: Array) -> Array:
 def elbo_terms(model: DDPM, x0: Array, rng: Generator) -> tuple[Array, Array, Array]:
     """Reconstruction, prior matching and denoising, (n,) nats each; −ELBO(x₀) is their sum.
 
-    Each of the T steps has noise of its own.
+    The noise is drawn anew for each of the T steps.
     """
 
     def cost(t: int) -> Array:
@@ -69,7 +70,7 @@ def elbo_terms(model: DDPM, x0: Array, rng: Generator) -> tuple[Array, Array, Ar
 def path_terms(model: DDPM, x0: Array, rng: Generator) -> tuple[Array, Array, Array]:
     """Reconstruction, prior matching and consistency at one path, (n,) nats each.
 
-    −ELBO(x₀) is their sum, on average the same as that of :func:`elbo_terms`.
+    −ELBO(x₀) is their sum; on average it equals the sum of :func:`elbo_terms`.
     """
     x, down, up = x0, [], []
     for t in range(model.T):
@@ -87,8 +88,8 @@ def path_terms(model: DDPM, x0: Array, rng: Generator) -> tuple[Array, Array, Ar
 def bits_per_dim(model: DDPM, x0: Array, rng: Generator) -> Array:
     """−ELBO(x₀)/(D log 2) for D numbers per sample: (n,) bits.
 
-    It is of a density, and depends on the scale of x₀. Of levels a distance Δ apart, to which noise
-    U[0, Δ) was added, the bits per level are at most these − log₂ Δ.
+    These are bits of a density, and depend on the scale of x₀. For data of levels a distance Δ
+    apart, with added noise U[0, Δ), the bits per level are at most this number − log₂ Δ.
     """
     reconstruction, prior, denoising = elbo_terms(model, x0, rng)
     return (reconstruction + prior + denoising) / (math.prod(x0.shape[1:]) * math.log(2))

@@ -182,7 +182,7 @@ class DDPM(nn.Network):
         """x_s = √ᾱ_s x̂₀ + √(1 − ᾱ_s − σ²) ε̂ + σ z, from time t to any earlier s = ``t_previous``.
 
         σ² = η² (1 − ᾱ_s)/(1 − ᾱ_t) (1 − ᾱ_t/ᾱ_s); s = −1 is the image, where ᾱ_s = 1 and σ = 0.
-        With η = 0 the step is deterministic. With η = 1 and s = t − 1 its mean is that of
+        With η = 0 the step is deterministic. With η = 1 and s = t − 1 its mean is the mean of
         :meth:`p_sample`, and its variance is β̃_t. Without ``noise`` z, the result is the mean.
         Source: Song et al. 2021, eqs. 12 and 16.
         """
@@ -230,7 +230,7 @@ class DDPM(nn.Network):
         steps: int | Sequence[int] | None = None,
         eta: float | None = None,
     ) -> Array:
-        """n samples, (n, *shape): the end of :meth:`denoise`, by ancestral sampling or DDIM."""
+        """Return n samples, (n, *shape): the end of :meth:`denoise`, by ancestral steps or DDIM."""
         noise = Gaussian.standard((n, *self.shape), self.dtype, rng)
         for _, x in self.denoise(noise, rng, steps, eta):
             samples = x
@@ -250,7 +250,7 @@ class DDPM(nn.Network):
         return [self.parameters()]
 
     def default_optimizers(self) -> list[optim.Optimizer]:
-        """Adam, with a learning rate of 2 · 10⁻⁴."""
+        """Return Adam with a learning rate of 2 · 10⁻⁴."""
         return [optim.Adam(self.parameters(), lr=2e-4)]
 
     def losses(self, x: Array, rng: Generator) -> Yields[Tensor, None, None]:
@@ -273,7 +273,7 @@ class DDPM(nn.Network):
     def validate(self, x: Any) -> None:
         """Raise ``ValueError`` for data or a network that do not fit; warn of other problems.
 
-        A :class:`DiffusionWarning` says what will keep the model from learning: see
+        A :class:`DiffusionWarning` names the problem that will keep the model from learning: see
         :mod:`scratchgen.models.diffusion.audit`.
         """
         audit.check(self, x)

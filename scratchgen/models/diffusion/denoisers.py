@@ -1,15 +1,15 @@
 r"""Networks ε̂(x, t/T) that predict the noise in an image, for the diffusion models.
 
 Their inputs are images x: (n, channels, height, width) and times t/T: (n,); their output has the
-shape of x. At strong noise the answer is x itself, in all its entries: information about the whole
-image has to pass at full size, beside the features that the network extracts. The notes' network
-keeps the full size throughout. A U-Net halves it twice, so that a 3×3 kernel covers four times the
-distance, and its skip connections pass the features of each size to the layers where that size is
-reached again.
+shape of x. At strong noise the right output is x itself, in all its entries. So information about
+the whole image has to pass at full size, beside the features that the network extracts. The notes'
+network keeps the full size throughout. A U-Net halves the size twice, so that a 3×3 kernel covers
+four times the distance. Its skip connections pass the features of each size on the way down to the
+layers of the same size on the way up.
 
-Sources: the notes, "Model definition" (whose title promises a U-Net, erratum E14: it has no other
-sizes and no skips); Ronneberger, Fischer and Brox 2015, figure 1; Ho, Jain and Abbeel 2020,
-appendix B.
+Sources: the notes, "Model definition" (whose title promises a U-Net, erratum E14: the network has
+no other sizes and no skip connections); Ronneberger, Fischer and Brox 2015, figure 1; Ho, Jain and
+Abbeel 2020, appendix B.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ... import operations as ops
 from ...backend import Array, Generator, device_of, to_device
 from ...datasets import layout
 
-_FREQUENCIES = 16  # of the embedding of the time in a dense network
+_FREQUENCIES = 16  # the number of frequencies in the time embedding of a dense network
 
 
 class PlainDenoiser(nn.Network):
@@ -57,9 +57,9 @@ class PlainDenoiser(nn.Network):
 
 
 class DenseDenoiser(nn.Network):
-    """Layers of ``hidden`` units with SiLU, of (x, t/T), for samples of ``size`` numbers each.
+    """A dense network of (x, t/T) with ``hidden`` SiLU units, for samples of ``size`` numbers.
 
-    For points of the plane, and all that is no image.
+    It suits points of the plane, and all samples that are not images.
     """
 
     def __init__(self, size: int, hidden: Sequence[int], *, rng: Generator) -> None:
@@ -81,7 +81,8 @@ class UNet(nn.Network):
     The way down has a convolution at full size, 2×2 average pooling, a residual block at half size,
     average pooling, and three blocks at a quarter, deep enough to cover all of 28 × 28 pixels. On
     the way up, each pixel becomes 2×2 pixels, concatenated with the features of that size from the
-    way down. A block follows at half size and a convolution at full size, where each costs most.
+    way down. A block follows at half size. At full size, where layers cost most, only a convolution
+    follows.
     Each block receives the time through a sinusoidal embedding. ``groups`` is the number of groups
     of the group norms.
 
@@ -135,10 +136,11 @@ class UNet(nn.Network):
 
 
 class TimedMLP(nn.Network):
-    """``n_out`` numbers of rows x and times t, by two layers of ``n_hidden`` SiLU units.
+    """out = W₃ h₂, h₂ = h₁ + silu(W₂ h₁), h₁ = silu(W₁ x + V e(t)), with biases.
 
-    h₁ = silu(W₁ x + V e(t)), h₂ = h₁ + silu(W₂ h₁), out = W₃ h₂, with biases and the sinusoidal
-    embedding e(t). The last layer begins at zero, so that what is predicted at first is its bias.
+    x is a row of ``n_in`` numbers, h₁ and h₂ have ``n_hidden`` units, the output ``n_out`` numbers;
+    e(t) is the sinusoidal embedding of the time t. The last layer starts at zero, so that the
+    initial output is its bias.
     """
 
     def __init__(self, n_in: int, n_hidden: int, n_out: int, *, rng: Generator) -> None:
@@ -192,7 +194,7 @@ def sinusoidal(time: Array, n: int) -> Array:
 
 
 def _sum_of(embedding: Any, condition: Any) -> Any:
-    """The embedding of the time, plus that of the condition if there is one."""
+    """Return the embedding of the time, plus the embedding of the condition if there is one."""
     return embedding if condition is None else embedding + condition
 
 

@@ -1,29 +1,31 @@
-r"""Score-based models: the slope of the log density, learned at every size of noise.
+r"""Score-based models: the gradient of the log density, learned at every level of noise.
 
-The score of a density is s(x) = ∇ log p(x). It needs no normalisation, and Langevin dynamics needs
-nothing else. But where there are no data there is nothing to learn it from, and a chain that begins
-there is lost. So noise of a ladder of sizes σ₁ > … > σ_L is added to the data,
+The score of a density is s(x) = ∇ log p(x). The score does not depend on the normalisation, and
+Langevin dynamics needs only the score. But a network cannot learn the score where there are no
+data, and a chain that starts there does not find the data. Therefore noise is added to the data, at
+the levels σ₁ > … > σ_L of a *ladder*,
 
-    x̃ = x + σ z,    z ~ N(0, I),    p_σ(x̃) = ∫ p(x) N(x̃; x, σ² I) dx,
+    x̃ = x + σ z,    z ~ N(0, I),    p_σ(x̃) = ∫ p(x) N(x̃; x, σ² I) dx.
 
-which fills the space at σ₁ and hardly changes the data at σ_L. The score of p_σ is the best guess
-of −z/σ from x̃, so that *denoising score matching* needs no more than squared errors,
+The noise fills the space at σ₁, and hardly changes the data at σ_L. The score of p_σ is the best
+prediction of −z/σ from x̃, so that *denoising score matching* is a least-squares fit,
 
     C = E ½ ‖σ s(x̃, σ) + z‖²,
 
-averaged over the levels; the factor σ weighs them alike. Its lowest value at one level is
-½ (D − σ² E‖∇ log p_σ‖²) for D numbers per sample. For the same reason the network is asked for
+averaged over the levels. The factor σ gives all levels the same weight. The lowest cost at one
+level is ½ (D − σ² E‖∇ log p_σ‖²) for D numbers per sample. For the same reason the network predicts
 σ s(x̃, σ), which is of size 1 at every level.
 
 *Annealed Langevin dynamics* draws x ~ N(0, σ₁² I) and takes some steps at each level in turn,
 
     x ← x + α_i s(x, σ_i) + √(2 α_i) z,     α_i = ε (σ_i/σ_L)²,
 
-then one step without noise, x + σ_L² s(x, σ_L), the mean of the data given x. The *probability
-flow* has no noise at all: dx/dσ = −σ s(x, σ), from σ₁ to σ_L, leads through the same p_σ.
+and finally one step without noise, to x + σ_L² s(x, σ_L), the mean of the data given x. The
+*probability flow* has no noise at all: if x follows dx/dσ = −σ s(x, σ) from σ₁ to σ_L, its
+distribution is p_σ at every σ.
 
-A denoising diffusion model is one of these. Its x_t = a_t x₀ + b_t ε, divided by a_t, is data with
-noise of σ = b_t/a_t, and its ε̂ stands for −b_t times the score of x_t.
+A denoising diffusion model is a score-based model. Its x_t = a_t x₀ + b_t ε, divided by a_t, is
+data with noise of σ = b_t/a_t, and its ε̂ estimates −b_t times the score of x_t.
 
 Sources: the notes, "Energy models" and "Score-based models"; Hyvärinen 2005; Vincent 2011; Song and
 Ermon, arXiv:1907.05600 and arXiv:2006.09011 (the ladder, ε); Song et al., arXiv:2011.13456.
@@ -47,7 +49,7 @@ from ...backend import Array, Generator, check_generator, device_of, to_device
 
 
 def geometric_ladder(largest: float, smallest: float, levels: int) -> Array:
-    """σ₁ > … > σ_L, each the same factor below the one before: (levels,)."""
+    """σ₁ > … > σ_L, with the same ratio of any two neighbouring levels: (levels,)."""
     if levels < 2 or not 0 < smallest < largest < math.inf:
         raise ValueError(
             f"a ladder goes down from its largest level to its smallest, in at least 2, got "
@@ -59,9 +61,10 @@ def geometric_ladder(largest: float, smallest: float, levels: int) -> Array:
 class ScoreModel(nn.Network):
     """s(x, σ) = network(x/√(s² + σ²), τ)/σ ≈ ∇ log p_σ(x), for samples of ``shape``.
 
-    ``network(x, τ)`` maps samples (n, …) and τ: (n,) to as many numbers as x has; τ = log σ, scaled
-    to 0 at the smallest level and to 1 at the largest. Its input is scaled by the standard
-    deviation s = ``spread`` of the data and that of the noise. ``sigmas``: the levels, falling.
+    ``network(x, τ)`` maps samples (n, …) and τ: (n,) to an output of the shape of x. τ is log σ,
+    scaled to 0 at the smallest level and to 1 at the largest. The input x is divided by the
+    standard deviation of data and noise together, where s = ``spread`` is the standard deviation of
+    the data. ``sigmas`` lists the levels in decreasing order.
     """
 
     def __init__(
@@ -85,7 +88,7 @@ class ScoreModel(nn.Network):
         self.sigmas, self.spread = levels.tolist(), float(spread)
 
     def score(self, x: Any, sigma: Any, rng: Generator | None = None) -> Any:
-        """s(x, σ), of the shape of x; ``sigma`` is one number, or one for each sample, (n,)."""
+        """s(x, σ), of the shape of x; ``sigma`` is one number, or a number per sample, (n,)."""
         of_x = x.data if isinstance(x, Tensor) else x
         sigma = self._levels(sigma, of_x)
         largest, smallest = math.log(self.sigmas[0]), math.log(self.sigmas[-1])
@@ -109,11 +112,11 @@ class ScoreModel(nn.Network):
         return [self.parameters()]
 
     def default_optimizers(self) -> list[optim.Optimizer]:
-        """Adam, with a learning rate of 10⁻³."""
+        """Return Adam with a learning rate of 10⁻³."""
         return [optim.Adam(self.parameters(), lr=1e-3)]
 
     def losses(self, x: Array, rng: Generator) -> Yields[Tensor, None, dict[str, Array]]:
-        """The cost at levels drawn evenly, with noise from N(0, I)."""
+        """Yield the cost at uniformly drawn levels, with noise from N(0, I)."""
         sigmas = to_device(np.array(self.sigmas, dtype=x.dtype), device_of(x))
         levels = sigmas[rng.integers(0, len(self.sigmas), size=len(x))]
         yield self.loss(x, levels, rng.standard_normal(x.shape, dtype=x.dtype))
@@ -122,10 +125,10 @@ class ScoreModel(nn.Network):
     def anneal(
         self, x: Array, rng: Generator, steps: int = 50, epsilon: float | None = None
     ) -> Iterator[tuple[float, Array]]:
-        """Yield (σ_i, x) after the ``steps`` steps of each level, from x ~ N(0, σ₁² I) on.
+        """Yield (σ_i, x) after the ``steps`` steps of each level, starting at x ~ N(0, σ₁² I).
 
-        At last comes (0, x) after the step without noise. ``epsilon`` is ε, the size of the steps
-        at the smallest level, by default :func:`annealing_step`.
+        The last item is (0, x), after the step without noise. ``epsilon`` is ε, the size of the
+        steps at the smallest level; its default is :func:`annealing_step`.
         """
         check_generator(rng)
         if steps < 1:
@@ -143,7 +146,8 @@ class ScoreModel(nn.Network):
     def flow(self, x: Array, levels: int = 100) -> Iterator[tuple[float, Array]]:
         """Yield (σ, x) along dx/dσ = −σ s(x, σ), from σ₁ to σ_L in a geometric ladder of levels.
 
-        Each step is Heun's, of second order. Source: Karras et al., arXiv:2206.00364, algorithm 1.
+        Each step is a Heun step, of second order. Source: Karras et al., arXiv:2206.00364,
+        algorithm 1.
         """
         frozen = self.frozen()
         ladder = geometric_ladder(self.sigmas[0], self.sigmas[-1], levels)
@@ -155,7 +159,7 @@ class ScoreModel(nn.Network):
             yield float(following), x
 
     def noise(self, n: int, rng: Generator) -> Array:
-        """Where sampling begins: N(0, σ₁² I), (n, *shape)."""
+        """Return the start of sampling, x ~ N(0, σ₁² I): (n, *shape)."""
         check_generator(rng)
         dtype: Any = self.dtype or np.float32
         return self.sigmas[0] * rng.standard_normal((n, *self.shape), dtype=dtype)
@@ -163,13 +167,13 @@ class ScoreModel(nn.Network):
     def sample(
         self, n: int, rng: Generator, steps: int = 50, epsilon: float | None = None
     ) -> Array:
-        """n samples, (n, *shape): the end of :meth:`anneal`."""
+        """Return n samples, (n, *shape): the end of :meth:`anneal`."""
         for _, x in self.anneal(self.noise(n, rng), rng, steps, epsilon):
             samples = x
         return samples
 
     def validate(self, x: Any) -> None:
-        """Raise ``ValueError`` for data that the network does not take."""
+        """Raise ``ValueError`` for data that do not fit the network."""
         if isinstance(x, tuple):
             raise ValueError(
                 f"a score model is trained on samples alone, got {len(x)} arrays: pass the first"
@@ -187,22 +191,22 @@ class ScoreModel(nn.Network):
             )
 
     def _levels(self, sigma: Any, like: Array) -> Array:
-        """σ of each sample, in the precision of ``like`` and in a shape that multiplies it."""
+        """Return σ of each sample, in the precision of ``like``, in a shape that multiplies it."""
         levels = np.zeros(len(like), like.dtype, like=like)
         levels += to_device(np.asarray(sigma), device_of(like)) if np.ndim(sigma) else float(sigma)
         return levels.reshape(-1, *(1 for _ in like.shape[1:]))
 
 
 def annealing_step(sigmas: Sequence[float], steps: int) -> float:
-    """ε with which ``steps`` steps turn noise of the level before into noise of the level itself.
+    """Return the ε with which ``steps`` steps turn noise of one level into noise of the next.
 
-    Near data of no extent the score is −x/σ², and a step multiplies the deviation of x by
-    1 − ε/σ_L², while its noise adds 2ε. After T steps from a variance of γ² σ², γ being the factor
-    between levels, the variance in units of σ² is
+    If the data are a single point, x = 0, the score is −x/σ². A step then multiplies the deviation
+    of x by 1 − ε/σ_L², and its noise adds the variance 2ε σ²/σ_L². Let γ be the ratio of
+    neighbouring levels. The variance after T steps from a variance of γ² σ² is, in units of σ²,
 
         v(ε) = q^{2T} (γ² − w) + w,    q = 1 − ε/σ_L²,    w = 2ε/(σ_L² (1 − q²)).
 
-    ε is the least at which v(ε) = 1 is met as nearly as it can be.
+    The result is the smallest ε for which v(ε) is as close to 1 as possible.
     Source: Song and Ermon, arXiv:2006.09011, technique 4.
     """
     last = sigmas[-1]

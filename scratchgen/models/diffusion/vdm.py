@@ -1,31 +1,33 @@
-r"""Variational diffusion: trained on its own bound, in steps or in continuous time.
+r"""Variational diffusion: a model trained on its own bound, in steps or in continuous time.
 
-Of :class:`scratchgen.models.diffusion.noising.Continuous` the forward process is
+The forward process, :class:`scratchgen.models.diffusion.noising.Continuous`, is
 
     q(z_t|x) = N(α_t x, σ_t² I),     α_t² + σ_t² = 1,     γ(t) = log σ_t²/α_t²,     0 ≤ t ≤ 1,
 
-where γ rises: exp(−γ) is the signal-to-noise ratio. With T steps from z_1 ~ N(0, I) down to z_0,
-p(z_s|z_t) = q(z_s|z_t, x̂(z_t)) where a network's x̂ stands in for x, and then p(x|z_0), the bound is
+where γ increases with t, and exp(−γ) is the signal-to-noise ratio. The model takes T steps from
+z_1 ~ N(0, I) down to z_0. In each step p(z_s|z_t) = q(z_s|z_t, x̂(z_t)), where the x̂ of a network
+replaces x. The last step is p(x|z_0). The bound is
 
     −ELBO = −E_q log p(x|z_0)                                                 reconstruction
           + D_KL(q(z_1|x) ‖ N(0, I))                                          prior matching
           + ½ T E_{t, ε} (e^{−γ(s)} − e^{−γ(t)}) ‖x − x̂(z_t)‖²,  s = t − 1/T,  diffusion
 
 with t drawn from 1/T, 2/T … 1. As ‖x − x̂‖² = e^γ ‖ε − ε̂‖², the last term is also
-½ T (e^{γ(t) − γ(s)} − 1) ‖ε − ε̂‖²; and for T → ∞ it becomes ½ γ′(t) ‖ε − ε̂‖² at 0 ≤ t ≤ 1. There
-γ matters by its ends alone: other ways between them give the same integral. So in continuous time
-γ is linear; in T steps its values at 0, 1/T … 1 can be learned, on the bound itself.
+½ T (e^{γ(t) − γ(s)} − 1) ‖ε − ε̂‖²; for T → ∞ it becomes ½ γ′(t) ‖ε − ε̂‖² at 0 ≤ t ≤ 1. In
+continuous time only the ends of γ matter: all paths between the same ends give the same integral.
+So γ is linear in continuous time. In T steps, its values at 0, 1/T … 1 can be learned, by training
+on the bound itself.
 
-The times of a batch of n are u, u + 1/n, u + 2/n … modulo 1, with one random u: each is uniform,
-and together they are more even than independent ones (antithetic times).
+The times of a batch of n are u, u + 1/n, u + 2/n … modulo 1, with one random u. Each time is
+uniform, and together they are spread more evenly than independent times (antithetic times).
 
-Data of few levels f_k, as pixels are, have an exact likelihood: by Bayes' rule
+Data with few levels f_k, such as pixels, have an exact likelihood: by Bayes' rule
 
-    p(x_i = f_k|z_t) ∝ exp(net_ik − ½ (z_ti − α_t f_k)²/σ_t²),
+    p(x_i = f_k|z_t) ∝ exp(net_ik − ½ (z_ti − α_t f_k)²/σ_t²).
 
-where the network has to give only the logits net_ik of a prior that the rest of z_t suggests. x̂ is
-the mean of this distribution, and at t = 0 it is p(x|z_0). Data without levels have a density,
-p(x|z_0) = N(z_0/α_0, e^{γ(0)} I), and the network gives ε̂.
+The network has to give only the logits net_ik, of a prior of x_i that it infers from the rest of
+z_t. The mean of this distribution is x̂, and the distribution at t = 0 is p(x|z_0). Data without
+levels have a density, p(x|z_0) = N(z_0/α_0, e^{γ(0)} I), and the network gives ε̂.
 
 Sources: the notes, "Variational Diffusion Models"; Kingma, Salimans, Poole and Ho,
 arXiv:2107.00630, eqs. 12 to 18, appendices F and I.
@@ -53,14 +55,14 @@ from .denoisers import TimedMLP
 from .noising import Continuous, linear_gamma
 
 LOW, HIGH = -8.0, 5.0
-"""The ends of γ from which a learned one begins."""
+"""The default ends of γ, and the initial ends of a learned γ."""
 LOG_2PI = math.log(2 * math.pi)
 
 
 class LearnedGamma(nn.Network):
-    """γ(t), linear between its values at 0, 1/K … 1, each exp(``log_rise``) above the one before.
+    """γ(t), linear between its values at 0, 1/K … 1, whose differences are exp(``log_rise``).
 
-    ``like`` is an array of the device and the dtype of its parameters.
+    The parameters have the device and the dtype of the array ``like``.
     """
 
     def __init__(self, K: int, like: Array) -> None:
@@ -78,14 +80,14 @@ class VDM(nn.Network):
     """p(x) = ∫ p(x|z_0) ∏ p(z_s|z_t) p(z_1), over all z_t, for samples of ``shape``.
 
     ``network(z, t)`` maps (n, *shape) and times (n,) to the noise ε̂ in z, (n, *shape); with
-    ``levels``, to one logit for each entry and level, (n, *shape, K). Either may come as rows. If
-    it has an argument ``rng``, it is called with one in training.
+    ``levels``, to one logit for each entry and level, (n, *shape, K). Its output may also be rows.
+    If it has an argument ``rng``, training passes one.
 
-    - ``gamma``: the ends (γ(0), γ(1)) of a linear γ, or ``"learned"``, its ends and, in steps, what
-      lies between;
-    - ``T``: the number of steps, or ``None`` in continuous time;
-    - ``levels``: the values that entries of x have, rising, (K,), or their number, for K values in
-      even steps from −1 to 1, or ``None`` for real numbers.
+    - ``gamma``: the ends (γ(0), γ(1)) of a linear γ, or ``"learned"``; with ``T`` steps, the values
+      between the ends are learned too;
+    - ``T``: the number of steps, or ``None`` for continuous time;
+    - ``levels``: the values of the entries of x in increasing order, (K,); or an integer K for K
+      evenly spaced values from −1 to 1; or ``None`` for real numbers.
     """
 
     def __init__(
@@ -114,18 +116,18 @@ class VDM(nn.Network):
 
     @property
     def noising(self) -> Continuous:
-        """The forward process as it stands, with which samples are drawn."""
+        """The forward process with the current γ, for drawing samples."""
         return Continuous(self.frozen().gamma)
 
     # The denoiser
 
     def output(self, z: Any, t: Array, rng: Generator | None = None) -> Any:
-        """What the network says of z_t: ε̂, (n, *shape), or logits, (n, *shape, K)."""
+        """The output of the network for z_t: ε̂, (n, *shape), or logits, (n, *shape, K)."""
         out = self.network(z, t, rng=rng) if self._takes_rng else self.network(z, t)
         return out.reshape(*z.shape, *(() if self.levels is None else (len(self.levels),)))
 
     def log_prob_levels(self, z: Any, t: Array, gamma: Any, rng: Generator | None = None) -> Any:
-        """log p(x_i = f_k|z_t) of all levels f_k, (n, *shape, K); ``gamma`` is γ(t), (n, 1, …)."""
+        """log p(x_i = f_k|z_t) for all levels f_k, (n, *shape, K); ``gamma`` is γ(t), (n, 1, …)."""
         if self.levels is None:
             raise ValueError("this VDM has no levels: its data have a density")
         alpha, sigma = _scales(gamma.reshape(*gamma.shape, 1))
@@ -148,7 +150,7 @@ class VDM(nn.Network):
         """Reconstruction, prior matching and diffusion, (n,) nats each; −ELBO(x) is their sum.
 
         The diffusion is estimated at one time for each sample; the times are antithetic.
-        ``network_rng`` is what the network is called with: in training, for dropout.
+        ``network_rng`` is passed to the network; training uses it for dropout.
         """
         t = self._times(len(x), rng, _data(x))
         noise = [rng.standard_normal(x.shape, dtype=x.dtype) for _ in range(2)]
@@ -193,7 +195,7 @@ class VDM(nn.Network):
         return 0.5 * self._rate(t, gamma).reshape(len(x)) * error
 
     def bits_per_dim(self, x: Array, rng: Generator) -> Array:
-        """−ELBO(x)/(D log 2), (n,) bits: of levels, or of a density on the scale of x."""
+        """−ELBO(x)/(D log 2), (n,) bits, for levels or for a density on the scale of x."""
         terms = self.frozen().elbo_terms(x, rng)
         return (terms[0] + terms[1] + terms[2]) / (math.prod(self.shape) * math.log(2))
 
@@ -202,9 +204,10 @@ class VDM(nn.Network):
     def chain(
         self, z: Array, rng: Generator, steps: int | None = None
     ) -> Iterator[tuple[float, Array]]:
-        """Yield (t, z_t) on the way from z_1 ~ N(0, I), which comes first, to z_0.
+        """Yield (t, z_t) along the chain from z_1 ~ N(0, I), which is the first item, to z_0.
 
-        Each of the ``steps`` draws from p(z_s|z_t); by default there are T, or 1000 without T.
+        Each of the ``steps`` steps is a draw from p(z_s|z_t). The default is T steps, or 1000 steps
+        in continuous time.
         """
         steps = (self.T or 1000) if steps is None else operator.index(steps)
         if steps < 1:
@@ -219,7 +222,7 @@ class VDM(nn.Network):
             yield (k - 1) / steps, z
 
     def sample(self, n: int, rng: Generator, steps: int | None = None) -> Array:
-        """n draws x ~ p(x), (n, *shape), each at the end of a :meth:`chain`."""
+        """Return n draws x ~ p(x), (n, *shape), each at the end of a :meth:`chain`."""
         noise = Gaussian.standard((n, *self.shape), self.dtype or np.float32, rng)
         for _, z in self.chain(noise, rng, steps):
             last = z
@@ -236,29 +239,29 @@ class VDM(nn.Network):
         below = cumulated[..., :-1] <= rng.random((*z.shape, 1), dtype=z.dtype)
         return self._levels_like(z)[below.sum(axis=-1)]
 
-    # What training knows
+    # Training
 
     @property
     def players(self) -> list[list[Tensor]]:
-        """One player: the network, and γ where it is learned."""
+        """One player: the network, and γ if it is learned."""
         return [self.parameters()]
 
     def default_optimizers(self) -> list[optim.Optimizer]:
-        """Adam, with a learning rate of 10⁻³."""
+        """Return Adam with a learning rate of 10⁻³."""
         return [optim.Adam(self.parameters(), lr=1e-3)]
 
     def losses(self, x: Any, rng: Generator) -> Yields[Tensor, None, dict[str, Array]]:
-        """−ELBO in nats, averaged over the batch; its three terms are reported."""
+        """Yield −ELBO in nats, averaged over the batch; report its three terms."""
         terms = self.elbo_terms(x, rng, rng)
         yield (terms[0] + terms[1] + terms[2]).mean()
         names = ("reconstruction", "prior matching", "diffusion")
         return {name: _data(term).mean() for name, term in zip(names, terms, strict=True)}
 
     def validate(self, x: Any) -> None:
-        """Raise ``ValueError`` for data, or a network, that does not fit; warn of the rest.
+        """Raise ``ValueError`` for data or a network that do not fit; warn of other problems.
 
-        A :class:`DiffusionWarning` says where much of the data is left at t = 1 (erratum E13), and
-        where their size is far from 1.
+        A :class:`DiffusionWarning` reports data of which much remains at t = 1 (erratum E13), and
+        data whose size is far from 1.
         """
         audit.check_samples(x, "a VDM", "x / 127.5 − 1")
         if x.shape[1:] != self.shape:
@@ -300,7 +303,7 @@ class VDM(nn.Network):
         self.network(x, np.ones_like(x, shape=(1,)))
 
     def _gamma(self, t: Array) -> Any:
-        """γ(t) in a shape that multiplies samples."""
+        """Return γ(t) in a shape that multiplies samples."""
         return self.gamma(t).reshape(len(t), *(1 for _ in self.shape))
 
     def _rate(self, t: Array, gamma: Any) -> Any:
@@ -321,7 +324,7 @@ class VDM(nn.Network):
         return t.astype(like.dtype)
 
     def _levels_like(self, z: Any) -> Array:
-        """The levels f_k on the device and in the dtype of z."""
+        """Return the levels f_k on the device and in the dtype of z."""
         return to_device(np.array(self.levels, dtype=z.dtype), device_of(_data(z)))
 
     def _mean(self, log_p: Any) -> Any:
@@ -338,10 +341,10 @@ def dense(
     levels: int | Sequence[float] | Array | None = None,
     data: Array | None = None,
 ) -> VDM:
-    """A VDM with a :class:`TimedMLP`.
+    """Return a VDM whose network is a :class:`TimedMLP`.
 
-    With ``levels`` and ``data``, its logits begin as the :func:`log_histogram` of the data: so at
-    first each entry is denoised by itself, exactly.
+    With ``levels`` and ``data``, the logits start as the :func:`log_histogram` of the data. The
+    initial model denoises each entry by itself, exactly.
     """
     D, K = math.prod(shape), 1 if levels is None else len(_levels(levels))
     network = TimedMLP(D, n_hidden, D * K, rng=rng)
@@ -353,20 +356,20 @@ def dense(
 
 
 def log_histogram(x: Array, levels: Sequence[float]) -> Array:
-    """The logarithms of how often each entry has each level, with one more of each: (…, K)."""
+    """log of the share of each level in each entry, with 1 added to all counts: (…, K)."""
     index = nearest(x, levels)
     counts = np.stack([(index == k).sum(axis=0) + 1 for k in range(len(levels))], axis=-1)
     return np.log(counts / (len(x) + len(levels)))
 
 
 def nearest(x: Array, levels: Sequence[float]) -> Array:
-    """The number of the level that is nearest to each entry, in the shape of x."""
+    """Return the index of the level nearest to each entry, in the shape of x."""
     f = np.array(levels, dtype=x.dtype)
     return np.searchsorted(to_device(0.5 * (f[1:] + f[:-1]), device_of(x)), x)
 
 
 def _levels(levels: int | Sequence[float] | Array) -> tuple[float, ...]:
-    """The levels as rising numbers; ``ValueError`` for fewer than two."""
+    """Return the levels as increasing numbers; ``ValueError`` for fewer than two levels."""
     if np.ndim(levels) == 0:
         values = np.linspace(-1, 1, operator.index(levels))  # type: ignore[arg-type]
     else:
@@ -377,12 +380,12 @@ def _levels(levels: int | Sequence[float] | Array) -> tuple[float, ...]:
 
 
 def _scales(gamma: Any) -> tuple[Any, Any]:
-    """α_t = √σ(−γ) and σ_t = √σ(γ), with the logistic function σ; recorded where γ is learned."""
+    """α_t = √σ(−γ) and σ_t = √σ(γ), with the logistic function σ; recorded if γ is learned."""
     return ops.sqrt(ops.sigmoid(-gamma)), ops.sqrt(ops.sigmoid(gamma))
 
 
 def _data(x: Any) -> Array:
-    """The array of a tensor, or the array itself."""
+    """Return the array of a tensor, or the array itself."""
     return x.data if isinstance(x, Tensor) else x
 
 
