@@ -12,7 +12,9 @@ still about 2 (1 − E k)/n. The unbiased one omits these pairs; for equal distr
 often below 0 as above.
 
 The estimate alone says little. Compare it with its floor: the same estimate, with the same kernel,
-of as many samples of the real distribution against the others.
+of as many samples of the real distribution against the others. Or ask how often it would be as
+large by chance if both sets had one distribution: exchanging samples at random between the sets
+tells (:func:`permutation_test`).
 
 The notes' score is √MMD² of the biased kind, with σ² the mean squared distance of real images. It
 compares fakes on [0, 1] with reals on [−1, 1], which are far apart whatever they show (erratum
@@ -29,11 +31,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array, device_of, plain, to_host
+from ..backend import Array, Generator, device_of, to_device, to_host
+from .pairs import centred, rows, squared_distances
 
 Estimate = Callable[..., float]
 PAIRS = 1 << 22  # the number of pairs whose distances are in memory at a time
 ENOUGH = 2000  # the largest number of samples for a bandwidth
+MOST_TESTED = 6_000  # the largest number of samples of a permutation test
+
+
+class PermutationTest(NamedTuple):
+    """An unbiased estimate of MMD², and the probability of one as large by chance."""
+
+    value: float
+    p_value: float
 
 
 class AgainstFloor(NamedTuple):
@@ -52,7 +63,7 @@ def mmd2_biased(x: Any, y: Any, bandwidth: float | str = "median") -> float:
     :func:`mean_bandwidth` of y. Raises ``ValueError`` for samples that cannot be compared.
     Source: Gretton et al. 2012, eq. 5.
     """
-    x, y = _centred(x, y)
+    x, y = centred(x, y)
     sigma = _bandwidth(y, bandwidth)
     n, m = len(x), len(y)
     within = (_kernel_sum(x, x, sigma) + n) / n**2 + (_kernel_sum(y, y, sigma) + m) / m**2
@@ -65,7 +76,7 @@ def mmd2_unbiased(x: Any, y: Any, bandwidth: float | str = "median") -> float:
     Its mean is MMD², so that it may fall below 0. The arguments are those of :func:`mmd2_biased`,
     with at least two samples each. Source: Gretton et al. 2012, eq. 3.
     """
-    x, y = _centred(x, y)
+    x, y = centred(x, y)
     n, m = len(x), len(y)
     if n < 2 or m < 2:
         raise ValueError(f"the unbiased estimate takes at least two samples each, got {n} and {m}")
@@ -93,10 +104,54 @@ def against_floor(
         )
     reference = reals[len(reals) // 2 :]
     samples = samples.reshape(len(samples), -1)[:n]
-    _, y = _centred(samples, reference)
+    _, y = centred(samples, reference)
     sigma = _bandwidth(y, bandwidth)
     value, floor = (estimate(x, reference, sigma) for x in (samples, reals[:n]))
     return AgainstFloor(value, floor, sigma)
+
+
+def permutation_test(
+    x: Any,
+    y: Any,
+    rng: Generator,
+    bandwidth: float | str = "median",
+    permutations: int = 199,
+) -> PermutationTest:
+    """The unbiased MMD² of x and y, and p, the share of permutations for which it is as large.
+
+    Under the hypothesis that all samples are independent draws of one distribution, the n + m
+    samples may be exchanged between the sets without a change of the distribution of the estimate.
+    Hence p = (1 + the number of permutations whose estimate is at least the observed one) divided
+    by (1 + ``permutations``), and P(p ≤ α) ≤ α for every α. The bandwidth is that of all samples
+    together, on which a permutation has no effect. Raises ``ValueError`` for more than 6,000
+    samples together, since the kernel of all pairs is in memory. Source: Gretton et al. 2012,
+    section 8.
+    """
+    x, y = centred(x, y)
+    n, m = len(x), len(y)
+    if min(n, m) < 2 or n + m > MOST_TESTED or permutations < 1:
+        raise ValueError(
+            f"the test takes at least two samples of each kind, at most {MOST_TESTED:,} together, "
+            f"and at least one permutation, got {n}, {m} and {permutations}"
+        )
+    both = np.concatenate([x, y]).astype(np.float64)
+    k = squared_distances(both, both)
+    k *= -0.5 / _bandwidth(both, bandwidth) ** 2
+    np.exp(k, out=k)
+    np.fill_diagonal(k, 0)
+    # Column 0 of ``first`` marks x itself; the other columns mark n random samples each.
+    places = rng.random((n + m, permutations)).argsort(axis=0)
+    first = np.concatenate([(np.arange(n + m) < n)[:, None], to_host(places) < n], axis=1)
+    first = to_device(first.astype(k.dtype), device_of(k))
+    of_each = k.sum(axis=1) @ first
+    within_x = (first * (k @ first)).sum(axis=0)
+    across = of_each - within_x
+    within_y = k.sum() - of_each - across
+    values = within_x / (n * (n - 1)) + within_y / (m * (m - 1)) - 2 * across / (n * m)
+    values = to_host(values)
+    # Rounding must not separate permutations that exchange equal samples from the observed sets.
+    as_large = np.count_nonzero(values[1:] >= values[0] - 1e-12)
+    return PermutationTest(float(values[0]), (1 + as_large) / (1 + permutations))
 
 
 def median_bandwidth(y: Any) -> float:
@@ -104,7 +159,7 @@ def median_bandwidth(y: Any) -> float:
 
     Source: Gretton et al. 2012, section 8.
     """
-    return _checked_sigma(math.sqrt(float(to_host(np.median(_squared_distances_within(y))))))
+    return _checked_sigma(math.sqrt(float(to_host(np.median(_squared_distances_of_pairs(y))))))
 
 
 def mean_bandwidth(y: Any) -> float:
@@ -112,7 +167,7 @@ def mean_bandwidth(y: Any) -> float:
 
     This is the notes' scale, except that they include the n pairs of a sample with itself.
     """
-    return _checked_sigma(math.sqrt(float(to_host(np.mean(_squared_distances_within(y))))))
+    return _checked_sigma(math.sqrt(float(to_host(np.mean(_squared_distances_of_pairs(y))))))
 
 
 BANDWIDTHS = {"median": median_bandwidth, "mean": mean_bandwidth}
@@ -135,32 +190,23 @@ def _checked_sigma(sigma: float) -> float:
     return float(sigma)
 
 
-def _squared_distances_within(y: Any) -> Array:
+def _squared_distances_of_pairs(y: Any) -> Array:
     """‖yᵢ − yⱼ‖² for all i ≠ j."""
-    y = _rows(y)
+    y = rows(y)
     if len(y) < 2:
         raise ValueError("a bandwidth is taken from the distances of at least two samples, got one")
     y = y[:: -(-len(y) // ENOUGH)]
     n = len(y)
     # In rows of length n + 1, the diagonal entries are the first of each row.
-    flat = _squared_distances(y - y.mean(axis=0), y - y.mean(axis=0)).reshape(-1)
+    flat = squared_distances(y - y.mean(axis=0), y - y.mean(axis=0)).reshape(-1)
     return flat[1:].reshape(n - 1, n + 1)[:, :-1]
-
-
-def _squared_distances(x: Array, y: Array) -> Array:
-    """‖xᵢ − yⱼ‖² = ‖xᵢ‖² + ‖yⱼ‖² − 2 xᵢ·yⱼ, (n, m)."""
-    squares = x @ y.T
-    squares *= -2
-    squares += (x * x).sum(axis=1)[:, None]
-    squares += (y * y).sum(axis=1)
-    return np.maximum(squares, 0, out=squares)
 
 
 def _kernel_sum(x: Array, y: Array, sigma: float) -> float:
     """Σᵢⱼ k(xᵢ, yⱼ), without i = j where x is y, for as many rows at a time as memory allows."""
     total, size = 0.0, max(1, PAIRS // len(y))
     for start in range(0, len(x), size):
-        k = _squared_distances(x[start : start + size], y)
+        k = squared_distances(x[start : start + size], y)
         k *= -0.5 / sigma**2
         np.exp(k, out=k)
         part = k.sum(dtype=np.float64)
@@ -168,44 +214,3 @@ def _kernel_sum(x: Array, y: Array, sigma: float) -> float:
             part = part - k[:, start : start + size].diagonal().sum(dtype=np.float64)
         total += float(to_host(part))
     return total
-
-
-def _rows(x: Any) -> Array:
-    """Return samples as rows of floating-point numbers; integers become float64."""
-    x = plain(x)
-    if not hasattr(x, "__array_function__") or x.ndim < 1 or x.size == 0:
-        raise ValueError(f"samples are an array (n, …), got {type(x).__name__} of {np.shape(x)}")
-    x = x.reshape(len(x), -1)
-    x = x if x.dtype.kind == "f" else x.astype(np.float64)
-    if not bool(to_host(np.isfinite(x).all())):
-        raise ValueError("samples hold NaN or infinity: leave them out, or find what made them")
-    return x
-
-
-def _centred(x: Any, y: Any) -> tuple[Array, Array]:
-    """Return both as rows, less the mean of y: distances stay, with the least rounding error."""
-    x, y = _rows(x), _rows(y)
-    if device_of(x) != device_of(y):
-        raise ValueError(f"samples on two devices, {device_of(x)} and {device_of(y)}: move one")
-    if x.shape[1] != y.shape[1]:
-        raise ValueError(f"samples of {x.shape[1]} numbers against samples of {y.shape[1]}")
-    ours, theirs = _range_of_images(x), _range_of_images(y)
-    if ours != theirs and None not in (ours, theirs):
-        raise ValueError(
-            f"samples on {ours} against samples on {theirs} are far apart whatever they show: "
-            "bring both to one range, [0, 1] to [−1, 1] by 2x − 1, and back by (x + 1)/2"
-        )
-    centre = y.mean(axis=0)
-    return x - centre, y - centre
-
-
-def _range_of_images(x: Array) -> str | None:
-    """The usual range of pixels that the samples fill, or None; small samples have none."""
-    if x.shape[1] < 9:
-        return None
-    low, high = float(to_host(x.min())), float(to_host(x.max()))
-    for name, black, white in (("[0, 1]", 0, 1), ("[−1, 1]", -1, 1), ("[0, 255]", 0, 255)):
-        slack = 0.1 * (white - black)
-        if abs(low - black) <= slack and abs(high - white) <= slack:
-            return name
-    return None

@@ -1,6 +1,8 @@
 """The distance between the samples of a generative model and data: by MMD², and by a classifier.
 
-The MMD² compares the samples with held-out data, pixel by pixel. The classifier counts the samples
+The MMD² compares the samples with held-out data, pixel by pixel; a permutation test says how often
+it would be as large by chance. Precision, recall, density and coverage tell poor samples from
+samples that are too alike. The classifier counts the samples
 that it assigns to one of the classes with a probability of 0.9 or more, and measures how evenly
 these samples spread over the classes. Neither number means anything alone: copies of one image are
 all recognised, and a classifier may recognise half of uniform noise. Each number is therefore
@@ -32,7 +34,13 @@ from ..backend import Array, generator
 from ..datasets.toys import DEVIATION, TOYS, skeleton
 from ..files import write_atomically
 from ..history import History
-from ..metrics import against_floor, median_bandwidth, mmd2_unbiased
+from ..metrics import (
+    against_floor,
+    median_bandwidth,
+    mmd2_unbiased,
+    permutation_test,
+    precision_recall_density_coverage,
+)
 from ..models import Classifier
 from ..progress import watched
 from ..storage import Checkpoint, load, to_bytes
@@ -45,6 +53,8 @@ RECOGNISED = f"recognised by a classifier, confidence from {CONFIDENCE}"
 COMPARED = 2000  # the largest number of samples for the MMD²
 WITHIN = 3  # points within this many standard deviations of a toy's skeleton are near it
 BATCH = 64
+NEIGHBOURS = 5  # a ball of the precision and of the like reaches to this neighbour of its centre
+OTHERS = "{0}; of held-out data {1}, of uniform noise {2}"
 STEPS = 1500  # the least number of training steps of the classifier
 
 
@@ -87,14 +97,19 @@ def _distances(samples: Array, noise: Array, data: Data) -> dict[str, str]:
         sigma = median_bandwidth(reference)
     except ValueError:
         raise ValueError("most held-out samples are equal") from None
-    of_samples = against_floor(samples, reals, sigma)
     n = min(len(samples), len(reals) // 2)
-    of_noise = mmd2_unbiased(noise.reshape(len(noise), -1)[:n], reference, sigma)
+    sets = [x.reshape(len(x), -1)[:n] for x in (samples, reals, noise)]
+    value, floor, _ = against_floor(samples, reals, sigma)
+    distances = value, floor, mmd2_unbiased(sets[2], reference, sigma)
     name = f"MMD² of {n} samples from {len(reference)} held-out, unbiased"
-    return {
-        f"{name}, σ = {sigma:.3g}": f"{of_samples.value:.5f}; "
-        f"of held-out data {of_samples.floor:.5f}, of uniform noise {of_noise:.5f}"
-    }
+    lines = {f"{name}, σ = {sigma:.3g}": OTHERS.format(*(f"{d:.5f}" for d in distances))}
+    p = permutation_test(sets[0], reference, np.random.default_rng(0)).p_value
+    lines["  probability of as large a value by chance"] = f"{p:.3f}, from 199 permutations"
+    if n > NEIGHBOURS:
+        beside = [precision_recall_density_coverage(x, reference, NEIGHBOURS) for x in sets]
+        shares = [", ".join(f"{share:.2f}" for share in each) for each in beside]
+        lines["  precision, recall, density, coverage"] = OTHERS.format(*shares)
+    return lines
 
 
 def _near(samples: Array, noise: Array, data: Data) -> dict[str, str]:
@@ -110,11 +125,10 @@ def _near(samples: Array, noise: Array, data: Data) -> dict[str, str]:
         counts = np.bincount(part[of_point.argmin(axis=1)[near]], minlength=part.max() + 1)
         shares.append(f"{100 * near.mean():.1f} %")
         spread.append(f"{evenness(counts):.3f}")
-    others = "{0}; of held-out data {1}, of uniform noise {2}"
     where = "a mode" if name == "ring" else "the curve"
-    lines = {f"within {WITHIN} standard deviations of {where}": others.format(*shares)}
+    lines = {f"within {WITHIN} standard deviations of {where}": OTHERS.format(*shares)}
     if part.any():
-        lines[f"  evenness over the {part.max() + 1} parts"] = others.format(*spread)
+        lines[f"  evenness over the {part.max() + 1} parts"] = OTHERS.format(*spread)
     return lines
 
 
@@ -128,10 +142,9 @@ def _classes(samples: Array, noise: Array, data: Data, folder: Path) -> dict[str
         counts.append(np.bincount(p.argmax(axis=1)[sure], minlength=p.shape[1]))
         shares.append(f"{100 * sure.mean():.1f} %")
         spread.append(f"{evenness(counts[-1]):.3f}")
-    others = "; of held-out data {1}, of uniform noise {2}"
     return {
-        RECOGNISED: f"{counts[0].sum()} of {len(samples)}, {{0}}{others}".format(*shares),
-        "  evenness over the classes": f"{{0}}{others}".format(*spread),
+        RECOGNISED: f"{counts[0].sum()} of {len(samples)}, {OTHERS.format(*shares)}",
+        "  evenness over the classes": OTHERS.format(*spread),
         "  as": ", ".join(f"{c} {n}" for c, n in zip(data.classes, counts[0], strict=True)),
     }
 

@@ -117,3 +117,24 @@ def test_what_is_no_distribution_is_refused(divergence, wrong):
 def test_distributions_over_other_outcomes_are_refused():
     with pytest.raises(ValueError, match=r"got shapes \(2,\) and \(3,\)"):
         kl_divergence([0.5, 0.5], [0.5, 0.25, 0.25])
+
+
+@given(pairs(least=1e-6), st.floats(1.1, 100))
+def test_a_base_divides_by_its_logarithm(pair, base):
+    for divergence in (kl_divergence, jensen_shannon):
+        assert divergence(*pair, base) == pytest.approx(
+            divergence(*pair) / math.log(base), rel=1e-14
+        )
+
+
+def test_in_bits_the_jensen_shannon_divergence_has_the_bounds_of_the_notes():
+    # The notes print [0, 1] (erratum E7).
+    assert jensen_shannon([1, 0], [0, 1], base=2) == 1
+    assert jensen_shannon([0.3, 0.7], [0.3, 0.7], base=2) == 0
+
+
+@pytest.mark.parametrize("base", [1, 0, -2, math.inf, math.nan])
+def test_a_base_that_gives_no_unit_is_refused(base):
+    for divergence in (kl_divergence, jensen_shannon):
+        with pytest.raises(ValueError, match="the base of the logarithm is above 1"):
+            divergence([0.5, 0.5], [1, 0], base)

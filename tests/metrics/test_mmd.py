@@ -235,7 +235,57 @@ def test_too_few_samples_for_a_floor_are_refused():
         metrics.against_floor(normal(5), normal(3))
 
 
+# The permutation test
+
+
+@given(st.integers(2, 4), st.integers(2, 4), st.integers(0, 99))
+def test_the_permuted_estimates_are_those_of_the_exchanged_sets(n, m, seed):
+    x, y = normal(n, seed=seed), normal(m, seed=seed + 100)
+    both = np.concatenate([x, y])
+    value, p = metrics.permutation_test(x, y, sg.generator(seed), 1.3, permutations=19)
+    assert value == pytest.approx(metrics.mmd2_unbiased(x, y, 1.3), abs=1e-12)
+    orders = sg.generator(seed).random((n + m, 19)).argsort(axis=0)
+    marked = [orders[:, j] < n for j in range(19)]
+    permuted = [metrics.mmd2_unbiased(both[f], both[~f], 1.3) for f in marked]
+    # Two of these values may tie up to rounding; the test's slack counts ties as at least as large.
+    least = sum(v > value + 1e-9 for v in permuted)
+    most = sum(v > value - 1e-9 for v in permuted)
+    assert (1 + least) / 20 <= p <= (1 + most) / 20
+
+
+def test_of_one_distribution_p_is_at_most_alpha_with_probability_alpha():
+    rng, n = sg.generator(0), 400
+    small = 0
+    for k in range(n):
+        x, y = normal(8, seed=2 * k), normal(12, seed=2 * k + 1)
+        small += metrics.permutation_test(x, y, rng, permutations=19).p_value <= 0.2
+    # A binomial of mean αn: five standard deviations above it.
+    assert small <= 0.2 * n + 5 * math.sqrt(0.2 * 0.8 * n)
+    assert small >= 0.2 * n - 5 * math.sqrt(0.2 * 0.8 * n)  # exact, since ties have probability 0
+
+
+def test_of_two_distributions_far_apart_p_is_the_least_that_the_permutations_allow():
+    p = metrics.permutation_test(normal(30), 3 + normal(30, seed=1), sg.generator(0)).p_value
+    assert p == 1 / 200
+
+
+@pytest.mark.parametrize(
+    ("n", "m", "permutations"), [(1, 4, 9), (4, 1, 9), (3001, 3000, 9), (4, 4, 0)]
+)
+def test_a_permutation_test_of_too_few_or_too_many_samples_is_refused(n, m, permutations):
+    with pytest.raises(ValueError, match="the test takes at least two samples of each kind"):
+        metrics.permutation_test(normal(n), normal(m), sg.generator(0), permutations=permutations)
+
+
 # On the device
+
+
+def test_the_permutation_test_of_the_device_is_that_of_the_host(on_device):
+    x, y = normal(30), 0.5 + normal(40, seed=1)
+    there = metrics.permutation_test(on_device(x), on_device(y), sg.generator(0))
+    here = metrics.permutation_test(x, y, sg.generator(0))
+    assert there.value == pytest.approx(here.value, rel=1e-9)
+    assert abs(there.p_value - here.p_value) <= 1 / 200
 
 
 @estimates

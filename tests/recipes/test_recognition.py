@@ -28,6 +28,8 @@ def judged(samples, data, folder):
     (name,) = [name for name in said if name.startswith("MMD²")]
     lines = {"MMD²": said[name], "share": said[RECOGNISED].split(", ", 1)[1]}
     lines["evenness"] = said["  evenness over the classes"]
+    lines["p"] = said["  probability of as large a value by chance"].split(", ")[0]
+    lines["neighbours"] = said["  precision, recall, density, coverage"].replace(";", ",")
     cut = {key: text.replace(";", ",").replace("%", "").split(",") for key, text in lines.items()}
     return {key: [float(part.split()[-1]) for part in parts] for key, parts in cut.items()}
 
@@ -69,8 +71,22 @@ def test_noise_scores_as_noise_in_every_line(data, folder):
     assert scores["MMD²"][0] > 100 * abs(scores["MMD²"][1])
 
 
+def test_held_out_data_are_told_from_the_others_by_no_measure(data, folder):
+    # The floor is of the first half of the order in which the held-out data are split.
+    first = np.random.default_rng(0).permutation(len(data.test))[: len(data.test) // 2]
+    scores = judged(data.test[first], data, folder)
+    assert scores["MMD²"][0] == scores["MMD²"][1]
+    assert scores["neighbours"][:4] == scores["neighbours"][4:8]
+    assert scores["p"][0] > 0.01
+
+
 def test_copies_of_one_image_are_all_recognised_but_neither_even_nor_near(data, folder):
     scores = judged(np.repeat(data.test[:1], 200, axis=0), data, folder)
+    precision, recall, _, coverage = scores["neighbours"][:4]
+    assert precision in (0, 1)
+    assert recall == 0
+    assert coverage < 0.1
+    assert scores["p"] == [0.005]
     assert scores["share"][0] == 100
     assert scores["evenness"][0] == 0
     assert scores["MMD²"][0] > 100 * abs(scores["MMD²"][1])
@@ -145,7 +161,8 @@ def test_of_a_toy_the_share_near_its_skeleton_stands_in_place_of_a_classifier(tm
     assert even.startswith("0.000; of held-out data 1.000")
     assert not [*tmp_path.iterdir()]
     laplace = Data.named("laplace")
-    assert len(recognised(laplace.test, laplace, tmp_path)) == 1
+    said = recognised(laplace.test, laplace, tmp_path)
+    assert not any("standard deviations" in name or "evenness" in name for name in said)
 
 
 @pytest.mark.parametrize(
