@@ -25,6 +25,7 @@ perceptron = chapter("scalar_perceptron")
 hidden = chapter("hidden_scalar_layer")
 network = chapter("two_two_one")
 depth = chapter("vanishing_gradient")
+divergences = chapter("divergences")
 errata = chapter("errata")
 
 
@@ -238,6 +239,46 @@ def test_without_its_file_the_chapter_says_in_one_line_what_is_missing(monkeypat
     monkeypatch.setattr(module.datasets, "nuclear_masses", missing)
     with pytest.raises(SystemExit, match=r"nuclear_masses: mass16\.txt was not found"):
         module.main()
+
+
+# The divergences.
+
+
+def test_the_forward_fit_has_the_moments_of_the_mixture_and_no_slope():
+    x, p = divergences.GRID, np.exp(divergences.log_mixture(divergences.GRID))
+    mu, log_sigma = divergences.forward()
+    step = x[1] - x[0]
+    assert (p * x).sum() * step == pytest.approx(mu, abs=1e-12)
+    assert (p * (x - mu) ** 2).sum() * step == pytest.approx(np.exp(2 * log_sigma), rel=1e-12)
+
+    def cost(theta):
+        return -(p * divergences.log_gaussian(x, theta[0], theta[1])).sum() * step
+
+    assert np.abs(sg.grad(cost)(np.array([mu, log_sigma]))).max() < 1e-12
+
+
+def test_the_reverse_fits_are_stationary_and_cost_the_logarithm_of_the_share_of_their_mode():
+    fits = divergences.fits()
+    for share, name in zip(divergences.SHARES, ("reverse, left", "reverse, right"), strict=True):
+        theta = fits[name]
+        assert np.abs(sg.grad(divergences.reverse_cost)(theta)).max() < 1e-5
+        # p ≥ π N_k, so that q = N_k costs at most −log π; the modes overlap by some 10⁻³.
+        cost = divergences.reverse_cost(theta)
+        assert cost <= -np.log(share)
+        assert cost == pytest.approx(-np.log(share), abs=2e-3)
+
+
+def test_each_fit_has_the_least_of_its_divergence():
+    of = {name: divergences.divergences(theta) for name, theta in divergences.fits().items()}
+    assert min(of, key=lambda name: of[name][0]) == "forward"
+    assert min(of, key=lambda name: of[name][1]) == "reverse, left"
+
+
+def test_draws_of_one_mode_cover_its_share():
+    real, of_fits = divergences.draws()
+    shares = sg.metrics.precision_recall_density_coverage(of_fits["reverse, left"], real)
+    # A binomial share of 1,000 draws: five standard deviations around 0.6.
+    assert abs(shares.recall - 0.6) <= 5 * np.sqrt(0.24 / len(real))
 
 
 # The errata.
