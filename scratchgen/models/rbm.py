@@ -376,8 +376,13 @@ class RBM(nn.Network):
 
     # Training
 
-    def start_at(self, data: Any) -> None:
+    def start_at(self, data: Any, odds: float | None = None) -> None:
         """Set the biases a to the best fit to samples ``data`` by units without connections.
+
+        With ``odds``, b is set as well, so that p(h = eⱼ) = ``odds`` · p(h = 0) for each hidden
+        unit j alone: the state h = 0 fits the data as a whole, and each unit begins as a rare
+        exception. This suits a few Gaussian units, whose p(v) is a mixture. If σ is learned, it
+        then starts at half the deviation, since the other components add variance.
 
         With ``standardise``, the centre and the spread of the samples are set first. If σ is
         learned, it starts at the standard deviation of each unit in the data, or at 1 for a unit
@@ -397,8 +402,17 @@ class RBM(nn.Network):
         self.a.changed()
         if self.sigma == "learned":
             variance = v.var(axis=0)
-            self.log_var.data[...] = np.log(np.where(variance > 0, variance, 1))
+            start = np.where(variance > 0, variance, 1) * (1 if odds is None else 0.25)
+            self.log_var.data[...] = np.log(start)
             self.log_var.changed()
+        if odds is not None:
+            if not 0 < odds < math.inf:
+                raise ValueError(f"odds is a positive number, or None for b as it is, got {odds}")
+            one_at_a_time = self.frozen().W.T
+            log_sum = self.frozen().units.log_sum
+            # With b = 0, log p(h) + log Z is log_sum(W h).
+            self.b.data[...] = math.log(odds) - log_sum(one_at_a_time) + log_sum(0 * one_at_a_time)
+            self.b.changed()
         if self.n_temperatures > 1:
             self.base[...] = self.a.data
         if self.centred:

@@ -14,7 +14,6 @@ import numpy as np
 
 from .. import plotting
 from ..backend import Array, Generator, to_host
-from ..datasets.toys import log_density
 from ..history import History
 from ..metrics.grid import log_partition_on_grid
 from ..models import EnergyModel
@@ -25,6 +24,7 @@ from .data import Data
 from .recipe import (
     Figures,
     Recipe,
+    beside_the_truth,
     drawn_in_parts,
     from_model,
     in_parts,
@@ -213,19 +213,12 @@ class EBMRecipe(Recipe[EBMSettings]):
             half_width = _half_width(model)
             log_z = _log_partition(model, rng)
             nll = _energies(model, data.test, rng) + log_z
-            lines = {
+            return {
                 "−log p(x)": mean_and_error(nll),
                 "  log Z": f"{log_z:.3f}, by a grid of {GRID} × {GRID} points on "
                 f"[−{half_width:.3g}, {half_width:.3g}]²",
+                **beside_the_truth(nll, data),
             }
-            if data.name in ("ring", "laplace"):
-                name: Any = data.name
-                truth = -log_density(name, data.test.astype(np.float64))
-                lines["  of the distribution of the data"] = mean_and_error(truth)
-                gap = nll - truth
-                error = gap.std() / math.sqrt(len(gap))
-                lines["  above that by"] = f"{gap.mean():.3f} ± {error:.3f} nats"
-            return lines
 
         def energies() -> dict[str, str]:
             few, noise = data.train[: len(data.test)], from_model(model.noise(1000, rng))

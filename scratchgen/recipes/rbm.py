@@ -14,6 +14,7 @@ import numpy as np
 from .. import plotting
 from ..backend import Array, Generator, to_device, to_host
 from ..datasets.preprocessing import dequantise
+from ..datasets.toys import TOYS
 from ..history import Epoch, History
 from ..models import rbm
 from ..optim import SGD, Adam, Optimizer
@@ -25,6 +26,7 @@ from .recipe import (
     Figures,
     Pictures,
     Recipe,
+    beside_the_truth,
     curves_of,
     drawn_in_parts,
     in_parts,
@@ -57,6 +59,10 @@ LEARNED: dict[str, Any] = {
     **{"persistent": False, "k": 5, "hidden": 128, "epochs": 100, "batch_size": 50},
 }
 """The settings for a learned σ: all gradients except ∂C/∂b are proportional to 1/σ²."""
+ON_TOYS: dict[str, Any] = {
+    **{"hidden": 16, "scale": 0.7, "odds": 0.05, "k": 1, "lr": 0.01, "batch_size": 100},
+}
+"""The changes to ``LEARNED`` for points of the plane, whose density is a mixture of few parts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +87,14 @@ class RBMSettings(GenerativeSettings):
         default=None,
     )
     scale: float = added(Real("standard deviation of the initial weights"), default=0.01)
+    odds: float | None = added(
+        Real(
+            "initial probability of each hidden unit alone, over that of none; sets their biases",
+            above=True,
+            none="none",
+        ),
+        default=None,
+    )
     k: int = setting(Whole("steps of Gibbs sampling per update"), default=1)
     k_every: int | None = added(
         Whole("add one step after every N-th epoch", most=1_000_000, none="never"), default=None
@@ -141,7 +155,7 @@ class RBMSettings(GenerativeSettings):
         momentum, visible = given.get("momentum", 0.0), given.get("visible", "bernoulli")
         if visible == "gaussian" and given.get("sigma", 0.5) is None:
             data = given.get("data", "mnist" if given.get("preset") else "digits")
-            return {**LEARNED, "levels": LEVELS.get(data)}
+            return {**LEARNED, **(ON_TOYS if data in TOYS else {}), "levels": LEVELS.get(data)}
         if visible not in ("gaussian", "spin") or not 0 <= momentum < 1:
             return {}
         smaller = {"lr": rbm.RATES[visible] * (1 - momentum)}
@@ -230,8 +244,9 @@ class RBMRecipe(Recipe[RBMSettings]):
             l2=settings.l2,
             **kind,
         )
-        if settings.start == "data" or model.standardise:
-            model.start_at(to_device(_spread_over_levels(data, settings).train, rng))
+        if settings.start == "data" or model.standardise or settings.odds is not None:
+            start = to_device(_spread_over_levels(data, settings).train, rng)
+            model.start_at(start, settings.odds)
         return model
 
     def optimizers(self, model: rbm.RBM, settings: RBMSettings) -> list[Optimizer]:
@@ -275,6 +290,12 @@ class RBMRecipe(Recipe[RBMSettings]):
     def draws(self, model: rbm.RBM, n: int, rng: Generator) -> Array:
         """Return states v, at the end of chains as long as the chains for the means."""
         return drawn_in_parts(lambda k: model.draw(k, rng), n, 100)
+
+    def compared(self, model: rbm.RBM, n: int, rng: Generator) -> dict[str, Array]:
+        """Return means E[v|h], or states v where a sample is a point: means lack its spread."""
+        if model.n_visible == 2:
+            return {"states v": self.draws(model, n, rng)}
+        return super().compared(model, n, rng)
 
     def score(self, model: rbm.RBM, data: Data, rng: Generator) -> dict[str, float]:
         """Return mean F(training samples) − mean F(held-out samples); log p(v) of small machines.
@@ -323,6 +344,10 @@ class RBMRecipe(Recipe[RBMSettings]):
                     per_dim[f"bits/dim{name}"] = f"{bits.mean():.3f} ± {_error(bits):.3f}"
                 of_z = error / (model.n_visible * math.log(2))
                 per_dim["bits/dim"] += f", of which log Z ± {of_z:.4f}"
+            if plotting.is_plane(data.shape):
+                nll = np.log(to_host(model.spread)).sum() - held_out
+                per_dim = {"−log p(x), in the unit of the data": mean_and_error(nll)}
+                per_dim |= beside_the_truth(nll, data)
             return {
                 "states": "drawn with the grey values as means" if discrete else standardised,
                 "log Z": said,
@@ -416,6 +441,7 @@ class GaussianRBMRecipe(RBMRecipe):
     DIGITS = replace(RBMRecipe.DIGITS, **LEARNED, levels=LEVELS["digits"])
     MNIST = replace(RBMRecipe.MNIST, **LEARNED)
     LECTURE = MNIST
+    TOY = replace(MNIST, data="ring", **ON_TOYS)
 
     def settings(self, given: Mapping[str, Any]) -> RBMSettings:
         """Return the settings of an RBM with Gaussian units and a learned σ."""

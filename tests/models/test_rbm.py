@@ -469,6 +469,23 @@ def test_the_start_at_data_is_the_machine_of_independent_units_that_they_have():
     np.testing.assert_allclose(gaussian.a.data, x.mean(axis=0), rtol=1e-5)
 
 
+@pytest.mark.parametrize("odds", [0.05, 3.0])
+@pytest.mark.parametrize("visible", ["bernoulli", "spin", "gaussian"])
+def test_the_odds_of_the_start_are_those_of_each_hidden_unit_alone(visible, odds):
+    sigma = {"sigma": "learned"} if visible == "gaussian" else {}
+    model = RBM(3, 4, rng=rng(), visible=visible, scale=0.7, **sigma).astype(np.float64)
+    x = rng(1).random((50, 3))
+    model.start_at(np.sign(x - 0.5) if visible == "spin" else x, odds)
+    alone = model.log_likelihood_of_hidden(np.concatenate([np.zeros((1, 4)), np.eye(4)]))
+    np.testing.assert_allclose(alone[1:] - alone[0], math.log(odds), rtol=1e-12)
+
+
+@pytest.mark.parametrize("odds", [0, -1, math.inf, math.nan])
+def test_odds_that_no_unit_can_have_are_refused(odds):
+    with pytest.raises(ValueError, match="odds is a positive number"):
+        RBM(3, 4, rng=rng()).start_at(rng(1).random((5, 3)), odds)
+
+
 def test_rates_of_zero_and_one_have_finite_log_odds():
     model = RBM(2, 3, rng=rng())
     model.start_at(np.array([[0, 1], [0, 1]], np.float32))

@@ -28,12 +28,12 @@ def data():
     return Data.named("digits")
 
 
-def built(data, **more):
+def built(data, /, **more):
     settings = recipe.settings(more)
     return recipe.build(settings, data, sg.generator(0)), settings
 
 
-def trained(data, epochs=3, **more):
+def trained(data, /, epochs=3, **more):
     model, settings = built(data, epochs=epochs, **more)
     optimizers = recipe.optimizers(model, settings)
     state = Checkpoint(model, optimizers, sg.generator(0), History())
@@ -298,6 +298,17 @@ def test_learned_sigma_models_digits_better_than_independent_units(data):
     bits, floor = (float(said[f"bits/dim{n}"].split()[0]) for n in ("", ", of independent units"))
     assert bits < floor - 0.2
     assert said["bits/dim"].endswith("log Z ± 0.0000")
+
+
+@pytest.mark.rounding
+def test_a_mixture_comes_closer_to_laplace_sources_than_one_gaussian():
+    sources = Data.named("laplace")
+    model, settings = trained(sources, 20, data="laplace", visible="gaussian", sigma=None)
+    lines = recipe.judge(model, sources, settings, sg.generator(0))
+    above = float(lines["  above that by"].split()[0])
+    # Each source has the entropy 1 + log √2, and one Gaussian of its variance ½ (1 + log 2π).
+    of_one_gaussian = math.log(2 * math.pi) - 1 - math.log(2)
+    assert above < of_one_gaussian / 2
 
 
 def test_a_run_of_gaussian_units_is_trained_and_evaluated_without_a_warning(elsewhere, capsys):
