@@ -303,8 +303,8 @@ def test_learned_sigma_models_digits_better_than_independent_units(data):
 @pytest.mark.rounding
 def test_a_mixture_comes_closer_to_laplace_sources_than_one_gaussian():
     sources = Data.named("laplace")
-    model, settings = trained(sources, 20, data="laplace", visible="gaussian", sigma=None)
-    lines = recipe.judge(model, sources, settings, sg.generator(0))
+    state, settings = trained(sources, 20, data="laplace", visible="gaussian", sigma=None)
+    lines = recipe.judge(state.model, sources, settings, sg.generator(0))
     above = float(lines["  above that by"].split()[0])
     # Each source has the entropy 1 + log √2, and one Gaussian of its variance ½ (1 + log 2π).
     of_one_gaussian = math.log(2 * math.pi) - 1 - math.log(2)
