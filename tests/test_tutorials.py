@@ -26,6 +26,7 @@ hidden = chapter("hidden_scalar_layer")
 network = chapter("two_two_one")
 depth = chapter("vanishing_gradient")
 divergences = chapter("divergences")
+diffusion = chapter("variational_diffusion")
 errata = chapter("errata")
 
 
@@ -279,6 +280,47 @@ def test_draws_of_one_mode_cover_its_share():
     shares = sg.metrics.precision_recall_density_coverage(of_fits["reverse, left"], real)
     # A binomial share of 1,000 draws: five standard deviations around 0.6.
     assert abs(shares.recall - 0.6) <= 5 * np.sqrt(0.24 / len(real))
+
+
+# The bound of a diffusion model.
+
+
+@pytest.mark.parametrize("T", [2, 5])
+def test_the_consistency_is_the_third_term_along_a_path(T):
+    model, rng = diffusion.best(T, "linear"), sg.generator(0)
+    x0 = diffusion.MEAN + diffusion.DEVIATION * rng.standard_normal((20_000, 1))
+    sampled = diffusion.bound.path_terms(model, x0, rng)[2]
+    error = sampled.std() / np.sqrt(len(sampled))
+    assert abs(sampled.mean() - diffusion.consistencies(model)[0]) <= 5 * error
+
+
+def test_the_printed_divergence_exceeds_the_consistency_by_the_noise_that_it_counts_twice():
+    # For N(0, 1) the excess is Σ α_{t+1} β_t/β_{t+1}.
+    model = diffusion.best(50, "linear", mean=0.0, deviation=1.0)
+    signs = np.array(np.meshgrid([-1.0, 1.0], [-1.0, 1.0], [-1.0, 1.0])).reshape(3, -1)
+    both = [
+        [of.mean() for of in diffusion.consistency(model, t, signs, 0.0, 1.0)]
+        for t in range(model.T - 1)
+    ]
+    right, printed = np.sum(both, axis=0)
+    excess = (model.alpha[1:] * model.beta[:-1] / model.beta[1:]).sum()
+    assert printed - right == pytest.approx(excess, rel=1e-10)
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+def test_the_exact_terms_add_up_to_no_less_than_the_entropy(schedule):
+    for T in (2, 20):
+        first, prior, steps = diffusion.terms(diffusion.best(T, schedule))
+        assert first + prior + steps.sum() > diffusion.entropy()
+    first, prior, steps = diffusion.terms(diffusion.best(20, schedule, "beta", 0.0, 1.0), 0.0, 1.0)
+    assert first + prior + steps.sum() == pytest.approx(diffusion.entropy(1.0), abs=1e-12)
+
+
+def test_a_term_of_one_variable_varies_less_but_the_sum_along_a_path_does():
+    apart, along = diffusion.of_one_term(100, 50)
+    assert apart < along / 10
+    wholes = diffusion.spreads()
+    assert (wholes[:, 1] < wholes[:, 0]).all()
 
 
 # The errata.
