@@ -29,7 +29,7 @@ from .. import nn, optim
 from .. import operations as ops
 from ..autodiff import Tensor
 from ..backend import Array, Generator
-from ..distributions import Gaussian, family, of_rows
+from ..distributions import Gaussian, likelihood_of, of_rows
 from ..parallel import by_rows
 from . import audit
 
@@ -44,7 +44,10 @@ class VAE(nn.Network):
     - ``"bernoulli"``: D logits for each sample, without a sigmoid, which the model applies; x lies
       in [0, 1], and grey values are means;
     - ``"gaussian"``: 2 D numbers, the means of x, then their log variances; for images, c channels
-      of means, then c of log variances.
+      of means, then c of log variances;
+    - an integer K, for pixels of K levels from 0 to 1: 2 D numbers, in the same order, for the
+      means and the log scales of discretised logistics
+      (:class:`~scratchgen.distributions.Logistic`), so that −ELBO bounds −log P(x).
 
     ``n_samples`` is L, the number of latents per x in the training bound.
     """
@@ -54,10 +57,10 @@ class VAE(nn.Network):
         encoder: nn.Network,
         decoder: nn.Network,
         n_latent: int,
-        likelihood: Literal["bernoulli", "gaussian"] = "bernoulli",
+        likelihood: Literal["bernoulli", "gaussian"] | int = "bernoulli",
         n_samples: int = 1,
     ) -> None:
-        self.family = family(likelihood, "likelihood")
+        self.family = likelihood_of(likelihood)
         if n_latent < 1 or n_samples < 1:
             raise ValueError(f"n_latent and n_samples are at least 1, got {n_latent}, {n_samples}")
         self.encoder, self.decoder = encoder, decoder
@@ -214,10 +217,10 @@ def dense(
     n_hidden: int,
     n_latent: int,
     rng: Generator,
-    likelihood: Literal["bernoulli", "gaussian"] = "bernoulli",
+    likelihood: Literal["bernoulli", "gaussian"] | int = "bernoulli",
 ) -> VAE:
     """The autoencoder D–H–(μ, log σ²)–H–D, with ReLU in its hidden layers."""
-    n_out = family(likelihood, "likelihood").per_entry * n_visible
+    n_out = likelihood_of(likelihood).per_entry * n_visible
     encoder = nn.Sequential(
         nn.Linear(n_visible, n_hidden, rng=rng),
         nn.ReLU(),
