@@ -412,7 +412,7 @@ class Logistic:
         return (beyond + short - width).sum(axis=-1)
 
     def draw(self, rng: Generator | None = None, noise: Array | None = None) -> Array:
-        """x ~ P: the level nearest to μ + s log u/(1 − u); u ~ U[0, 1) from ``rng``, or ``noise``."""
+        """x ~ P: the level nearest to μ + s log u/(1 − u), u ~ U[0, 1) by ``rng`` or ``noise``."""
         if noise is None:
             if rng is None:
                 raise ValueError(

@@ -541,7 +541,7 @@ def test_the_gradient_of_levels_flows_to_mean_and_scale():
 def test_an_untrained_network_spreads_over_all_levels():
     p = likelihood_of(17).of(np.zeros((1, 2)))
     shares = [math.exp(-p.nll(x).item()) for x in levels(17, 1, 1)]
-    # The density of the logistic with s = 1/8 is 8 σ′(8 (x − ½)): 2 at the middle, 8 σ′(4) at an end.
+    # With s = 1/8 the density is 8 σ′(8 (x − ½)): 2 in the middle, 8 σ′(4) at both ends.
     assert max(shares) <= 2 / 16
     assert min(shares) >= 8 * special.expit(4) * special.expit(-4) / 16
 
