@@ -1,5 +1,6 @@
 """Each chapter of ``tutorials/`` prints what it says, and the numbers are the notes'."""
 
+import functools
 import importlib.util
 import os
 import pathlib
@@ -21,20 +22,24 @@ def chapter(name):
     return module
 
 
-perceptron = chapter("scalar_perceptron")
-hidden = chapter("hidden_scalar_layer")
-network = chapter("two_two_one")
-depth = chapter("vanishing_gradient")
-divergences = chapter("divergences")
-diffusion = chapter("variational_diffusion")
-errata = chapter("errata")
+kept = functools.cache(chapter)
+"""The chapter that the tests share, so that each network is trained once."""
+
+perceptron = kept("scalar_perceptron")
+hidden = kept("hidden_scalar_layer")
+network = kept("two_two_one")
+depth = kept("vanishing_gradient")
+divergences = kept("divergences")
+diffusion = kept("variational_diffusion")
+autoencoder = kept("linear_vae")
+errata = kept("errata")
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_a_chapter_is_silent_when_imported_and_prints_when_run(name, capsys):
-    module = chapter(name)
+    chapter(name)
     assert capsys.readouterr().out == ""
-    module.main()
+    kept(name).main()
     assert len(capsys.readouterr().out.splitlines()) > 10
 
 
@@ -321,6 +326,34 @@ def test_a_term_of_one_variable_varies_less_but_the_sum_along_a_path_does():
     assert apart < along / 10
     wholes = diffusion.spreads()
     assert (wholes[:, 1] < wholes[:, 0]).all()
+
+
+# The linear autoencoder.
+
+
+def test_the_bound_of_the_linear_autoencoder_comes_down_to_its_exact_optimum_and_never_below():
+    _, costs = autoencoder.trained()
+    best, _ = autoencoder.best_log_likelihood(autoencoder.LATENTS)
+    assert (costs >= -best).all()
+    assert costs[-1] + best < 0.05
+
+
+def test_the_optimum_is_the_log_likelihood_of_the_principal_components_with_noise():
+    from scipy import stats
+
+    x, q = autoencoder.data(), 3
+    values, axes = autoencoder.spectrum()
+    best, s2 = autoencoder.best_log_likelihood(q)
+    W = axes[:q].T * np.sqrt(values[:q] - s2)
+    exact = stats.multivariate_normal(np.zeros(x.shape[1]), W @ W.T + s2 * np.eye(x.shape[1]))
+    assert exact.logpdf(x).mean() == pytest.approx(best, rel=1e-10)
+
+
+def test_the_cost_in_closed_form_is_the_mean_of_the_models_own_estimates():
+    model, x = autoencoder.trained()[0], autoencoder.data()
+    draws = [-model.frozen().elbo(x, rng=sg.generator(k)).mean() for k in range(20)]
+    error = np.std(draws, ddof=1) / np.sqrt(len(draws))
+    assert abs(np.mean(draws) - autoencoder.exact_cost(model)) <= 5 * error
 
 
 # The errata.
