@@ -14,6 +14,7 @@ from .layers import (
     Linear,
     MaxPool2d,
     Reshape,
+    SpectralLinear,
     Upsample,
 )
 from .network import Network, Sequential
@@ -42,6 +43,7 @@ __all__ = [
     "Sigmoid",
     "Softmax",
     "Softplus",
+    "SpectralLinear",
     "Tanh",
     "Upsample",
 ]

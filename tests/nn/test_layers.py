@@ -140,6 +140,52 @@ def test_a_state_moves_between_a_network_of_the_host_and_one_of_the_device(devic
     assert all(type(p.data) is np.ndarray for p in host.parameters())
 
 
+# Linear by its spectral norm
+
+
+@given(sizes, sizes, sizes, st.integers(0, 9))
+def test_spectral_linear_is_linear_with_weights_by_their_largest_singular_value(
+    n, n_in, n_out, seed
+):
+    layer = nn.SpectralLinear(n_in, n_out, rng=rng(seed)).astype(np.float64)
+    x = rng(seed + 1).standard_normal((n, n_in))
+    sigma = np.linalg.svd(layer.weight.data)[1][0]
+    expected = x @ layer.weight.data.T / sigma + layer.bias.data
+    np.testing.assert_allclose(layer(x).data, expected, rtol=1e-9, atol=1e-12)
+
+
+@given(sizes, sizes, st.integers(0, 9))
+def test_spectral_linear_stretches_no_difference(n_in, n_out, seed):
+    layer = nn.SpectralLinear(n_in, n_out, rng=rng(seed)).astype(np.float64)
+    x, y = rng(seed + 1).standard_normal((2, 50, n_in))
+    gap = np.linalg.norm(layer(x).data - layer(y).data, axis=1)
+    assert (gap <= np.linalg.norm(x - y, axis=1) * (1 + 1e-9)).all()
+
+
+@pytest.mark.parametrize(("n_in", "n_out"), [(3, 5), (5, 3), (4, 4)])
+def test_the_gradient_flows_through_the_spectral_norm(n_in, n_out):
+    layer = nn.SpectralLinear(n_in, n_out, rng=rng()).astype(np.float64)
+    assert sg.check_network(layer, rng(1).standard_normal((6, n_in))).ok
+    # The output does not depend on the size of W, so that the gradient has no part along W.
+    x, delta = rng(1).standard_normal((6, n_in)), rng(2).standard_normal((6, n_out))
+    (of_W,) = sg.gradient(layer(x), [layer.weight], delta=delta)
+    assert abs((of_W * layer.weight.data).sum()) < 1e-9 * np.abs(of_W).sum()
+
+
+def test_spectral_linear_takes_the_weights_of_linear_and_of_torch(torch):
+    plain, spectral = nn.Linear(4, 3, rng=rng()), nn.SpectralLinear(4, 3, rng=rng(1))
+    spectral.load_state_dict(plain.state_dict())
+    theirs = torch.nn.utils.parametrizations.spectral_norm(
+        torch.nn.Linear(4, 3), n_power_iterations=200
+    )
+    with torch.no_grad():
+        theirs.parametrizations.weight.original.copy_(torch.tensor(plain.weight.data))
+        theirs.bias.copy_(torch.tensor(plain.bias.data))
+    x = rng(2).standard_normal((5, 4)).astype(np.float32)
+    expected = theirs(torch.tensor(x)).detach().numpy()
+    np.testing.assert_allclose(spectral(x).data, expected, rtol=1e-4, atol=1e-6)
+
+
 # Dropout
 
 
