@@ -26,7 +26,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from . import __version__, interruption, plotting, tracing
-from .backend import Generator, describe_cuda, generator, to_device, to_host
+from .backend import Array, Generator, describe_cuda, generator, to_device, to_host
 from .datasets.toys import TOYS
 from .files import write_atomically
 from .gradcheck import check_file, check_rules
@@ -36,7 +36,7 @@ from .progress import ProgressBar
 from .recipes import RECIPES, Data, pictures, recognised
 from .recipes.recipe import had
 from .recipes.schedule import spans_the_training
-from .recipes.settings import DEVICE, SEED, Flag, Name, Record, Settings, Whole, setting
+from .recipes.settings import DEVICE, SEED, Flag, Name, Real, Record, Settings, Whole, setting
 from .runs import MODEL, SHOWN, Config, Run, RunWarning, newest
 from .storage import Checkpoint
 from .training import TrainingWarning
@@ -50,6 +50,18 @@ class Sampling(Record):
     draw: bool = setting(
         Flag("draw x ~ p(x|h), or states v, of a model whose samples are else shown as means"),
         default=False,
+    )
+    steps: int | None = setting(
+        Whole("denoise a DDPM in N steps of DDIM in place of T ancestral ones", none="ancestral"),
+        default=None,
+    )
+    eta: float | None = setting(
+        Real(
+            "noise of DDIM, from 0 (none) to 1 (as in DDPM), which is 0 with --steps",
+            most=1,
+            none="ancestral",
+        ),
+        default=None,
     )
     seed: int = setting(SEED, default=0)
     device: str = setting(DEVICE, default="cpu")
@@ -266,9 +278,12 @@ def _sample(asked: argparse.Namespace) -> None:
         )
     if not recipe.generative:
         raise ValueError(f"a {recipe.title} has no samples: ask scratchgen evaluate {asked.run}")
-    of_model, what = recipe.samples, recipe.sampled
+    of_model: Callable[..., Array] = recipe.samples
+    what = recipe.sampled
     if wanted.draw:
         of_model, what = recipe.draws, recipe.drawn
+    if not (wanted.steps is None and wanted.eta is None):
+        of_model, what = recipe.in_steps(wanted.steps, wanted.eta)
     rng = generator(wanted.seed, wanted.device)
     samples = to_host(of_model(checkpoint.averaged_model, wanted.n, rng)).reshape(-1, *config.shape)
     if path.suffix == ".npy":

@@ -125,6 +125,8 @@ class ClassifierRecipe(Recipe[S]):
                 f"--optimizer lbfgs compares gradients of all {n} samples to train on: take "
                 f"--batch-size all, got {settings.batch_size}"
             )
+        if settings.optimizer == "lbfgs" and settings.clip_norm is not None:
+            raise ValueError("--optimizer lbfgs needs the exact gradient: leave --clip-norm out")
         network = self.network(settings, data.shape, n_classes if n_classes > 2 else 1, rng)
         return Classifier(network, settings.l1, settings.l2)
 

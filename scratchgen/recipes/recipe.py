@@ -155,6 +155,7 @@ class Recipe(Generic[S]):
             rng=state.rng,
             drop_last=self.drop_last,
             average=state.average,
+            clip_norm=settings.clip_norm,
             history=state.history,
             progress=progress,
         )
@@ -194,6 +195,15 @@ class Recipe(Generic[S]):
     def draws(self, model: Any, n: int, rng: Generator) -> Array:
         """Return n draws from the model's distribution: the samples, unless they are means."""
         return self.samples(model, n, rng)
+
+    def in_steps(
+        self, steps: int | None, eta: float | None
+    ) -> tuple[Callable[[Any, int, Generator], Array], str]:
+        """Return ``samples`` by DDIM and their name; ``ValueError`` for a model without it."""
+        raise ValueError(
+            "--steps and --eta are settings of DDIM, by which only a ddpm is sampled: leave them "
+            f"out for a {self.title}"
+        )
 
     def compared(self, model: Any, n: int, rng: Generator) -> dict[str, Array]:
         """Return the samples to compare with data, by name for a model with several samplers."""
