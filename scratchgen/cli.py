@@ -33,7 +33,7 @@ from .gradcheck import check_file, check_rules
 from .history import History
 from .parallel import describe_blas
 from .progress import ProgressBar
-from .recipes import RECIPES, Data, pictures, recognised
+from .recipes import RECIPES, Data, Recipe, pictures, recognised
 from .recipes.recipe import had
 from .recipes.schedule import spans_the_training
 from .recipes.settings import DEVICE, SEED, Flag, Name, Real, Record, Settings, Whole, setting
@@ -131,12 +131,12 @@ def _train(asked: argparse.Namespace) -> None:
         data = Data.named(settings.data, begun.classes if begun else ())
         config = Config.of(asked.model, settings, data)
         if begun:
-            begun.check_data(data, run.folder, validates=not recipe.generative)
+            begun.check_data(data, run.folder, validates=recipe.classifies)
         state, patience = _state_and_patience(run, begun, config, data)
         epochs = recipe.epochs(state, data, settings, lambda starts: bar.batches(starts), patience)
         if begun and state.history:
             _say_how_it_goes_on(run.folder, begun, config, state)
-        print(data.describe(validates=not recipe.generative))
+        print(data.describe(validates=recipe.classifies))
         try:
             with run.training(config, state) as kept:
                 _show_samples(run, config, state)
@@ -157,7 +157,7 @@ def _train(asked: argparse.Namespace) -> None:
             _draw(run, config, state, data, shown)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(_how_to_go_on(run, asked.model)) from None
-    _say_what_is_next(run.folder, recipe.generative)
+    _say_what_is_next(run.folder, recipe)
 
 
 def _folder(asked: argparse.Namespace, settings: Settings) -> AbstractContextManager[Run]:
@@ -236,15 +236,15 @@ def _how_to_go_on(run: Run, model: str) -> str:
     return f"; the last whole epoch is saved, go on with: {again}"
 
 
-def _say_what_is_next(folder: Path, generative: bool) -> None:
+def _say_what_is_next(folder: Path, recipe: Recipe[Any]) -> None:
     """Print the files of the run, and the commands to type next from the current folder."""
     print(f"left in {folder}/: {', '.join(sorted(path.name for path in folder.iterdir()))}")
-    first = folder / ("samples.png" if generative else "confusion.png")
+    first = folder / recipe.looked_at
     if first.exists():
         print(f"look at {first}")
     run, suffix = shlex.quote(str(folder)), "png" if first.exists() else "npy"
     print(f"next: {_command()} evaluate {run}")
-    if generative:
+    if recipe.generative:
         print(f"      {_command()} sample {run} --n 100 --out hundred.{suffix}")
 
 
@@ -304,7 +304,7 @@ def _evaluate(asked: argparse.Namespace) -> None:
     wanted = Evaluation(**Evaluation.parsed(vars(asked)))
     config, checkpoint = _run(asked, wanted.device)
     recipe, folder = config.recipe, Path(asked.run)
-    classes = () if recipe.generative else config.classes
+    classes = config.classes if recipe.classifies else ()
     data = Data.named(wanted.data or config.settings.data, classes)
     if wanted.data is None:
         config.check_data(data, folder, validates=False)

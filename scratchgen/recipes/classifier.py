@@ -106,6 +106,8 @@ class ClassifierRecipe(Recipe[S]):
     kind = Classifier
     unit = "nats per sample"
     generative = False
+    classifies = True
+    looked_at = "confusion.png"
 
     def shown(self, model: Classifier) -> dict[str, Any]:
         """The penalties."""

@@ -52,6 +52,10 @@ class Recipe(Generic[S]):
     """Curves with another unit than the costs: the axis label, and the starts of their names."""
     generative = True
     """Whether the model draws samples, which can be evaluated."""
+    classifies = False
+    """Whether the model learns the classes, some of whose samples are then kept for validation."""
+    looked_at = "samples.png"
+    """The picture to look at first."""
     drop_last = False
     """Whether an epoch omits the samples that do not fill a batch."""
     n_judged = 2000
