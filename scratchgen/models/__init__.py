@@ -27,11 +27,12 @@ from .gan import GAN
 from .hierarchical_vae import HierarchicalVAE
 from .pca import PCA
 from .rbm import RBM
-from .vae import VAE
+from .vae import IWAE, VAE
 
 __all__ = [
     "DDPM",
     "GAN",
+    "IWAE",
     "PCA",
     "RBM",
     "VAE",

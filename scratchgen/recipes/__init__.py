@@ -14,7 +14,7 @@ from .rbm import GaussianRBMRecipe, RBMRecipe
 from .recipe import Recipe
 from .recognition import recognised
 from .score import ScoreRecipe
-from .vae import VAERecipe
+from .vae import IWAERecipe, VAERecipe
 from .vdm import VDMRecipe
 
 RECIPES: dict[str, Recipe[Any]] = {
@@ -25,6 +25,7 @@ RECIPES: dict[str, Recipe[Any]] = {
     "ebm": EBMRecipe(),
     "autoencoder": AutoencoderRecipe(),
     "vae": VAERecipe(),
+    "iwae": IWAERecipe(),
     "hvae": HVAERecipe(),
     "gan": GANRecipe(),
     "score": ScoreRecipe(),
