@@ -204,7 +204,7 @@ def main(path=None, widths=WIDTHS, steps=STEPS):
                 print(f"{mean:<10.2g}", end="")
             print()
         print()
-    for epsilon in (0.1, 0.01, 0.001):
+    for epsilon in (0.1, 0.03, 0.01):
         n = width_for(SINE, epsilon)
         error = greatest_error(SINE, constructed(SINE, n))
         print(f"ε = {epsilon}: {n} units are enough, and their greatest error is {error:.2g}")
