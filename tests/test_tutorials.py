@@ -4,6 +4,7 @@ import functools
 import importlib.util
 import os
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -168,6 +169,38 @@ def test_the_check_names_the_hidden_unit_that_stands_for_an_input():
         z = f"((w{unit}0 · x0) + (w{unit}1 · x1)) + b{unit}"
         said = report[name].diagnosis
         assert said.startswith(f"sigmoid({z}) stands in the place of {of}, in what {name} · {of}")
+
+
+def test_the_four_updates_are_those_of_the_notes_line_by_line():
+    w00, w01, w10, w11, w0, w1, b0, b1, b = network.THETA
+    x0, x1, y = network.XOR
+    a0, a1, a = network.feed_forward(*network.THETA, x0, x1)
+    delta0, delta1, delta = network.deltas(w0, w1, a0, a1, a, y)
+    eta = 0.7
+    expected = (
+        w00 - eta * np.mean(delta0 * x0), w01 - eta * np.mean(delta0 * x1),
+        w10 - eta * np.mean(delta1 * x0), w11 - eta * np.mean(delta1 * x1),
+        w0 - eta * np.mean(delta * a0), w1 - eta * np.mean(delta * a1),
+        b0 - eta * np.mean(delta0), b1 - eta * np.mean(delta1), b - eta * np.mean(delta),
+    )  # fmt: skip
+    assert network.train(network.by_hand, eta, iterations=1)[0] == expected
+
+
+def test_the_engine_trains_the_network_to_the_same_weights():
+    hand, engine = (network.train(f, iterations=100) for f in (network.by_hand, network.by_engine))
+    np.testing.assert_allclose(engine[0], hand[0], rtol=1e-9)
+    np.testing.assert_allclose(engine[1], hand[1], rtol=1e-10)
+
+
+def test_the_four_updates_learn_xor_and_those_with_a_misprint_do_not():
+    theta, costs = network.train(network.by_hand)
+    *_, a = network.feed_forward(*theta, *network.XOR[:2])
+    np.testing.assert_array_equal(np.round(a), network.XOR[2])
+    assert costs[-1] < 1e-3
+    for misprint in (network.as_printed, network.without_the_output_layer):
+        theta, costs = network.train(misprint)
+        assert costs[-1] > 0.1
+    assert np.array_equal(np.take(theta, (4, 5, 8)), np.take(network.THETA, (4, 5, 8)))
 
 
 # The size of δ.
@@ -617,6 +650,24 @@ def test_the_chain_of_spins_has_its_closed_form():
     bonds = errata.chain(4)
     assert errata.log_z(0.6, bonds) == pytest.approx(np.log(2) + 3 * np.log(2 * np.cosh(0.6)))
     assert errata.e2_corrected(0.6, bonds) == pytest.approx(3 * np.tanh(0.6))
+
+
+@pytest.mark.parametrize(
+    ("id", "place"),
+    [
+        ("E5", "operations/layers.py"),
+        ("E9", "models/rbm.py"),
+        ("E10", "optim/optimizer.py"),
+        ("E11", "models/hierarchical_vae.py"),
+        ("E18", "models/rbm.py"),
+        ("E21", "history.py"),
+        ("E23", "models/diffusion/bound.py"),
+    ],
+)
+def test_a_misprint_is_named_where_its_equation_lives_and_has_a_row_on_the_page(id, place):
+    source = pathlib.Path(sg.__file__).parent.joinpath(place).read_text(encoding="utf-8")
+    assert re.search(rf"erratum\s+{id}\b", source)
+    assert f'<a id="{id.lower()}"></a>{id}' in (FOLDER / "errata.md").read_text(encoding="utf-8")
 
 
 def test_every_misprint_is_a_derivative_or_said_not_to_be():
