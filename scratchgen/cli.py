@@ -27,17 +27,17 @@ from typing import Any, NoReturn
 import numpy as np
 
 from . import __version__, compare, interruption, plotting, tracing
-from .backend import Generator, describe_cuda, generator, to_device, to_host
+from .backend import Array, Generator, describe_cuda, generator, to_device, to_host
 from .datasets.toys import TOYS
 from .files import write_atomically
 from .gradcheck import check_file, check_rules
 from .history import History
 from .parallel import describe_blas
 from .progress import ProgressBar
-from .recipes import RECIPES, Data, pictures, recognised
+from .recipes import RECIPES, Data, Recipe, pictures, recognised
 from .recipes.recipe import had
 from .recipes.schedule import spans_the_training
-from .recipes.settings import DEVICE, SEED, Flag, Name, Record, Settings, Whole, setting
+from .recipes.settings import DEVICE, SEED, Flag, Name, Real, Record, Settings, Whole, setting
 from .runs import MODEL, SHOWN, Config, Run, RunWarning, newest
 from .storage import Checkpoint
 from .training import TrainingWarning
@@ -51,6 +51,18 @@ class Sampling(Record):
     draw: bool = setting(
         Flag("draw x ~ p(x|h), or states v, of a model whose samples are else shown as means"),
         default=False,
+    )
+    steps: int | None = setting(
+        Whole("denoise a DDPM in N steps of DDIM in place of T ancestral ones", none="ancestral"),
+        default=None,
+    )
+    eta: float | None = setting(
+        Real(
+            "noise of DDIM, from 0 (none) to 1 (as in DDPM), which is 0 with --steps",
+            most=1,
+            none="ancestral",
+        ),
+        default=None,
     )
     seed: int = setting(SEED, default=0)
     device: str = setting(DEVICE, default="cpu")
@@ -127,12 +139,12 @@ def _train(asked: argparse.Namespace) -> None:
         data = Data.named(settings.data, begun.classes if begun else ())
         config = Config.of(asked.model, settings, data)
         if begun:
-            begun.check_data(data, run.folder, validates=not recipe.generative)
+            begun.check_data(data, run.folder, validates=recipe.classifies)
         state, patience = _state_and_patience(run, begun, config, data)
         epochs = recipe.epochs(state, data, settings, lambda starts: bar.batches(starts), patience)
         if begun and state.history:
             _say_how_it_goes_on(run.folder, begun, config, state)
-        print(data.describe(validates=not recipe.generative))
+        print(data.describe(validates=recipe.classifies))
         try:
             with run.training(config, state) as kept:
                 _show_samples(run, config, state)
@@ -153,7 +165,7 @@ def _train(asked: argparse.Namespace) -> None:
             _draw(run, config, state, data, shown)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(_how_to_go_on(run, asked.model)) from None
-    _say_what_is_next(run.folder, recipe.generative)
+    _say_what_is_next(run.folder, recipe)
 
 
 def _folder(asked: argparse.Namespace, settings: Settings) -> AbstractContextManager[Run]:
@@ -232,15 +244,15 @@ def _how_to_go_on(run: Run, model: str) -> str:
     return f"; the last whole epoch is saved, go on with: {again}"
 
 
-def _say_what_is_next(folder: Path, generative: bool) -> None:
+def _say_what_is_next(folder: Path, recipe: Recipe[Any]) -> None:
     """Print the files of the run, and the commands to type next from the current folder."""
     print(f"left in {folder}/: {', '.join(sorted(path.name for path in folder.iterdir()))}")
-    first = folder / ("samples.png" if generative else "confusion.png")
+    first = folder / recipe.looked_at
     if first.exists():
         print(f"look at {first}")
     run, suffix = shlex.quote(str(folder)), "png" if first.exists() else "npy"
     print(f"next: {_command()} evaluate {run}")
-    if generative:
+    if recipe.generative:
         print(f"      {_command()} sample {run} --n 100 --out hundred.{suffix}")
 
 
@@ -274,9 +286,12 @@ def _sample(asked: argparse.Namespace) -> None:
         )
     if not recipe.generative:
         raise ValueError(f"a {recipe.title} has no samples: ask scratchgen evaluate {asked.run}")
-    of_model, what = recipe.samples, recipe.sampled
+    of_model: Callable[..., Array] = recipe.samples
+    what = recipe.sampled
     if wanted.draw:
         of_model, what = recipe.draws, recipe.drawn
+    if not (wanted.steps is None and wanted.eta is None):
+        of_model, what = recipe.in_steps(wanted.steps, wanted.eta)
     rng = generator(wanted.seed, wanted.device)
     samples = to_host(of_model(checkpoint.averaged_model, wanted.n, rng)).reshape(-1, *config.shape)
     if path.suffix == ".npy":
@@ -297,7 +312,7 @@ def _evaluate(asked: argparse.Namespace) -> None:
     wanted = Evaluation(**Evaluation.parsed(vars(asked)))
     config, checkpoint = _run(asked, wanted.device)
     recipe, folder = config.recipe, Path(asked.run)
-    classes = () if recipe.generative else config.classes
+    classes = config.classes if recipe.classifies else ()
     data = Data.named(wanted.data or config.settings.data, classes)
     if wanted.data is None:
         config.check_data(data, folder, validates=False)

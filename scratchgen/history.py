@@ -63,6 +63,7 @@ class History(list[Epoch]):
     def plot(self, ax: Any = None) -> Any:
         """Plot the curves over the epochs, on ``ax`` or on new axes, and return the axes.
 
+        The axis counts epochs, which the notes call iterations (erratum E21).
         New axes show the costs and all quantities with units. Quantities that stay between 0 and 1,
         such as probabilities, get axes of their own below.
         """

@@ -29,6 +29,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .datasets import layout
 from .files import write_atomically
+from .models import pca
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,6 +65,24 @@ def learning_curves(
     if ax is None:
         return learning_panels({ylabel: curves}, first_epoch=first_epoch)
     return _draw_curves(ax, _curves(curves), first_epoch, ylabel)
+
+
+def levels(ax: Axes, values: Mapping[str, float]) -> Axes:
+    """Draw a dashed line across ``ax`` at each value, by name, such as an optimum that is known.
+
+    The lines have the colours of the curves in ``ax``, in their order, and are inside its limits.
+    """
+    from matplotlib.colors import to_rgb
+
+    colours = [to_rgb(line.get_color()) for line in ax.get_lines()] or [to_rgb("0.4")]
+    low, high = ax.get_ylim()
+    for k, (name, value) in enumerate(values.items()):
+        y = float(_numbers(f"level {name!r}", value))
+        ax.axhline(y, color=colours[k % len(colours)], linestyle="--", linewidth=1, label=name)
+        low, high = min(low, y - 0.05 * (high - low)), max(high, y + 0.05 * (high - low))
+    ax.set_ylim(low, high)
+    ax.legend(frameon=False, loc="upper right", bbox_to_anchor=(1, 0.92))
+    return ax
 
 
 def learning_panels(panels: Mapping[str, Mapping[str, ArrayLike]], *, first_epoch: int = 1) -> Axes:
@@ -113,6 +132,41 @@ def delta_norms(norms: Mapping[str, float], ax: Axes | None = None) -> Axes:
     _turn(ax, sum(map(len, norms)) > 60)
     labels = {"xlabel": "layer, from the output back", "ylabel": r"$\Vert\delta\Vert$"}
     return _open_frame(ax, 1, yscale="log", **labels)
+
+
+def penalty_paths(
+    lams: ArrayLike,
+    theta: ArrayLike,
+    ax: Axes | None = None,
+    *,
+    names: Sequence[str] = (),
+    limit: float | None = None,
+) -> Axes:
+    """Plot each coefficient of a linear model over the penalty λ, on a logarithmic λ axis.
+
+    ``lams``: (k,), ``theta``: (k, p), as from ``models.linear.path``. ``names`` labels the
+    coefficients. A dotted line marks λ_max at ``limit``, from which on Lasso's θ is 0.
+    """
+    x, y = _numbers("lams", lams), _numbers("theta", theta)
+    if x.ndim != 1 or x.min() <= 0 or y.ndim != 2 or len(x) != len(y):
+        raise ValueError(
+            f"lams has shape {x.shape} from {x.min():g} on, theta {y.shape}, expected λ > 0 (k,) "
+            "and coefficients (k, p): pass one row of coefficients for each λ"
+        )
+    if len(names) not in (0, y.shape[1]):
+        raise ValueError(
+            f"names: {len(names)} for {y.shape[1]} coefficients, expected one for each"
+        )
+    ax = ax or _new_axes(5.6, 3.5)
+    for k, name in enumerate(names or [""] * y.shape[1]):
+        look = {"color": f"C{k % 10}", "linestyle": ("-", "--", ":")[k // 10 % 3]}
+        ax.plot(x, y[:, k], label=name or None, **LINE | look)
+    if limit is not None:
+        ax.axvline(limit, color="0.4", linestyle=":", linewidth=1.2, label=r"$\lambda_{max}$")
+    ax.axhline(0, color="0.4", linewidth=0.6, zorder=0)
+    return _open_frame(
+        ax, 1, xscale="log", xlabel=r"penalty $\lambda$", ylabel=r"coefficients $\theta_j$"
+    )
 
 
 def noise_schedule(beta: ArrayLike, ax: Axes | None = None) -> Axes:
@@ -260,9 +314,9 @@ def latent_scatter(
 ) -> Axes:
     """Plot latents (n, k) as points of a plane, each in the colour and shape of its class.
 
-    For k = 2 these are the latents themselves. For k > 2 they are (h − h̄) v₁ and (h − h̄) v₂, with
-    v₁ and v₂ the leading right singular vectors of h − h̄ (principal component analysis); the
-    labels of the axes then give the share s² / Σ s² of the variance along each axis.
+    For k = 2 these are the latents themselves. For k > 2 they are their two principal components,
+    by :mod:`scratchgen.models.pca`; the labels of the axes then give the share of the variance
+    along each axis.
 
     ``labels``: (n,), integers or text. Entry k of ``classes``, if given, names class k. Ten classes
     differ in colour, the next ten also in shape, and so on; more than 60 classes share one colour
@@ -279,8 +333,11 @@ def latent_scatter(
         )
     names = ["$h_1$", "$h_2$"]
     if latents.shape[1] > 2:
-        latents, shares = _principal_plane(latents)
-        kept = (f"({100 * share:.0f} % of variance)" for share in shares)
+        if len(latents) < 2:
+            raise ValueError("h has one row, expected two or more: one point has no principal axes")
+        plane = pca.fit(latents, 2)
+        latents = plane.encode(latents)
+        kept = (f"({100 * share:.0f} % of variance)" for share in plane.explained)
         names = [f"principal axis {k} {share}" for k, share in enumerate(kept, 1)]
     n = len(latents)
     kinds, key = (np.zeros(n, np.intp), {}) if labels is None else _classes(labels, n, classes)
@@ -867,19 +924,6 @@ def _classes(
             "classes have names: pass one name for each class"
         )
     return numbers, {k: f"{value}" for k, value in enumerate(values)}
-
-
-def _principal_plane(h: Floats) -> tuple[Floats, Floats]:
-    """Return coordinates (n, 2) on the two principal axes, and the share of variance of each."""
-    if len(h) < 2:
-        raise ValueError("h has one row, expected two or more: one point has no principal axes")
-    centred = h - h.mean(axis=0)
-    _, s, v = np.linalg.svd(centred, full_matrices=False)
-    # The sign of an axis is arbitrary; its greatest component is made positive everywhere.
-    greatest = np.take_along_axis(v[:2], np.abs(v[:2]).argmax(axis=1)[:, None], axis=1)
-    variance = s**2
-    shares = variance[:2] / variance.sum() if variance.any() else np.zeros(2)
-    return centred @ (v[:2] * np.where(greatest < 0, -1.0, 1.0)).T, shares
 
 
 def _columns(columns: int | None, n: int) -> int:

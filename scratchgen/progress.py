@@ -40,6 +40,7 @@ def fit(
     drop_last: bool = False,
     part_size: int | None = None,
     average: WeightAverage | None = None,
+    clip_norm: float | None = None,
     history: History | None = None,
 ) -> History:
     """Run :func:`~scratchgen.train` to its end with a progress bar, and return the history.
@@ -61,6 +62,7 @@ def fit(
             drop_last=drop_last,
             part_size=part_size,
             average=average,
+            clip_norm=clip_norm,
             history=history,
             progress=bar.batches,
         ):

@@ -44,11 +44,17 @@ def check_parts(model: Any, part_size: int, n: int) -> None:
         )
 
 
-def check_search(model: Any, optimizer: Optimizer, n: int, batch_size: int) -> None:
+def check_search(
+    model: Any, optimizer: Optimizer, n: int, batch_size: int, clip_norm: float | None = None
+) -> None:
     """Raise ``ValueError`` where a line search has no single fixed cost to follow."""
     name = f"{type(optimizer).__name__} searches along one cost, evaluating it again and again"
     if batch_size < n:
         raise ValueError(f"{name}: take a batch_size of all {n} samples, got {batch_size}")
+    if clip_norm is not None:
+        raise ValueError(
+            f"{name}, and needs the exact gradient: leave clip_norm out, got {clip_norm}"
+        )
     kept = _kept(model)
     if len(model.players) > 1 or kept:
         why = f"keeps {', '.join(kept)} from step to step" if kept else "has several players"

@@ -35,7 +35,7 @@ from .backend import (
     to_host,
 )
 from .history import Epoch, History
-from .optim import Optimizer
+from .optim import Optimizer, clip_grad_norm
 from .optim.averaging import WeightAverage
 from .optim.optimizer import Evaluate
 from .parallel import even_parts, threads_of
@@ -72,6 +72,7 @@ def train(
     drop_last: bool = False,
     part_size: int | None = None,
     average: WeightAverage | None = None,
+    clip_norm: float | None = None,
     history: History | None = None,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> Iterator[Epoch]:
@@ -87,7 +88,9 @@ def train(
     With a ``part_size``, at most that many samples go through the model at a time. The cost and its
     gradient are still those of the batch, and only one part needs memory at a time. Random numbers
     are then drawn for each part. The default is the model's own ``part_size``, if it has one.
-    ``average`` is updated with the weights after each step.
+    ``average`` is updated with the weights after each step. With ``clip_norm``, the gradient of
+    each player is shortened to this norm where it is longer: see
+    :func:`~scratchgen.optim.clip_grad_norm`.
 
     Raises ``ValueError`` at once for data that are empty, not finite, of different lengths or
     unsuitable for the model, and :class:`NonFiniteCostError` when a cost becomes NaN or infinite.
@@ -108,13 +111,19 @@ def train(
         )
     for optimizer in optimizers:
         if optimizer.searches:
-            refusals.check_search(model, optimizer, n, batch_size)
+            refusals.check_search(model, optimizer, n, batch_size, clip_norm)
+    if clip_norm is not None and not 0 < clip_norm < math.inf:
+        raise ValueError(
+            f"clip_norm is the greatest norm of a gradient, a number above 0, got {clip_norm}"
+        )
     part_size = getattr(model, "part_size", None) if part_size is None else part_size
     if part_size is not None:
         refusals.check_parts(model, part_size, min(n, batch_size))
     if hasattr(model, "validate"):
         model.validate(_as_given(arrays))
-    training = Training(model, arrays, optimizers, batch_size, part_size, rng, drop_last, average)
+    training = Training(
+        model, arrays, optimizers, batch_size, part_size, rng, drop_last, average, clip_norm
+    )
     return _epochs(training, epochs, History() if history is None else history, progress)
 
 
@@ -130,6 +139,7 @@ class Training:
     rng: Generator
     drop_last: bool
     average: WeightAverage | None
+    clip_norm: float | None
 
     def epoch(self, number: int, progress: Callable[[Iterable[int]], Iterable[int]]) -> Epoch:
         """Train for one pass over the data."""
@@ -150,7 +160,10 @@ class Training:
                 if optimizer.searches:
                     optimizer.search(_evaluation(losses_of, before, optimizer))
                 else:
-                    optimizer.step(gradient(cost, optimizer.parameters))
+                    gradients = gradient(cost, optimizer.parameters)
+                    if self.clip_norm is not None:
+                        gradients = clip_grad_norm(gradients, self.clip_norm)
+                    optimizer.step(gradients)
             tally.note_report(losses.report(), len(chosen))
             if self.average is not None:
                 self.average.update()

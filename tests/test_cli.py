@@ -418,3 +418,54 @@ def test_samples_that_are_draws_in_any_case_say_so(elsewhere, capsys):
         assert cli.main(["sample", "gan", "--n", "3", "--out", f"{len(more)}.npy", *more]) == 0
     assert "samples, which are draws in any case" in capsys.readouterr().out
     np.testing.assert_array_equal(np.load("0.npy"), np.load("1.npy"))
+
+
+@pytest.mark.parametrize(
+    ("options", "settings"),
+    [
+        (["--steps", "3"], {"steps": 3}),
+        (["--steps", "3", "--eta", "0.5"], {"steps": 3, "eta": 0.5}),
+        (["--eta", "1"], {"eta": 1.0}),
+    ],
+)
+def test_samples_by_ddim_are_those_of_the_model(elsewhere, capsys, options, settings):
+    cli.main(["train", "ddpm", "--width", "8", "--T", "6", "--epochs", "0", "--out", "run"])
+    capsys.readouterr()
+    assert cli.main(["sample", "run", "--n", "2", *options, "--out", "two.npy"]) == 0
+    eta = settings.get("eta", 0)
+    steps = settings.get("steps", "all")
+    expected = f"two.npy: 2 samples by DDIM in {steps} steps, η = {eta:g}, untrained"
+    assert capsys.readouterr().out.startswith(expected)
+    model = sg.load("run/model.safetensors").averaged_model
+    samples = model.sample(2, sg.generator(0), **settings)
+    np.testing.assert_array_equal(np.load("two.npy"), 0.5 * (samples + 1))
+
+
+def test_what_ddim_cannot_do_is_said_in_one_line(elsewhere, capsys):
+    cli.main(["train", "ddpm", "--width", "8", "--T", "6", "--epochs", "0", "--out", "run"])
+    cli.main([*QUICK, "--epochs", "0", "--out", "other"])
+    for arguments, words in (
+        (["run", "--steps", "7"], "--steps is at most T = 6, the noising steps, got 7"),
+        (["run", "--steps", "0"], "--steps is a whole number from 1"),
+        (["run", "--eta", "1.5"], "--eta is a number from 0 to 1"),
+        (["other", "--steps", "3"], "leave them out for a variational autoencoder"),
+        (["other", "--eta", "0"], "leave them out for a variational autoencoder"),
+    ):
+        capsys.readouterr()
+        assert cli.main(["sample", *arguments]) == 2
+        errors = capsys.readouterr().err
+        assert words in errors
+        assert errors.count("\n") == 1
+
+
+def test_the_clip_norm_of_the_command_line_bounds_every_step(elsewhere):
+    """One batch of all samples, and plain descent: no step is longer than rate times clip norm."""
+    once = ["--optimizer", "sgd", "--lr", "1", "--batch-size", "all", "--epochs", "1"]
+    models = {}
+    for name, options in (("start", ["--epochs", "0"]), ("end", ["--clip-norm", "0.01"])):
+        assert cli.main(["train", "ffnn", *once, *options, "--out", name]) == 0
+        models[name] = sg.load(f"{name}/model.safetensors").model
+    steps = zip(models["end"].parameters(), models["start"].parameters(), strict=True)
+    length = np.sqrt(sum(((p.data - q.data) ** 2).sum() for p, q in steps))
+    assert length == pytest.approx(0.01, rel=1e-3)
+    assert cli.main(["train", "ffnn", "--optimizer", "lbfgs", "--clip-norm", "1"]) == 2

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from PIL import Image
@@ -125,6 +126,56 @@ def test_the_first_epoch_of_a_curve_that_it_would_flatten_is_beyond_the_edge_whi
 
 
 # learning_panels
+
+
+def test_levels_are_dashed_lines_in_the_colours_of_the_curves_and_within_the_limits():
+    ax = plotting.learning_curves({"cost": [3.0, 2.0, 1.5], "test cost": [3.0, 2.5, 2.4]})
+    assert plotting.levels(ax, {"optimum": 1.0, "of others": 4.0}) is ax
+    cost, test, optimum, others = ax.lines
+    assert [line.get_color() for line in (optimum, others)] == [
+        pytest.approx(to_rgb(line.get_color())) for line in (cost, test)
+    ]
+    np.testing.assert_array_equal([optimum.get_ydata(), others.get_ydata()], [[1, 1], [4, 4]])
+    low, high = ax.get_ylim()
+    assert low < 1 < 4 < high
+    assert [text.get_text() for text in ax.get_legend().get_texts()][2:] == ["optimum", "of others"]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_level_that_is_no_number_is_refused(value):
+    with pytest.raises(ValueError, match="level 'optimum': 1 of 1 values not finite"):
+        plotting.levels(plotting.learning_curves({"cost": [1.0]}), {"optimum": value})
+
+
+# penalty_paths
+
+
+def test_each_coefficient_is_a_line_over_a_logarithmic_penalty_with_its_limit_marked():
+    lams, theta = np.array([1.0, 0.1, 0.01]), np.arange(6.0).reshape(3, 2)
+    ax = plotting.penalty_paths(lams, theta, names=["a", "b"], limit=0.5)
+    a, b, limit, _ = ax.lines
+    for line, column in ((a, theta[:, 0]), (b, theta[:, 1])):
+        np.testing.assert_array_equal(line.get_xdata(), lams)
+        np.testing.assert_array_equal(line.get_ydata(), column)
+    np.testing.assert_array_equal(limit.get_xdata(), 0.5)
+    assert ax.get_xscale() == "log"
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert names == ["a", "b", r"$\lambda_{max}$"]
+    assert plotting.penalty_paths(lams, theta).get_legend() is None
+
+
+@pytest.mark.parametrize(
+    ("lams", "theta", "names", "message"),
+    [
+        ([1.0, 0.0], np.ones((2, 2)), (), "expected λ > 0"),
+        ([1.0], np.ones((2, 2)), (), "one row of coefficients for each λ"),
+        ([1.0, 2.0], np.ones(2), (), "one row of coefficients for each λ"),
+        ([1.0, 2.0], np.ones((2, 2)), ("a",), "1 for 2 coefficients"),
+    ],
+)
+def test_what_is_no_path_is_refused(lams, theta, names, message):
+    with pytest.raises(ValueError, match=message):
+        plotting.penalty_paths(lams, theta, names=names)
 
 
 def test_panels_are_one_above_the_other_and_share_their_epochs():

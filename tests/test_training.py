@@ -481,6 +481,40 @@ def test_the_average_of_another_model_is_refused_at_once():
         run(Mean(), DATA, average=average)
 
 
+# Clipped gradients
+
+
+@pytest.mark.parametrize("model", [Mean, Game])
+def test_a_step_of_descent_is_no_longer_than_rate_times_clip_norm_for_any_player(model):
+    most, lr = 0.05, 0.1
+    moved = {}
+    for clip_norm in (None, most):
+        trained = model()
+        before = [p.data.copy() for p in trained.parameters()]
+        for _ in train(
+            trained, DATA, sgd(trained, lr), epochs=1, batch_size=10, rng=rng(), clip_norm=clip_norm
+        ):
+            pass
+        after = [p.data for p in trained.parameters()]
+        moved[clip_norm] = [np.linalg.norm(b - a) for a, b in zip(before, after, strict=True)]
+    assert max(moved[None]) > 1.01 * lr * most
+    np.testing.assert_allclose(moved[most], np.minimum(moved[None], lr * most), rtol=1e-4)
+
+
+def test_a_clip_norm_above_every_gradient_changes_no_bit():
+    plain, clipped = Mean(), Mean()
+    run(plain, DATA)
+    run(clipped, DATA, clip_norm=1e6)
+    for p, q in zip(plain.parameters(), clipped.parameters(), strict=True):
+        np.testing.assert_array_equal(p.data, q.data)
+
+
+@pytest.mark.parametrize("clip_norm", [0, -1, np.inf, np.nan])
+def test_a_clip_norm_that_is_no_length_is_refused_at_once(clip_norm):
+    with pytest.raises(ValueError, match="clip_norm is the greatest norm of a gradient"):
+        run(Mean(), DATA, clip_norm=clip_norm)
+
+
 # Costs that are not finite
 
 

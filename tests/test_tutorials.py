@@ -4,15 +4,19 @@ import functools
 import importlib.util
 import os
 import pathlib
+import re
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import scratchgen as sg
 
 FOLDER = pathlib.Path(__file__).parents[1] / "tutorials"
 FILES = sorted(path.stem for path in FOLDER.glob("*.py"))
-CHAPTERS = [name for name in FILES if name != "nuclear_masses"]  # which needs a file of data
+APART = {"nuclear_masses", "universal_approximation"}  # one needs a file of data, one half a minute
+CHAPTERS = [name for name in FILES if name not in APART]
 
 
 def chapter(name):
@@ -33,6 +37,8 @@ divergences = kept("divergences")
 diffusion = kept("variational_diffusion")
 adversaries = kept("adversarial_game")
 autoencoder = kept("linear_vae")
+approximation = kept("universal_approximation")
+straight = kept("linear_models")
 errata = kept("errata")
 
 
@@ -165,6 +171,38 @@ def test_the_check_names_the_hidden_unit_that_stands_for_an_input():
         assert said.startswith(f"sigmoid({z}) stands in the place of {of}, in what {name} · {of}")
 
 
+def test_the_four_updates_are_those_of_the_notes_line_by_line():
+    w00, w01, w10, w11, w0, w1, b0, b1, b = network.THETA
+    x0, x1, y = network.XOR
+    a0, a1, a = network.feed_forward(*network.THETA, x0, x1)
+    delta0, delta1, delta = network.deltas(w0, w1, a0, a1, a, y)
+    eta = 0.7
+    expected = (
+        w00 - eta * np.mean(delta0 * x0), w01 - eta * np.mean(delta0 * x1),
+        w10 - eta * np.mean(delta1 * x0), w11 - eta * np.mean(delta1 * x1),
+        w0 - eta * np.mean(delta * a0), w1 - eta * np.mean(delta * a1),
+        b0 - eta * np.mean(delta0), b1 - eta * np.mean(delta1), b - eta * np.mean(delta),
+    )  # fmt: skip
+    assert network.train(network.by_hand, eta, iterations=1)[0] == expected
+
+
+def test_the_engine_trains_the_network_to_the_same_weights():
+    hand, engine = (network.train(f, iterations=100) for f in (network.by_hand, network.by_engine))
+    np.testing.assert_allclose(engine[0], hand[0], rtol=1e-9)
+    np.testing.assert_allclose(engine[1], hand[1], rtol=1e-10)
+
+
+def test_the_four_updates_learn_xor_and_those_with_a_misprint_do_not():
+    theta, costs = network.train(network.by_hand)
+    *_, a = network.feed_forward(*theta, *network.XOR[:2])
+    np.testing.assert_array_equal(np.round(a), network.XOR[2])
+    assert costs[-1] < 1e-3
+    for misprint in (network.as_printed, network.without_the_output_layer):
+        theta, costs = network.train(misprint)
+        assert costs[-1] > 0.1
+    assert np.array_equal(np.take(theta, (4, 5, 8)), np.take(network.THETA, (4, 5, 8)))
+
+
 # The size of δ.
 
 
@@ -205,6 +243,152 @@ def test_relu_gains_4_to_8_percent_in_a_layer_where_delta_knows_the_weights(seed
 def test_the_picture_has_one_labelled_line_for_each_activation():
     labels = [line.get_label().split(":")[0] for line in depth.picture().get_lines()]
     assert labels == list(depth.ACTIVATIONS)
+
+
+# Linear models.
+
+
+def test_the_coefficients_of_the_notes_polynomial_are_exact():
+    np.testing.assert_allclose(straight.exact(), [5, 0, 0, 1, 3, 1], atol=1e-12)
+
+
+@pytest.mark.parametrize("lam", [0.0, 0.01, 0.1])
+def test_descent_is_as_far_from_the_closed_form_as_the_eigenvalues_say(lam):
+    for _, measured, predicted in straight.descent(lam, (0, 1, 10, 100)):
+        assert measured == pytest.approx(predicted, rel=1e-9)
+
+
+def test_lasso_keeps_none_beyond_its_limit_first_the_product_and_then_the_three_of_the_function():
+    lams, of_each = straight.paths()
+    limit = straight.linear.lasso_limit(*straight.standardised())
+    lasso, ridge = of_each["Lasso"], of_each["Ridge"]
+    np.testing.assert_array_equal(lasso[lams >= limit], 0)
+    first = lasso[np.flatnonzero(lasso.any(axis=1))[0]]
+    assert [name for name, t in zip(straight.NAMES, first, strict=True) if t] == ["x₀x₁"]
+    at = lasso[np.abs(lams - 0.04).argmin()]
+    largest = sorted(zip(np.abs(at), straight.NAMES, strict=True))[-3:]
+    assert {name for _, name in largest} == set(straight.TRUE)
+    assert (at == 0).sum() >= 6
+    assert (ridge != 0).all()
+
+
+def test_the_picture_of_the_paths_marks_the_limit_on_a_logarithmic_axis():
+    limit = straight.linear.lasso_limit(*straight.standardised())
+    for ax in straight.picture().axes:
+        assert ax.get_xscale() == "log"
+        lines = {line.get_label(): line for line in ax.get_lines()}
+        np.testing.assert_array_equal(lines[r"$\lambda_{max}$"].get_xdata(), limit)
+        assert set(straight.TRUE) < lines.keys()
+
+
+# Universal approximation.
+
+KINK = approximation.Target("a kink", lambda x: np.abs(x - 1 / 3), L=1.0)
+CONTINUOUS = pytest.mark.parametrize("target", [approximation.SINE, KINK], ids=lambda t: t.name)
+
+
+@given(st.integers(1, 40), st.floats(0.5, 50))
+def test_the_bumps_of_the_constructed_network_are_probabilities_and_its_value_their_mean(n, k):
+    x, knots = approximation.GRID[::500], np.arange(n + 1) / n
+    f = approximation.constructed(approximation.SINE, n, k)
+    steps = approximation.sigmoid(np.multiply.outer(x, f.w) + f.b)
+    edge = np.ones((len(x), 1))
+    bumps = np.hstack([edge, steps]) - np.hstack([steps, 0 * edge])
+    assert bumps.min() >= 0
+    np.testing.assert_allclose(bumps.sum(axis=1), 1, rtol=1e-14)
+    np.testing.assert_allclose(f(x), bumps @ approximation.SINE.F(knots), atol=1e-12)
+
+
+@CONTINUOUS
+@pytest.mark.parametrize("k", [1.0, 2.0, 20.0])
+def test_the_constructed_network_is_as_near_to_a_continuous_target_as_the_proof_says(target, k):
+    for n in (1, 2, 3, 5, 8, 20, 100):
+        error = approximation.greatest_error(target, approximation.constructed(target, n, k))
+        assert error <= approximation.greatest_bound(target, n, k)
+
+
+@CONTINUOUS
+@pytest.mark.parametrize("epsilon", [0.3, 0.03, 0.01])
+def test_for_each_epsilon_there_is_a_width_that_is_enough(target, epsilon):
+    n = approximation.width_for(target, epsilon)
+    f = approximation.constructed(target, n)
+    assert approximation.greatest_error(target, f) < epsilon
+    assert approximation.mean_error(target, f) ** 2 < epsilon**2
+    np.testing.assert_array_equal(f.w, approximation.STEEP * n)  # the weights that the proof names
+
+
+@given(st.integers(1, 30), st.integers(0, 999), st.floats(-1, 4))
+def test_no_network_comes_nearer_to_a_jump_than_half_of_it(n, seed, log_size):
+    """At s − h and s the network differs by at most h times its slope, the target by J − L h."""
+    target, rng = approximation.JUMP, np.random.default_rng(seed)
+    w, b, a = 10**log_size * rng.standard_normal((3, n))
+    f = approximation.Network(w, b, a, rng.standard_normal())
+    h = 1e-3 / (f.lipschitz + target.L)
+    x = np.array([target.s - h, target.s])
+    assert np.abs(target.F(x) - f(x)).max() >= 0.5 * (target.J - 1e-3) - 1e-9 * np.abs(a).sum()
+    assert approximation.greatest_error(target, f) >= target.J / 2
+
+
+def test_neither_the_constructed_nor_the_trained_network_comes_nearer_to_the_jump():
+    for n in (2, 16, 500):
+        f = approximation.constructed(approximation.JUMP, n)
+        assert approximation.greatest_error(approximation.JUMP, f) >= 0.5
+    f, _ = approximation.trained(approximation.JUMP, 8, steps=60)
+    assert approximation.greatest_error(approximation.JUMP, f) >= 0.5
+    assert approximation.mean_error(approximation.JUMP, f) < 0.1
+
+
+@pytest.mark.parametrize("k", [2.0, 20.0])
+def test_the_mean_square_error_falls_at_a_jump_too(k):
+    target = approximation.JUMP
+    x = (np.arange(20_000) + 0.5) / 20_000
+    assert np.isfinite((target.F(x) ** 2).mean())
+    bounds = []
+    for n in (1, 2, 5, 16, 64, 256):
+        f = approximation.constructed(target, n, k)
+        bounds.append(approximation.mean_bound(target, n, k))
+        assert np.sqrt(((target.F(x) - f(x)) ** 2).mean()) <= bounds[-1]
+    assert bounds[-1] < bounds[0] / 10
+    assert approximation.mean_bound(target, 10**8, k) < 1e-3
+
+
+@pytest.mark.parametrize("target", [approximation.SINE, approximation.JUMP], ids=lambda t: t.name)
+def test_training_begins_at_a_constructed_network_and_each_step_lowers_its_error(target):
+    start = approximation.constructed(target, 8, approximation.SOFT)
+    f, costs = approximation.trained(target, 8, steps=60)
+    assert costs[0] == pytest.approx(0.5 * approximation.mean_error(target, start) ** 2, rel=1e-12)
+    assert (np.diff(costs) <= 0).all()
+    assert 0.5 * approximation.mean_error(target, f) ** 2 <= costs[-1]
+    assert approximation.mean_error(target, f) < approximation.mean_error(target, start) / 2
+
+
+def test_eight_trained_units_are_nearer_to_the_sine_than_sixty_four_constructed_ones():
+    f, _ = approximation.trained(approximation.SINE, 8, steps=60)
+    of_many = approximation.constructed(approximation.SINE, 64)
+    few, many = (approximation.greatest_error(approximation.SINE, g) for g in (f, of_many))
+    assert few < many
+
+
+def test_the_chapter_on_approximation_prints_both_tables_and_draws_both_errors(tmp_path, capsys):
+    module = chapter("universal_approximation")
+    assert capsys.readouterr().out == ""
+    module.main(tmp_path / "errors.png", widths=(2, 4), steps=5)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines if line.startswith(("2", "4"))] == [
+        "2",
+        "4",
+        "2",
+        "4",
+    ]
+    assert lines[-3].startswith("ε = 0.1: 36 units are enough")
+    assert (tmp_path / "errors.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_trained_networks_of_4_to_32_units_are_within_a_thousandth_of_the_sine():
+    for n in (4, 8, 16, 32):
+        f, _ = approximation.trained(approximation.SINE, n)
+        assert approximation.greatest_error(approximation.SINE, f) < 1e-3
 
 
 # Nuclear masses.
@@ -466,6 +650,24 @@ def test_the_chain_of_spins_has_its_closed_form():
     bonds = errata.chain(4)
     assert errata.log_z(0.6, bonds) == pytest.approx(np.log(2) + 3 * np.log(2 * np.cosh(0.6)))
     assert errata.e2_corrected(0.6, bonds) == pytest.approx(3 * np.tanh(0.6))
+
+
+@pytest.mark.parametrize(
+    ("id", "place"),
+    [
+        ("E5", "operations/layers.py"),
+        ("E9", "models/rbm.py"),
+        ("E10", "optim/optimizer.py"),
+        ("E11", "models/hierarchical_vae.py"),
+        ("E18", "models/rbm.py"),
+        ("E21", "history.py"),
+        ("E23", "models/diffusion/bound.py"),
+    ],
+)
+def test_a_misprint_is_named_where_its_equation_lives_and_has_a_row_on_the_page(id, place):
+    source = pathlib.Path(sg.__file__).parent.joinpath(place).read_text(encoding="utf-8")
+    assert re.search(rf"erratum\s+{id}\b", source)
+    assert f'<a id="{id.lower()}"></a>{id}' in (FOLDER / "errata.md").read_text(encoding="utf-8")
 
 
 def test_every_misprint_is_a_derivative_or_said_not_to_be():

@@ -3,7 +3,19 @@
 Estimators with ``fit(X, y)`` are in ``scratchgen.estimators``.
 """
 
-from . import diffusion, energy, feed_forward, gan, hierarchical_vae, linear, rbm, vae
+from . import (
+    autoencoder,
+    diffusion,
+    energy,
+    feed_forward,
+    gan,
+    hierarchical_vae,
+    linear,
+    pca,
+    rbm,
+    vae,
+)
+from .autoencoder import Autoencoder
 from .diffusion import ddpm
 from .diffusion.ddpm import DDPM
 from .diffusion.denoisers import DenseDenoiser, PlainDenoiser, TimedMLP, UNet
@@ -13,6 +25,7 @@ from .energy import EnergyModel
 from .feed_forward import Classifier, Regressor
 from .gan import GAN
 from .hierarchical_vae import HierarchicalVAE
+from .pca import PCA
 from .rbm import RBM
 from .vae import IWAE, VAE
 
@@ -20,9 +33,11 @@ __all__ = [
     "DDPM",
     "GAN",
     "IWAE",
+    "PCA",
     "RBM",
     "VAE",
     "VDM",
+    "Autoencoder",
     "Classifier",
     "DenseDenoiser",
     "EnergyModel",
@@ -32,6 +47,7 @@ __all__ = [
     "ScoreModel",
     "TimedMLP",
     "UNet",
+    "autoencoder",
     "ddpm",
     "diffusion",
     "energy",
@@ -39,6 +55,7 @@ __all__ = [
     "gan",
     "hierarchical_vae",
     "linear",
+    "pca",
     "rbm",
     "vae",
 ]

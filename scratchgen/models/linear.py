@@ -17,6 +17,14 @@ intercept only if X has a column of ones, and the intercept is then penalised li
 The last two lines, the conditions of Karush, Kuhn and Tucker, show why Lasso sets coefficients to
 exactly zero: for λ ≥ (2/n) ‖Xᵀy‖_∞ all of them are zero.
 
+For example, the notes' polynomial of two variables is found to its exact coefficients, here of the
+columns 1, x₀, x₁, x₀², x₀x₁ and x₁²:
+
+>>> import scratchgen as sg
+>>> x, y = sg.datasets.polynomial(100, sg.generator(0))  # y = x₀² + 3x₀x₁ + x₁² + 5
+>>> ols(design_matrix(x, 2), y).round(9) + 0.0
+array([5., 0., 0., 1., 3., 1.])
+
 scikit-learn uses other factors: its ``Ridge(alpha=n λ)`` and ``Lasso(alpha=λ/2)``, both with
 ``fit_intercept=False``, minimise these costs.
 
@@ -29,6 +37,7 @@ from __future__ import annotations
 import itertools
 import math
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -158,6 +167,26 @@ def lasso_limit(X: Array, y: Array) -> float:
     """(2/n) ‖Xᵀy‖_∞: the least λ at which Lasso's θ is zero."""
     X, y = _checked(X, y)
     return float(to_host(2 * np.absolute(X.T @ y).max() / len(X)))
+
+
+def penalties(X: Array, y: Array, n: int = 60, span: float = 1e4) -> Array:
+    """Return n values of λ, evenly spaced in log λ, from :func:`lasso_limit` down by ``span``."""
+    limit = lasso_limit(X, y)
+    if n < 2 or not 1 < span < math.inf or not limit > 0:
+        raise ValueError(
+            f"λ runs over n ≥ 2 values from λ_max > 0 to λ_max/span with span > 1, got n = {n}, "
+            f"span = {span:g} and λ_max = {limit:g}: λ_max is 0 if no column of X correlates with y"
+        )
+    return np.geomspace(limit, limit / span, n)
+
+
+def path(fit: Callable[[Array, Array, float], Array], X: Array, y: Array, lams: Array) -> Array:
+    """θ over λ, (len(lams), p), for y: (n,), where ``fit`` is :func:`ridge` or :func:`lasso`.
+
+    Ridge shrinks each coefficient smoothly; along the right singular vector of the singular value s
+    of X, by s²/(s² + nλ). Lasso's path is piecewise linear in λ, and θ is 0 from λ_max on.
+    """
+    return np.stack([fit(X, y, float(lam)) for lam in lams])
 
 
 def gradient_descent(X: Array, y: Array, lr: float, steps: int, lam: float = 0.0) -> Array:

@@ -2,6 +2,7 @@
 
 from . import schedules as schedules
 from .averaging import WeightAverage
+from .clipping import clip_grad_norm
 from .first_order import SGD, AdaGrad, Adam, AdamW, RMSprop
 from .lbfgs import LBFGS, WolfeLBFGS
 from .optimizer import Optimizer
@@ -16,4 +17,5 @@ __all__ = [
     "RMSprop",
     "WeightAverage",
     "WolfeLBFGS",
+    "clip_grad_norm",
 ]

@@ -69,9 +69,11 @@ def _descend_looking_ahead(theta: Array, g: Array, u: Array, lr: float, momentum
 
 
 class AdaGrad(Optimizer):
-    """s ← s + g²,  θ ← θ − η g / (√s + ε). Source: Duchi, Hazan, Singer 2011."""
+    """s ← s + g²,  θ ← θ − η g / (√s + ε).
 
-    state = ("s",)
+    With momentum μ, u ← μ u + g / (√s + ε),  θ ← θ − η u, as in the notes' AdagradMomentum.
+    Source: Duchi, Hazan, Singer 2011; without momentum, in the form of ``torch.optim.Adagrad``.
+    """
 
     def __init__(
         self,
@@ -79,14 +81,20 @@ class AdaGrad(Optimizer):
         lr: float = 1e-2,
         eps: float = 1e-10,
         weight_decay: float = 0,
+        momentum: float = 0,
     ) -> None:
         self.eps = checked("eps", eps, 0, math.inf)
+        self.momentum = checked("momentum", momentum, 0, 1)
+        self.state = ("s", "u") if momentum else ("s",)
         super().__init__(parameters, lr, weight_decay)
 
     def update(self, theta: Array, g: Array, *state: Array) -> None:
         """s ← s + g²,  θ ← θ − η g / (√s + ε)."""
-        (s,) = state
-        _adagrad(theta, g, s, self.lr, self.eps)
+        s, *momentum = state
+        if not momentum:
+            _adagrad(theta, g, s, self.lr, self.eps)
+        for u in momentum:
+            _adagrad_with_momentum(theta, g, s, u, self.lr, self.eps, self.momentum)
 
 
 @fused
@@ -95,6 +103,18 @@ def _adagrad(theta: Array, g: Array, s: Array, lr: float, eps: float) -> None:
     step = np.sqrt(s)
     step += eps
     theta -= lr * (g / step)
+
+
+@fused
+def _adagrad_with_momentum(
+    theta: Array, g: Array, s: Array, u: Array, lr: float, eps: float, momentum: float
+) -> None:
+    s += g * g
+    step = np.sqrt(s)
+    step += eps
+    u *= momentum
+    u += g / step
+    theta -= lr * u
 
 
 class RMSprop(Optimizer):

@@ -60,7 +60,11 @@ class Optimizer(Constructed):
         self._lr = checked("lr", value, 0, math.inf)
 
     def step(self, gradients: Sequence[Array]) -> None:
-        """Move every parameter by one update, given ∂C/∂θ in the order of ``parameters``."""
+        """Move every parameter by one update, given ∂C/∂θ in the order of ``parameters``.
+
+        All layers move, the output layer L too: the notes let the updates begin with L − 1 (erratum
+        E10).
+        """
         self._begin(gradients)
         self.apply(gradients)
         self._changed()

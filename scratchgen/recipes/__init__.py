@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from .autoencoder import AutoencoderRecipe
 from .classifier import CNNRecipe, FFNNRecipe
 from .data import Data
 from .ddpm import DDPMRecipe
@@ -22,6 +23,7 @@ RECIPES: dict[str, Recipe[Any]] = {
     "rbm": RBMRecipe(),
     "gaussian-rbm": GaussianRBMRecipe(),
     "ebm": EBMRecipe(),
+    "autoencoder": AutoencoderRecipe(),
     "vae": VAERecipe(),
     "iwae": IWAERecipe(),
     "hvae": HVAERecipe(),

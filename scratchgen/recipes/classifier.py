@@ -106,6 +106,8 @@ class ClassifierRecipe(Recipe[S]):
     kind = Classifier
     unit = "nats per sample"
     generative = False
+    classifies = True
+    looked_at = "confusion.png"
 
     def shown(self, model: Classifier) -> dict[str, Any]:
         """The penalties."""
@@ -125,6 +127,8 @@ class ClassifierRecipe(Recipe[S]):
                 f"--optimizer lbfgs compares gradients of all {n} samples to train on: take "
                 f"--batch-size all, got {settings.batch_size}"
             )
+        if settings.optimizer == "lbfgs" and settings.clip_norm is not None:
+            raise ValueError("--optimizer lbfgs needs the exact gradient: leave --clip-norm out")
         network = self.network(settings, data.shape, n_classes if n_classes > 2 else 1, rng)
         return Classifier(network, settings.l1, settings.l2)
 

@@ -6,7 +6,7 @@ import argparse
 import functools
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -146,13 +146,35 @@ class DDPMRecipe(Recipe[DDPMSettings]):
         """Return 2x − 1, on [−1, 1], with channels."""
         return _centred(data, data.train)
 
-    def samples(self, model: DDPM, n: int, rng: Generator) -> Array:
-        """Return ancestral samples, (x + 1)/2, on [0, 1] unless the model exceeds its range."""
+    def samples(
+        self,
+        model: DDPM,
+        n: int,
+        rng: Generator,
+        steps: int | None = None,
+        eta: float | None = None,
+    ) -> Array:
+        """Return ancestral samples, or those of DDIM where ``steps`` or ``eta`` is given.
+
+        They are (x + 1)/2, on [0, 1] unless the model exceeds its range.
+        """
         sizes = [min(PARTS, n - start) for start in range(0, n, PARTS)]
-        steps = (step for k in sizes for step in model.denoise(_noise(model, k, rng), rng))
-        total = len(sizes) * (model.T + 1)
-        ends = [x for t, x in watched(steps, "denoising", total) if t < 0]
+        if steps is not None and steps > model.T:
+            raise ValueError(f"--steps is at most T = {model.T}, the noising steps, got {steps}")
+        states = (
+            state for k in sizes for state in model.denoise(_noise(model, k, rng), rng, steps, eta)
+        )
+        total = len(sizes) * ((steps or model.T) + 1)
+        ends = [x for t, x in watched(states, "denoising", total) if t < 0]
         return np.concatenate([0.5 * (to_host(x) + 1) for x in ends])
+
+    def in_steps(
+        self, steps: int | None, eta: float | None
+    ) -> tuple[Callable[[DDPM, int, Generator], Array], str]:
+        """Return ``samples`` by DDIM with these settings, and their name."""
+        count = "all" if steps is None else f"{steps}"
+        of_model = functools.partial(self.samples, steps=steps, eta=eta)
+        return of_model, f"samples by DDIM in {count} steps, η = {eta or 0:g}"
 
     def score(self, model: DDPM, data: Data, rng: Generator) -> dict[str, float]:
         """Return the cost on at most a thousand held-out images."""

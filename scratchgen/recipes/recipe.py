@@ -65,6 +65,10 @@ class Recipe(Generic[S]):
     """Curves with another unit than the costs: the axis label, and the starts of their names."""
     generative = True
     """Whether the model draws samples, which can be evaluated."""
+    classifies = False
+    """Whether the model learns the classes, some of whose samples are then kept for validation."""
+    looked_at = "samples.png"
+    """The picture to look at first."""
     drop_last = False
     """Whether an epoch omits the samples that do not fill a batch."""
     n_judged = 2000
@@ -168,6 +172,7 @@ class Recipe(Generic[S]):
             rng=state.rng,
             drop_last=self.drop_last,
             average=state.average,
+            clip_norm=settings.clip_norm,
             history=state.history,
             progress=progress,
         )
@@ -207,6 +212,15 @@ class Recipe(Generic[S]):
     def draws(self, model: Any, n: int, rng: Generator) -> Array:
         """Return n draws from the model's distribution: the samples, unless they are means."""
         return self.samples(model, n, rng)
+
+    def in_steps(
+        self, steps: int | None, eta: float | None
+    ) -> tuple[Callable[[Any, int, Generator], Array], str]:
+        """Return ``samples`` by DDIM and their name; ``ValueError`` for a model without it."""
+        raise ValueError(
+            "--steps and --eta are settings of DDIM, by which only a ddpm is sampled: leave them "
+            f"out for a {self.title}"
+        )
 
     def compared(self, model: Any, n: int, rng: Generator) -> dict[str, Array]:
         """Return the samples to compare with data, by name for a model with several samplers."""

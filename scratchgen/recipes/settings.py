@@ -324,6 +324,14 @@ class Settings(Record):
         ),
         default="constant",
     )
+    clip_norm: float | None = added(
+        Real(
+            "the gradient's greatest norm, to which a longer one is shortened",
+            above=True,
+            none="none",
+        ),
+        default=None,
+    )
 
     @classmethod
     def from_first_format(cls, values: dict[str, Any]) -> dict[str, Any]:

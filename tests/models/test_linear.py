@@ -129,6 +129,52 @@ def test_each_step_of_descent_multiplies_the_error_by_one_matrix(problem, lam):
         np.testing.assert_allclose(after, (np.eye(X.shape[1]) - lr * H) @ before, atol=1e-9)
 
 
+@given(problems(), st.sampled_from([0.0, 0.1]))
+def test_descent_nears_the_closed_form_at_the_rate_of_each_eigenvalue(problem, lam):
+    """Along the eigenvector of the eigenvalue h of H the distance after t steps has (1 − η h)ᵗ."""
+    X, y = problem
+    h, V = np.linalg.eigh(2 / len(X) * X.T @ X + 2 * lam * np.eye(X.shape[1]))
+    lr, t = 1 / h[-1], np.arange(41)[:, None]
+    along = (linear.gradient_descent(X, y, lr, 40, lam) - linear.ridge(X, y, lam)) @ V
+    expected = (1 - lr * h) ** t * along[0]
+    np.testing.assert_allclose(along, expected, atol=1e-9 * (1 + np.absolute(along[0]).max()))
+
+
+@given(problems())
+def test_the_path_of_ridge_shrinks_each_singular_direction_by_its_own_factor(problem):
+    X, y = problem
+    lams = linear.penalties(X, y, 20)
+    U, s, Vt = np.linalg.svd(X, full_matrices=False)
+    shrunk = s**2 / (s**2 + len(X) * lams[:, None])
+    expected = shrunk / s * (U.T @ y) @ Vt
+    path = linear.path(linear.ridge, X, y, lams)
+    np.testing.assert_allclose(path, expected, atol=1e-9 * (1 + np.absolute(expected).max()))
+    assert (np.diff(np.linalg.norm(path, axis=1)) >= -1e-9).all()
+
+
+@given(problems())
+def test_the_path_of_lasso_is_that_of_least_angle_regression(problem):
+    """It is linear in λ between the λ at which a coefficient becomes zero, or is no longer."""
+    sklearn = pytest.importorskip("sklearn.linear_model")
+    X, y = problem
+    alphas, _, knots = sklearn.lars_path(X, y, method="lasso")
+    lams = linear.penalties(X, y, 20)
+    expected = [np.interp(lams / 2, alphas[::-1], row[::-1]) for row in knots]
+    path = linear.path(linear.lasso, X, y, lams)
+    np.testing.assert_allclose(path, np.transpose(expected), rtol=1e-8, atol=1e-8)
+    np.testing.assert_array_equal(path[0], 0)
+
+
+def test_penalties_run_from_the_limit_over_the_span_in_equal_ratios():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((20, 3)), rng.standard_normal(20)
+    lams = linear.penalties(X, y, 5, span=16)
+    np.testing.assert_allclose(lams, linear.lasso_limit(X, y) / 2.0 ** np.arange(5))
+    for settings, at in (({"n": 1}, y), ({"span": 1}, y), ({}, 0 * y)):
+        with pytest.raises(ValueError, match="λ runs over n ≥ 2 values"):
+            linear.penalties(X, at, **settings)
+
+
 def test_the_polynomial_of_the_notes_is_found_to_its_coefficients():
     x = np.random.default_rng(0).uniform(-1, 1, (100, 2))
     y = x[:, 0] ** 2 + 3 * x[:, 0] * x[:, 1] + x[:, 1] ** 2 + 5

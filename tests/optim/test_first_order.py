@@ -15,6 +15,7 @@ from tests.optim.updates import (
     assert_same_bits,
     every_optimizer,
     every_setting,
+    every_setting_of_torch,
     gradients_of_a_run,
     make,
     run,
@@ -67,13 +68,13 @@ def against_torch(torch, name, settings, dtype, steps=200):
 
 
 @pytest.mark.rounding
-@every_setting
+@every_setting_of_torch
 def test_200_steps_on_random_gradients_are_those_of_torch(torch, name, settings):
     assert against_torch(torch, name, settings, np.float64) < 1e-12
 
 
 @pytest.mark.rounding
-@every_setting
+@every_setting_of_torch
 def test_5_steps_in_float32_are_those_of_torch_to_rounding(torch, name, settings):
     # A step has fewer than 32 roundings on either side, of numbers of the size of the parameters.
     rounding = 32 * np.finfo(np.float32).eps
@@ -81,7 +82,7 @@ def test_5_steps_in_float32_are_those_of_torch_to_rounding(torch, name, settings
 
 
 @pytest.mark.rounding
-@every_setting
+@every_setting_of_torch
 def test_200_steps_on_a_small_problem_are_those_of_torch(torch, name, settings):
     # In batches: where all gradients vanish, g/√s turns rounding into steps of full length.
     rng = sg.generator(3)
@@ -105,6 +106,20 @@ def test_200_steps_on_a_small_problem_are_those_of_torch(torch, name, settings):
         theirs.append([p.detach().numpy().copy() for p in parameters])
     assert sum(costs[-5:]) < sum(costs[:5])
     assert relative_distance(ours, theirs) < 1e-12
+
+
+def test_adagrad_with_momentum_is_that_of_the_notes():
+    """Their AdagradMomentum keeps the step Δ ← μ Δ + η g/(√s + ε), with s the sum of g²."""
+    mu, lr, eps = 0.9, 0.05, 1e-10
+    gradients = gradients_of_a_run(50)
+    moved = run(make("AdaGrad", {"lr": lr, "eps": eps, "momentum": mu}), gradients)
+    for theta, start, gs in zip(moved, arrays(0), zip(*gradients, strict=True), strict=True):
+        expected, s, change = start, 0.0, 0.0
+        for g in gs:
+            s = s + g**2
+            change = mu * change + lr * g / (np.sqrt(s) + eps)
+            expected = expected - change
+        np.testing.assert_allclose(theta, expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["SGD", "AdaGrad", "RMSprop", "Adam", "AdamW"])

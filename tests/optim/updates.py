@@ -18,6 +18,7 @@ SETTINGS = [
     ("SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.03}),
     ("AdaGrad", {}),
     ("AdaGrad", {"lr": 0.3, "eps": 1e-3, "weight_decay": 0.03}),
+    ("AdaGrad", {"momentum": 0.9}),
     ("RMSprop", {}),
     ("RMSprop", {"alpha": 0.9, "eps": 1e-3, "weight_decay": 0.03}),
     ("RMSprop", {"momentum": 0.9}),
@@ -37,8 +38,13 @@ def show(value):
 every_setting = pytest.mark.parametrize(("name", "settings"), SETTINGS, ids=show)
 
 
+every_setting_of_torch = pytest.mark.parametrize(  # whose AdaGrad has no momentum
+    ("name", "settings"), [s for s in SETTINGS if s != ("AdaGrad", {"momentum": 0.9})], ids=show
+)
+
+
 every_optimizer = pytest.mark.parametrize(
-    ("name", "settings"), [SETTINGS[k] for k in (0, 5, 6, 10, 12, 15)], ids=show
+    ("name", "settings"), [SETTINGS[k] for k in (0, 5, 6, 11, 13, 16)], ids=show
 )
 
 

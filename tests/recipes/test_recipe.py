@@ -15,6 +15,7 @@ SMALL = {
     "cnn": {"channels": (2,), "hidden": 4},
     "rbm": {"hidden": 4},
     "gaussian-rbm": {"hidden": 4},
+    "autoencoder": {"hidden": (6,)},
     "vae": {"hidden": 6},
     "iwae": {"hidden": 6},
     "hvae": {"hidden": 6, "latents": (3, 2), "warm_up": 1},
