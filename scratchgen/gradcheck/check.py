@@ -7,7 +7,8 @@ derivative agree, and if one does not, which mistake explains it?
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,20 @@ from .evidence import Evidence
 from .network import of_network, of_recorded_operations
 from .report import Report
 from .subject import Subject, of_gradient, of_operation, same
+from .watching import parts_given, split
 
 
-def check_gradient(cost: Callable[..., Any], gradient: Callable[..., Any], *arrays: Any) -> Report:
+def check_gradient(
+    cost: Callable[..., Any],
+    gradient: Any,
+    /,
+    *arrays: Any,
+    wrt: str | int | Sequence[str | int] | None = None,
+    parts: Mapping[str, Any] | None = None,
+    rtol: float = 0.0,
+    atol: float = 0.0,
+    **named: Any,
+) -> Report:
     """Is ``gradient(*arrays)`` the derivative of the scalar ``cost(*arrays)``? If not, why not?
 
     ``gradient`` returns one array for each of ``arrays``, in their order, or a dictionary by name.
@@ -38,7 +50,11 @@ def check_gradient(cost: Callable[..., Any], gradient: Callable[..., Any], *arra
 
     Raises ``ValueError`` if more derivatives are given than there are arrays, or none.
     """
-    return checked(of_gradient(cost, gradient, arrays))
+    for what, value in (("rtol", rtol), ("atol", atol)):
+        if not (isinstance(value, (int, float)) and 0 <= value < np.inf):
+            raise ValueError(f"{what} is a number of at least 0, got {value!r}")
+    subject = replace(of_gradient(cost, gradient, arrays, named, wrt), rtol=rtol, atol=atol)
+    return checked(subject if parts is None else _in_parts(subject, parts))
 
 
 def check_operation(operation: Any, *arrays: Any, **settings: Any) -> Report:
@@ -86,6 +102,16 @@ def assert_gradient(subject: Any, *arguments: Any, **settings: Any) -> None:
     report = check(subject, *arguments, **settings)
     if not report.ok:
         raise AssertionError(f"\n{report}")
+
+
+def _in_parts(subject: Subject, given: Mapping[str, Any]) -> Subject:
+    """The subject with the flat vector among its arrays in named parts."""
+    vectors = [k for k in subject.given(subject.copies()) if np.ndim(subject.arrays[k]) == 1]
+    if len(vectors) != 1:
+        of = [subject.names[k] for k in vectors]
+        raise ValueError(f"parts are those of one flat vector, but the derivatives are by {of}")
+    k = vectors[0]
+    return split(subject, k, parts_given(given, subject.arrays[k].size))
 
 
 @np.errstate(all="ignore")  # the report names values that are not finite
