@@ -16,7 +16,7 @@ import shlex
 import shutil
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -25,11 +25,11 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from . import __version__, interruption, plotting, tracing
+from . import __version__, interruption, operations, plotting, tracing
 from .backend import Generator, describe_cuda, generator, to_device, to_host
 from .datasets.toys import TOYS
 from .files import write_atomically
-from .gradcheck import check_file, check_rules
+from .gradcheck import Report, check_file, check_module, check_rules, is_module
 from .history import History
 from .parallel import describe_blas
 from .progress import ProgressBar
@@ -328,10 +328,11 @@ def _trained_for(checkpoint: Checkpoint) -> str:
 
 
 def _check(asked: argparse.Namespace) -> int:
-    if asked.name is not None and Path(asked.name).suffix == ".py":
+    declared = _declared_checks(asked.name)
+    if declared is not None:
         failed = []
-        for name, report in check_file(Path(asked.name)):
-            print(f"{name}: {'agrees' if report.ok else 'DISAGREES'}\n{report}\n")
+        for name, report in declared:
+            print(f"{name}: {report.verdict}\n{report}\n")
             failed += [] if report.ok else [name]
         print(f"failed: {', '.join(failed)}" if failed else "every check agrees")
         return 1 if failed else 0
@@ -349,6 +350,15 @@ def _check(asked: argparse.Namespace) -> int:
         wrong += sum(not entry.ok for entry in report.entries) + len(report.problems)
     print(f"{tried} equation{'s' if tried > 1 else ''} tried, {wrong or 'none'} wrong")
     return 1 if wrong else 0
+
+
+def _declared_checks(name: str | None) -> Iterator[tuple[str, Report]] | None:
+    """The checks of a file or of a module; ``None`` for the name of a rule."""
+    if name is None or name in operations.__all__:
+        return None
+    if Path(name).suffix == ".py" or len(Path(name).parts) > 1:
+        return check_file(Path(name))
+    return check_module(name) if is_module(name) else None
 
 
 def _trace(asked: argparse.Namespace) -> None:
@@ -435,8 +445,9 @@ def _parser() -> argparse.ArgumentParser:
         "name",
         nargs="?",
         metavar="NAME",
-        help="a rule, or a file FILE.py: its functions check_… each return a report of "
-        "scratchgen.check_gradient (default: every rule of the library)",
+        help="a rule, or a file FILE.py or module whose functions check_… each return a report of "
+        "scratchgen.check_gradient, or several (default: every rule of the library); the exit code "
+        "is 1 if any check disagrees, is undecided or was not run",
     )
     check.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     tracer = command(

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from ..autodiff import Tensor
-from ..backend import device_of
+from ..backend import device_of, to_host
 
 Reading: TypeAlias = Callable[[Any], dict[int, Any]]
 """The derivatives in what ``gradient`` returns, by the position of their array."""
@@ -127,7 +127,7 @@ class Held:
             try:
                 found = way(answer)
             except MisfitError as misfit:
-                why = why or str(misfit)
+                why = str(misfit)
                 continue
             if found and all(_fits(g, self.arrays[k]) for k, g in found.items()):
                 return way
@@ -135,14 +135,20 @@ class Held:
                 documented.append((rank, way))
         if documented:
             return min(documented, key=lambda ranked: ranked[0])[1]
-        names = [self.titles[i] for i in wanted]
         if isinstance(answer, Mapping):
+            names = [name for i in wanted for name in self.forms[i].names]
             raise ValueError(
-                f"gradient gives {[*answer]}, but the inputs are {names}: {why or 'name them so'}"
+                f"gradient gives {[*answer]}, but the inputs are {names}: {why}. Its keys are these "
+                "names, or dW, grad_W … for W"
             )
-        count = len(answer) if isinstance(answer, (list, tuple)) else 1
-        hint = f": {why}" if why and count <= len(names) else ""
-        raise ValueError(f"gradient gives {count} derivatives for {len(names)} inputs, {names}{hint}")
+        names = [self.titles[i] for i in wanted]
+        if isinstance(answer, (list, tuple)) or not names:
+            count = len(answer) if isinstance(answer, (list, tuple)) else 1
+            raise ValueError(
+                f"gradient gives {count} derivatives for {len(names)} inputs, {names}: one is "
+                "expected for each, in this order"
+            )
+        raise ValueError(f"what gradient returned is no derivative by {names[0]}: {why}")
 
     def _ways(
         self, answer: Any, wanted: Sequence[int], cost: float
@@ -226,7 +232,7 @@ class Held:
         found = {i: answer[key] for i, key in keys.items() if key is not None}
         unknown = [key for key in answer if key not in keys.values()]
         if unknown or not found:
-            raise MisfitError(f"{unknown} is no argument" if unknown else "it names none of them")
+            raise MisfitError(f"{', '.join(map(str, unknown or answer))} is not among them")
         return self._placed(found)
 
     def _placed(self, answers: Mapping[int, Any]) -> dict[int, Any]:
@@ -448,7 +454,7 @@ def _by_key(answer: Any, forms: Mapping[Any, Form]) -> dict[Any, Any]:
         unknown = [key for key in answer if key not in keys.values()]
         missing = [key for key in forms if keys[key] is None and _has_derivative(forms[key])]
         if (unknown and missing) or len(missing) == len(forms):
-            raise MisfitError(f"the derivatives by {missing} are missing")
+            raise MisfitError(f"the derivative by {', by '.join(map(str, missing))} is missing")
         return {key: answer[found] for key, found in keys.items() if found is not None}
     if isinstance(answer, (list, tuple)) or (isinstance(answer, np.ndarray) and answer.ndim):
         if len(answer) == len(forms):
@@ -468,7 +474,10 @@ def _by_key(answer: Any, forms: Mapping[Any, Form]) -> dict[Any, Any]:
 
 
 def _has_derivative(form: Form) -> bool:
-    return any(not isinstance(x, Constant) and np.asarray(x).dtype.kind == "f" for x in form.arrays)
+    return any(
+        not isinstance(x, Constant) and (isinstance(x, float) or getattr(x, "dtype", np.dtype(int)).kind == "f")
+        for x in form.arrays
+    )
 
 
 def _children(x: Any) -> dict[Any, Any]:
@@ -521,5 +530,5 @@ def _is_number_of(item: Any, cost: float) -> bool:
     """Whether ``item`` is the cost itself."""
     if _size(item) != 1:
         return False
-    value = complex(np.asarray(array_in(item)).reshape(()).item())
+    value = to_host(array_in(item)).reshape(()).item()
     return bool(abs(value - cost) <= 1e-12 * abs(cost))

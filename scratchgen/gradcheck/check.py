@@ -7,20 +7,22 @@ derivative agree, and if one does not, which mistake explains it?
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ..nn import Network
-from .comparison import compare
-from .diagnosis import diagnose
+from .comparison import Comparison, compare
+from .diagnosis import NONE, diagnose
 from .evidence import Evidence
 from .network import of_network, of_recorded_operations
-from .report import Report
+from .report import DISAGREES, UNDECIDED, WRONG_SHAPE, Entry, Report
 from .subject import Subject, of_gradient, of_operation, same
-from .watching import parts_given, split
+from .watching import Part, Solver, parts_given, parts_named, solver_in, split
+
+SMALL = 1e-2  # a relative difference that the tolerance of an inner solver may explain
 
 
 def check_gradient(
@@ -38,10 +40,21 @@ def check_gradient(
 
     ``gradient`` returns one array for each of ``arrays``, in their order, or a dictionary by name.
     It returns ``None`` for arrays without a given derivative, and may omit the last ones. A single
-    array is the derivative by the first of ``arrays``. The report uses the names of the parameters
-    of ``gradient``. ``arrays`` may be on a GPU; numbers and float32 arrays are converted to
-    float64. Both functions are called many times and must give the same answer each time: use fixed
-    noise.
+    array is the derivative by the first of ``arrays``, or by the only one whose shape it has;
+    ``wrt`` says which arguments are meant, by name or position. The report uses the names of the
+    parameters of ``gradient``. Both functions are called many times and must give the same answer
+    each time: use fixed noise.
+
+    Arguments are held as people hold them, and are given by position or by keyword: a number, an
+    array (on a GPU too), a list of numbers, a dictionary, list or dataclass of arrays, a sparse
+    matrix, a data frame, a tensor of PyTorch, a complex array. A derivative is held likewise, and
+    may be called dW, grad_W or dL/dW for W. The cost returns a number, an array of one entry, or
+    (C, gradient); ``gradient`` may return (C, gradient) as well. If ``gradient`` is ``True``, the
+    cost returns both. Numbers and float32 arrays are converted to float64.
+
+    ``parts`` names the parts of a flat vector, ``{"W": (3, 4), "b": 4}`` in its order, and each is
+    then checked as an array of its own. A difference up to ``atol`` plus ``rtol`` times the
+    derivative is accepted, for a cost that an inner solver computes to a tolerance.
 
     >>> report = check_gradient(lambda w, x: (w @ x) ** 2, lambda w, x: (w @ x) * x,
     ...                         np.array([0.3, -1.2]), np.array([2.0, 0.7]))
@@ -91,17 +104,28 @@ def check_network(network: Network, *arrays: Any) -> Report:
     )
 
 
-def assert_gradient(subject: Any, *arguments: Any, **settings: Any) -> None:
-    """Raise ``AssertionError`` with the report if a check fails.
+class GradientError(AssertionError):
+    """A check failed; ``report`` is its report, which the message begins with."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__(f"{report.summary}\n\n{report}")
+        self.report = report
+
+
+def assert_gradient(subject: Any, *arguments: Any, **settings: Any) -> Report:
+    """Return the report of a check, or raise ``AssertionError`` with it if the check fails.
 
     The check is ``check_network`` for a network, ``check_operation`` for an operation, and
-    ``check_gradient`` otherwise.
+    ``check_gradient`` otherwise. The error's first line says which derivatives are wrong, for the
+    summary of a test runner; the table follows, and the error holds the report as ``report``.
     """
+    __tracebackhide__ = True  # pytest shows the line of the test, not this one
     of_rule: Callable[..., Report] = check_operation if hasattr(subject, "rule") else check_gradient
     check = check_network if isinstance(subject, Network) else of_rule
     report = check(subject, *arguments, **settings)
     if not report.ok:
-        raise AssertionError(f"\n{report}")
+        raise GradientError(report)
+    return report
 
 
 def _in_parts(subject: Subject, given: Mapping[str, Any]) -> Subject:
@@ -127,10 +151,18 @@ def checked(subject: Subject) -> Report:
     rng = np.random.default_rng(0)
     comparisons = {k: compare(subject, k, given[k], rng) for k in given}
     entries = {k: sides.entry() for k, sides in comparisons.items()}
-    if any(sides.is_wrong for sides in comparisons.values()):
+    solver = solver_in(subject) if any(sides.is_wrong for sides in comparisons.values()) else None
+    for k, entry in entries.items():
+        if comparisons[k].is_wrong and solver and solver.explains(entry):
+            entry.verdict = UNDECIDED
+            entry.diagnosis = solver.sentence(entry)
+    if any(entry.verdict in (DISAGREES, WRONG_SHAPE) for entry in entries.values()):
         evidence = Evidence(subject, comparisons)
         for k, finding in diagnose(evidence).items():
-            entries[k].diagnosis, entries[k].kinds = finding
+            if entries[k].verdict != UNDECIDED:
+                entries[k].diagnosis, entries[k].kinds = finding
+        for k in sorted(evidence.wrong):
+            _look_closer(subject, k, entries[k], comparisons[k])
         if evidence.unrecorded and not all(entries[k].kinds for k in evidence.wrong):
             why = evidence.unrecorded
             notes.append(f"no look inside the cost, at its numbers only ({why})")
@@ -140,12 +172,77 @@ def checked(subject: Subject) -> Report:
             "gradient changes between two calls with the same input: does it keep something from "
             "the call before, or draw noise?"
         ]
-    if any(sides.has_shape for sides in comparisons.values()) and subject.roughness:
-        notes.append(
-            "the cost is less exact than float64 (computed in float32, or by subtracting what is "
-            "nearly equal), which its uncertainty allows for"
-        )
+    if any(sides.has_shape for sides in comparisons.values()):
+        notes += [*_of_exactness(subject, comparisons, solver)]
     return Report([*entries.values()], problems, notes)
+
+
+def _of_exactness(
+    subject: Subject, comparisons: Mapping[int, Comparison], solver: Solver | None
+) -> Iterator[str]:
+    """Notes on the exactness of the cost, and on the tolerance that the caller gave."""
+    scatter = "by no more than rounding"
+    if subject.roughness:
+        scatter = f"by {subject.roughness:.0e}, measured at neighbouring points"
+        if not (subject.rtol or subject.atol or solver):
+            yield (
+                "the cost is less exact than float64 (computed in float32, or by subtracting what "
+                f"is nearly equal): its values scatter {scatter}, which the uncertainty allows for"
+            )
+    if subject.rtol or subject.atol:
+        yield (
+            f"differences up to rtol = {subject.rtol:g} of the derivative and atol = "
+            f"{subject.atol:g} are accepted; the values of the cost scatter {scatter}"
+        )
+    elif solver:
+        yield (
+            f"the cost calls {solver}; its values scatter {scatter}, but they may be further from "
+            "the exact ones, all in the same direction"
+        )
+
+
+def _look_closer(subject: Subject, k: int, entry: Entry, sides: Comparison) -> None:
+    """Say more of a wrong derivative than its numbers do: of the cost, and of the part at fault."""
+    if not sides.has_shape:
+        return
+    known = np.isfinite(sides.right)
+    if known.any() and not sides.right[known].any() and subject.has_steps(k):
+        entry.diagnosis = (
+            "the cost is constant in steps (it counts, rounds, compares, or draws samples from a "
+            "fixed seed): between the steps its derivative is zero, and no check by its values can "
+            "tell the slope that is meant"
+        )
+        return
+    if entry.kinds == [] and 0 < entry.max_relative_error < SMALL and sides.disagrees:
+        entry.diagnosis += (
+            f"; the two differ by {entry.max_relative_error:.0e} of the derivative: if the cost is "
+            "exact to a tolerance only, as with an inner solver, give it as rtol"
+        )
+    parts = parts_named(subject, k)
+    if not parts:
+        return
+    apart = np.abs(sides.given - sides.right) > sides.bound
+    wrong = [part for part in parts if apart[part.start : part.stop].any()]
+    inside = [k + i for i, part in enumerate(parts) if part in wrong]
+    of_parts = checked(split(replace(subject, notes=[]), k, parts))
+    found = {e.name: e for e in of_parts.entries if not e.ok and not e.diagnosis.startswith(NONE)}
+    if all(parts[i - k].name in found for i in inside) and (
+        not entry.kinds or len(wrong) < len(parts)
+    ):
+        said: dict[str, list[Part]] = {}
+        for part in wrong:
+            said.setdefault(found[part.name].diagnosis, []).append(part)
+        entry.diagnosis = "; ".join(f"{_named(subject, k, of)}: {what}" for what, of in said.items())
+        entry.kinds = [*dict.fromkeys(kind for part in wrong for kind in found[part.name].kinds)]
+    elif wrong and len(wrong) < len(parts):
+        entry.diagnosis += f"; all that disagrees is {_named(subject, k, wrong)}"
+
+
+def _named(subject: Subject, k: int, parts: Sequence[Part]) -> str:
+    """Parts of flat vector k by name, slice and line: b1 = th[12:16] (`b1 = th[12:16]`, m.py:8)."""
+    lines = [*dict.fromkeys(part.line for part in parts if part.line)]
+    of = " and ".join(f"{part.name} = {subject.names[k]}{part}" for part in parts)
+    return f"in {of}" + (f" ({'; '.join(lines)})" if lines else "")
 
 
 def _blaming_rules(subject: Subject) -> Report:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ..html import table
 
 AGREES, DISAGREES, UNDECIDED, WRONG_SHAPE = "agrees", "DISAGREES", "UNDECIDED", "WRONG SHAPE"
+NOT_RUN = "NOT RUN"
 
 
 @dataclass
@@ -72,6 +73,33 @@ class Report:
                 same.setdefault(entry.diagnosis, []).append(f"∂C/∂{entry.name}")
         return [*self.problems, *(f"{', '.join(of)}: {what}" for what, of in same.items())]
 
+    @classmethod
+    def not_run(cls, why: str) -> Report:
+        """The report of a check that compared nothing, with the reason."""
+        return cls([], [f"nothing was compared: {why}"])
+
+    @property
+    def verdict(self) -> str:
+        """One word for the whole: agrees, DISAGREES, UNDECIDED, or NOT RUN."""
+        if not self.entries:
+            return NOT_RUN
+        if self.ok:
+            return AGREES
+        undecided = all(entry.verdict in (AGREES, UNDECIDED) for entry in self.entries)
+        return UNDECIDED if undecided and not self.problems else DISAGREES
+
+    @property
+    def summary(self) -> str:
+        """One line: the derivatives by their verdicts, or why there is none."""
+        if self.problems:
+            return f"cannot be checked: {self.problems[0].splitlines()[0]}"
+        of: dict[str, list[str]] = {}
+        for entry in self.entries:
+            of.setdefault(entry.verdict, []).append(f"∂C/∂{entry.name}")
+        order = (DISAGREES, WRONG_SHAPE, UNDECIDED, AGREES)
+        said = [f"{', '.join(of[v])}: {v}" for v in order if v in of and (v != AGREES or self.ok)]
+        return "; ".join(said)
+
     def __getitem__(self, name: str) -> Entry:
         """Return the entry of this name."""
         for entry in self.entries:
@@ -84,7 +112,10 @@ class Report:
         widths = [max(len(row[k]) for row in rows) for k in range(len(HEAD))]
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
         lines.insert(1, "  ".join("─" * width for width in widths))
-        wrapped = [textwrap.fill(x, 100, subsequent_indent="  ") for x in self._sentences()]
+        wrapped = [  # a sentence of several lines, as an error's message, keeps its lines
+            x if "\n" in x else textwrap.fill(x, 100, subsequent_indent="  ")
+            for x in self._sentences()
+        ]
         return "\n".join([*(lines if self.entries else []), *wrapped])
 
     __repr__ = __str__

@@ -66,6 +66,15 @@ class Subject:
 
         return roughness(function)
 
+    def has_steps(self, k: int) -> bool:
+        """Whether C is the same at neighbouring points of array k, but another further away."""
+        v = np.random.default_rng(5).standard_normal(np.shape(self.arrays[k]))
+        move = to_device(size_of(to_host(self.arrays[k])) * v, device_of(self.arrays[k]))
+        function = self.along(k, lambda x, t: x + t * move)
+        values = {h: number(function(h)) for h in (0.0, 1e-9, -1e-9, 0.1, -0.1, 1.0, -1.0)}
+        near = values[0.0] == values[1e-9] == values[-1e-9]
+        return near and len({*values.values()}) > 1
+
     def along(self, k: int, move: Callable[[Array, Any], Array]) -> Callable[[Any], Any]:
         """F(t) = C with array k moved by t."""
 
@@ -165,7 +174,8 @@ class Subject:
             return array.real
         if array.dtype.kind not in "fiub":
             what = f"∂C/∂{self.names[k]} is an array of real numbers, got {array.dtype}"
-            raise TypeError(f"{what}: take .real, or the conjugate where one was forgotten")
+            hint = ": was a conjugate forgotten, or .real?" if array.dtype.kind == "c" else ""
+            raise TypeError(what + hint)
         return array
 
 
@@ -194,13 +204,13 @@ def of_gradient(
     with np.errstate(all="ignore"):
         at_first = value(copy.deepcopy(held.arrays))
         answer = held.call(derive, copy.deepcopy(held.arrays))
-    c = complex(np.asarray(at_first).reshape(()).item()) if np.shape(at_first) == () else np.nan
+    c = number(at_first) if np.shape(at_first) == () else np.nan
     if answer is None or (isinstance(answer, (list, tuple, Mapping)) and not len(answer)):
         raise ValueError(
             "gradient returned no derivative: one array for each input is expected; does it end "
             "with a return?"
         )
-    read = held.reading(answer, held.wanted(wrt), c.real)
+    read = held.reading(answer, held.wanted(wrt), c)
     first = read(answer)
     if not first:
         raise ValueError("gradient returned no derivative: one array for each input is expected")
@@ -291,11 +301,11 @@ class _Value:
             if not narrow:
                 raise
             self.narrow = narrow
-            named = ", ".join(self.held.names[k] for k in narrow)
+            named = ", ".join(f"{self.held.names[k]} in {dtype}" for k, dtype in narrow.items())
+            self.notes[:] = [note for note in self.notes if " was lifted from " not in note]
             self.notes.append(
-                f"the cost fails for arrays of float64 ({type(error).__name__}: "
-                f"{' '.join(str(error).split())}): it was called with {named} as they came, and is "
-                "less exact"
+                f"the cost is called with {named}, since it fails for float64 "
+                f"({type(error).__name__}: {' '.join(str(error).split())}): it is less exact"
             )
 
     def cast(self, inputs: Sequence[Any]) -> list[Any]:

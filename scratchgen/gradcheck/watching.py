@@ -22,10 +22,12 @@ import numpy as np
 
 from ..backend import Array
 from ..operations.lifting import is_library
+from .report import Entry
 from .subject import Subject
 
 SOLVERS = tuple(os.path.join("scipy", part, "") for part in ("integrate", "optimize"))
-TOLERANCES = ("rtol", "tol", "xtol", "ftol", "gtol", "epsrel")
+TOLERANCES = ("rtol", "tol", "xtol", "ftol", "gtol", "xatol", "fatol", "epsrel")
+ITS_DEFAULT = 1.5e-8  # of the solvers that are compiled, whose tolerances no variable holds
 
 
 class Part(NamedTuple):
@@ -61,6 +63,22 @@ class Solver(NamedTuple):
     name: str
     tolerance: float
     line: str
+
+    def __str__(self) -> str:
+        where = f" ({self.line})" if self.line else ""
+        return f"{self.name} of SciPy, with a tolerance of {self.tolerance:.2g}{where}"
+
+    def explains(self, entry: Entry) -> bool:
+        """Whether two derivatives are no further apart than its tolerance makes likely."""
+        return bool(0 < entry.max_relative_error <= 10 * self.tolerance)
+
+    def sentence(self, entry: Entry) -> str:
+        """Why this entry was not decided, and what to do."""
+        return (
+            f"the two differ by {entry.max_relative_error:.0e} of the derivative, and the cost "
+            f"calls {self}: a difference of this size is not told from the solver's own. Make the "
+            f"solver more exact, or accept it by rtol={self.tolerance:.0e}"
+        )
 
 
 def parts_given(given: Mapping[str, Any], size: int) -> list[Part]:
@@ -162,15 +180,12 @@ def solver_in(subject: Subject) -> Solver | None:
         caller = frame.f_back
         if not called and caller is not None:
             called.append((frame.f_code.co_name, _place(caller)))
-        values = frame.f_locals
-        tolerances.extend(
-            float(values[name])
-            for name in TOLERANCES
-            if isinstance(values.get(name), (float, np.floating)) and 0 < values[name] < 1
-        )
+        if not tolerances:  # those of the functions within, as of a line search, are its own affair
+            values = [frame.f_locals.get(name) for name in TOLERANCES]
+            tolerances.extend(float(x) for x in values if isinstance(x, float) and 0 < x < 1)
 
     _watched(lambda: subject.cost(subject.copies()), look)
-    return Solver(called[0][0], tolerances[0], called[0][1]) if called and tolerances else None
+    return Solver(called[0][0], max(tolerances, default=ITS_DEFAULT), called[0][1]) if called else None
 
 
 def _watched(run: Callable[[], Any], look: Callable[[FrameType, str], None]) -> None:
@@ -238,7 +253,7 @@ def _line_of(frame: FrameType, name: str) -> str:
     assigns = re.compile(rf"^[^=#]*\b{re.escape(name)}\b[^=]*=[^=]")
     for number, line in enumerate(lines, first):
         if assigns.match(line):
-            return f"`{line.strip()}`, {os.path.basename(code.co_filename)}:{number}"
+            return _quoted(code.co_filename, number)
     return ""
 
 
@@ -247,9 +262,11 @@ def _place(frame: FrameType) -> str:
     at: FrameType | None = frame
     while at is not None and is_library(at.f_code.co_filename):
         at = at.f_back
-    if at is None:
-        return ""
-    name, number = at.f_code.co_filename, at.f_lineno
-    text = linecache.getline(name, number).strip()
-    where = f"{os.path.basename(name)}:{number}"
-    return f"`{text}`, {where}" if text and len(text) <= 80 else where
+    return "" if at is None else _quoted(at.f_code.co_filename, at.f_lineno)
+
+
+def _quoted(filename: str, number: int) -> str:
+    """A line of a source: its text, unless it is long, its file and its number."""
+    text = linecache.getline(filename, number).strip()
+    where = f"{os.path.basename(filename)}:{number}"
+    return f"`{text}`, {where}" if 0 < len(text) <= 80 else where
