@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 
 from ..nn import Network
+from ..tracing import Trace
 from .comparison import Comparison, compare
 from .diagnosis import NONE, diagnose
 from .evidence import Evidence
+from .faults import traced
 from .network import of_network, of_recorded_operations
 from .report import DISAGREES, UNDECIDED, WRONG_SHAPE, Entry, Report
 from .subject import Subject, of_gradient, of_operation, same
@@ -156,6 +158,7 @@ def checked(subject: Subject) -> Report:
         if comparisons[k].is_wrong and solver and solver.explains(entry):
             entry.verdict = UNDECIDED
             entry.diagnosis = solver.sentence(entry)
+    evidence = None
     if any(entry.verdict in (DISAGREES, WRONG_SHAPE) for entry in entries.values()):
         evidence = Evidence(subject, comparisons)
         for k, finding in diagnose(evidence).items():
@@ -174,7 +177,17 @@ def checked(subject: Subject) -> Report:
         ]
     if any(sides.has_shape for sides in comparisons.values()):
         notes += [*_of_exactness(subject, comparisons, solver)]
-    return Report([*entries.values()], problems, notes)
+
+    def tracer() -> Trace:
+        slips = evidence.slips if evidence else []
+        wrong = {
+            k: (entries[k], given[k], slips if entries[k].kinds else [])
+            for k in entries
+            if not entries[k].ok
+        }
+        return traced(subject, evidence and evidence.recording, entries, wrong)
+
+    return Report([*entries.values()], problems, notes, tracer)
 
 
 def _of_exactness(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..html import table
+from ..tracing import Trace
 
 AGREES, DISAGREES, UNDECIDED, WRONG_SHAPE = "agrees", "DISAGREES", "UNDECIDED", "WRONG SHAPE"
 NOT_RUN = "NOT RUN"
@@ -58,6 +60,21 @@ class Report:
     entries: list[Entry]
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    tracer: Callable[[], Trace] | None = field(default=None, compare=False)
+    """What :meth:`trace` calls."""
+
+    def trace(self) -> Trace:
+        """The trace of the cost at these arrays, with the equations at fault marked.
+
+        ``report.trace().to_html("page.html")`` writes the page that steps through it. An equation
+        is at fault if the mistake that was found is in it; if no known mistake fits, the equations
+        that lead to a wrong derivative are marked, for the mistake is in one of them or above.
+
+        Raises ``ValueError`` if the cost cannot be recorded, with the reason.
+        """
+        if self.tracer is None:
+            raise ValueError("there is no trace: the report is not of one cost that was evaluated")
+        return self.tracer()
 
     @property
     def ok(self) -> bool:
@@ -76,7 +93,7 @@ class Report:
     @classmethod
     def not_run(cls, why: str) -> Report:
         """The report of a check that compared nothing, with the reason."""
-        return cls([], [f"nothing was compared: {why}"])
+        return cls([], [f"no report came: {why}"])
 
     @property
     def verdict(self) -> str:
