@@ -358,22 +358,46 @@ def _declared_checks(name: str | None) -> Iterator[tuple[str, Report]] | None:
         return None
     if Path(name).suffix == ".py" or len(Path(name).parts) > 1:
         return check_file(Path(name))
-    return check_module(name) if is_module(name) else None
+    return check_module(name) if is_module(name) or "." in name else None
 
 
 def _trace(asked: argparse.Namespace) -> None:
     if asked.plot and asked.plot.suffix != ".png":
         raise ValueError(f"--plot ends with .png, got {asked.plot}")
-    trace, left = tracing.lecture(), []
+    trace, said = _traced(asked.name)
+    left = []
     if asked.html:
         trace.to_html(asked.html)
         left.append(f"to step through in a browser: {asked.html}")
     if asked.plot:
         plotting.save(trace.plot(), asked.plot)
         left.append(f"‖δ‖ by layer: {asked.plot}")
-    print(tracing.report(trace))
+    print(said)
     if left:
         print("", *left, sep="\n")
+
+
+def _traced(name: str | None) -> tuple[tracing.Trace, str]:
+    """The trace of the notes' network, or of a check: the first that is not ok; and its text."""
+    if name is None:
+        trace = tracing.lecture()
+        return trace, tracing.report(trace)
+    declared = _declared_checks(name)
+    if declared is None:
+        raise ValueError(
+            f"{name!r} is no file FILE.py and no module with functions check_…, whose cost could "
+            "be traced"
+        )
+    first = None
+    for check, report in declared:
+        first = first or (check, report)
+        if not report.ok and report.entries:
+            first = check, report
+            break
+    assert first is not None
+    check, report = first
+    trace = report.trace()
+    return trace, f"{check}: {report.verdict}\n\n{trace}"
 
 
 def _info(_: argparse.Namespace) -> None:
@@ -455,7 +479,15 @@ def _parser() -> argparse.ArgumentParser:
         _trace,
         help="show each equation of backpropagation in the notes' network",
         description="The nine derivatives of the notes' network of two inputs, two hidden units "
-        "and one output, and each equation that they come from, with its numbers.",
+        "and one output, and each equation that they come from, with its numbers. Of a file or "
+        "module with checks, the same of the cost of the first check that is not ok, with the "
+        "equations at fault marked.",
+    )
+    tracer.add_argument(
+        "name",
+        nargs="?",
+        metavar="FILE.py",
+        help="a file or a module with functions check_… (default: the notes' network)",
     )
     tracer.add_argument("--html", type=Path, metavar="FILE", help="write a page that steps through")
     tracer.add_argument("--plot", type=Path, metavar="FILE.png", help="draw ‖δ‖ by layer")

@@ -6,19 +6,12 @@ given derivatives with numerical ones and their uncertainties, and names the mis
 disagree.
 """
 
-from .check import (
-    GradientError,
-    assert_gradient,
-    check_gradient,
-    check_network,
-    check_operation,
-)
+from .check import assert_gradient, check_gradient, check_network, check_operation
 from .library import check_file, check_module, check_rules, is_module
 from .report import Entry, Report
 
 __all__ = [
     "Entry",
-    "GradientError",
     "Report",
     "assert_gradient",
     "check_file",

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..backend import Array
 from ..nn import Network
 from ..tracing import Trace
 from .comparison import Comparison, compare
@@ -106,14 +107,6 @@ def check_network(network: Network, *arrays: Any) -> Report:
     )
 
 
-class GradientError(AssertionError):
-    """A check failed; ``report`` is its report, which the message begins with."""
-
-    def __init__(self, report: Report) -> None:
-        super().__init__(f"{report.summary}\n\n{report}")
-        self.report = report
-
-
 def assert_gradient(subject: Any, *arguments: Any, **settings: Any) -> Report:
     """Return the report of a check, or raise ``AssertionError`` with it if the check fails.
 
@@ -126,7 +119,9 @@ def assert_gradient(subject: Any, *arguments: Any, **settings: Any) -> Report:
     check = check_network if isinstance(subject, Network) else of_rule
     report = check(subject, *arguments, **settings)
     if not report.ok:
-        raise GradientError(report)
+        error: Any = AssertionError(f"{report.summary}\n\n{report}")
+        error.report = report
+        raise error
     return report
 
 
@@ -169,6 +164,8 @@ def checked(subject: Subject) -> Report:
         if evidence.unrecorded and not all(entries[k].kinds for k in evidence.wrong):
             why = evidence.unrecorded
             notes.append(f"no look inside the cost, at its numbers only ({why})")
+    for k, entry in entries.items():
+        entry.sides = _marked(entry, comparisons[k])
     stale = any("stale" in entry.kinds for entry in entries.values())
     if not stale and not all(same(given[k], again[k]) for k in given):
         problems = [
@@ -188,6 +185,20 @@ def checked(subject: Subject) -> Report:
         return traced(subject, evidence and evidence.recording, entries, wrong)
 
     return Report([*entries.values()], problems, notes, tracer)
+
+
+def _marked(entry: Entry, sides: Comparison) -> tuple[Array, Array, Array] | None:
+    """Both sides of a derivative and the mark of each entry, unless its shape is wrong."""
+    if not sides.has_shape:
+        return None
+    known, apart = np.isfinite(sides.right), np.abs(sides.given - sides.right) > sides.bound
+    size = np.maximum(np.abs(sides.given), np.abs(sides.right))
+    unclear = ~apart & (sides.uncertainty > size) & (size > 0)
+    marks = np.where(known, np.where(apart, "✗", np.where(unclear, "?", "✓")), "·")
+    marks = np.where(np.isfinite(sides.given), marks, "✗")
+    if entry.verdict == UNDECIDED:
+        marks[marks == "✗"] = "?"
+    return sides.given, sides.right, marks
 
 
 def _of_exactness(

@@ -17,7 +17,7 @@ import numpy as np
 
 from .. import operations
 from ..backend import Array, Generator, generator, to_device
-from .check import GradientError, check_operation
+from .check import check_operation
 from .report import Report
 from .subject import positional
 
@@ -75,7 +75,10 @@ def check_module(name: str) -> Iterator[tuple[str, Report]]:
     with _importing_from(Path.cwd()):
         spec = _spec(name)
         if spec is None or spec.origin is None:
-            raise ValueError(f"no module is called {name!r}")
+            raise ValueError(
+                f"no module is called {name!r}: it is looked for in this folder, and where Python "
+                "finds packages"
+            )
         path = Path(spec.origin)
         module = _guarded(path, lambda: importlib.import_module(name))
         yield from _declared(path, name, vars(module))
@@ -122,10 +125,7 @@ def _declared(path: Path, module: str, names: Mapping[str, Any]) -> Iterator[tup
 def _reports(path: Path, name: str, check: Callable[[], Any]) -> Iterator[tuple[str, Report]]:
     """The reports of one function, each by its name; why there is none, as a report not run."""
     try:
-        result = _guarded(path, lambda: _collected(check()))
-    except GradientError as error:
-        yield name, error.report
-        return
+        result = _guarded(path, lambda: _result(check))
     except ValueError as error:
         yield name, Report.not_run(str(error))
         return
@@ -152,17 +152,21 @@ def _reports(path: Path, name: str, check: Callable[[], Any]) -> Iterator[tuple[
     )
 
 
-def _collected(result: Any) -> Any:
-    """The reports that a generator yields, as a list; any other result as it is."""
-    return [*result] if isinstance(result, types.GeneratorType) else result
+def _result(check: Callable[[], Any]) -> Any:
+    """What a check returns, the reports that it yields as a list, or the report that it raises."""
+    try:
+        result = check()
+        return [*result] if isinstance(result, types.GeneratorType) else result
+    except AssertionError as error:
+        if isinstance(getattr(error, "report", None), Report):
+            return vars(error)["report"]
+        raise
 
 
 def _guarded(path: Path, run: Callable[[], Any]) -> Any:
     """Return the result of ``run``; an error of the user's code becomes one that names the line."""
     try:
         return run()
-    except GradientError:
-        raise
     except Exception as error:
         lines = [
             frame.lineno

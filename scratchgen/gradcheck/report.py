@@ -6,7 +6,10 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ..html import table
+import numpy as np
+
+from ..backend import Array
+from ..html import BAD, GOOD, OPEN, Tinted, table
 from ..tracing import Trace
 
 AGREES, DISAGREES, UNDECIDED, WRONG_SHAPE = "agrees", "DISAGREES", "UNDECIDED", "WRONG SHAPE"
@@ -39,6 +42,8 @@ class Entry:
     kinks: list[tuple[int, ...]] = field(default_factory=list)
     kinds: list[str] = field(default_factory=list)
     """The kinds of mistake in ``diagnosis``, from the catalogue; empty if none fits."""
+    sides: tuple[Array, Array, Array] | None = None
+    """The given derivative, the numerical one (NaN where not tried), and the mark of each entry."""
 
     @property
     def ok(self) -> bool:
@@ -46,6 +51,10 @@ class Entry:
         return self.verdict == AGREES
 
 
+MARKS = {"✓": GOOD, "✗": BAD, "?": OPEN, "·": "transparent"}
+"""The signs of entries that agree, disagree, are not decided, and were not tried one by one."""
+TINTS = {AGREES: GOOD, DISAGREES: BAD, WRONG_SHAPE: BAD, UNDECIDED: OPEN}
+SHOWN = 12  # the rows and columns of an array whose entries a notebook shows
 HEAD = ("equation", "shape", "worst entry", "given", "numerical", "verdict")
 
 
@@ -138,7 +147,9 @@ class Report:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return table(HEAD, map(_row, self.entries), self._sentences())
+        rows = [(*row[:-1], Tinted(row[-1], TINTS[row[-1]])) for row in map(_row, self.entries)]
+        whole = table(HEAD, rows, self._sentences())
+        return "".join([whole, *(_entries(e) for e in self.entries if not e.ok and e.sides and e.shape)])
 
     def _sentences(self) -> list[str]:
         """The sentences beneath the table: mistakes begin with ✗, other remarks with ·."""
@@ -176,3 +187,41 @@ def _row(entry: Entry) -> tuple[str, ...]:
         numerical = f"{entry.numerical:.10g} ± {entry.uncertainty:.0e}"
     shape = str(tuple(int(n) for n in entry.shape))
     return f"∂C/∂{entry.name}", shape, index, given, numerical, entry.verdict
+
+
+def _entries(entry: Entry) -> str:
+    """The entries of a derivative as a table: the given numbers, each with its mark and its tint.
+
+    Of a large array, the rows and columns around the worst entry are shown.
+    """
+    assert entry.sides is not None
+    columns = entry.shape[-1]
+    given, right, marks = (np.reshape(side, (-1, columns)) for side in entry.sides)
+    worst = int(np.ravel_multi_index(entry.worst_index or (0,) * len(entry.shape), entry.shape))
+    shown = [
+        range(start, min(n, start + SHOWN))
+        for n, at in zip(given.shape, divmod(worst, columns), strict=True)
+        for start in [max(0, min(at - SHOWN // 2, n - SHOWN))]
+    ]
+    lead = entry.shape[:-1]
+    head = [f"∂C/∂{entry.name}, given", *(f"[{j}]" for j in shown[1])]
+    rows = [
+        [
+            str([int(k) for k in np.unravel_index(i, lead)]) if lead else "",
+            *(
+                Tinted(
+                    f"{marks[i, j]} {given[i, j]:.4g}",
+                    MARKS[marks[i, j]],
+                    f"given {given[i, j]:.10g}, numerical {right[i, j]:.10g}",
+                )
+                for j in shown[1]
+            ),
+        ]
+        for i in shown[0]
+    ]
+    count = {mark: int((marks == mark).sum()) for mark in MARKS}
+    words = ("agree", "disagree", "are not decided", "were not tried one by one")
+    said = ", ".join(
+        f"{n:,} {word} ({mark})" for (mark, n), word in zip(count.items(), words, strict=True) if n
+    )
+    return table(head, rows, [f"{marks.size:,} entries: {said}"])

@@ -257,7 +257,7 @@ def _check_takes(
             f"{what} has the parameters {signature}, but is called with {len(arrays)} arguments"
             f"{by_name} ({error}): the cost and the gradient are both called with all arguments "
             "that follow them in check_gradient"
-        ) from error
+        ) from None
 
 
 def _kind(x: Any) -> str:
