@@ -24,6 +24,7 @@ from ..backend import device_of, to_host
 Reading: TypeAlias = Callable[[Any], dict[int, Any]]
 """The derivatives in what ``gradient`` returns, by the position of their array."""
 
+_REAL = {np.dtype(np.float64), np.dtype(np.float32), np.dtype(np.float16)}
 LARGEST_SPARSE = 1_000_000  # a larger sparse matrix is a constant, not an array of its entries
 _WRITTEN = r"(?:[dDg∂∇]_?|grad_?|nabla_?|delta_?|[d∂]\w/[d∂]|d[A-Z]_?d_?)?{}(?:_?grad|_bar)?"
 """How people write the name of a derivative: dW, grad_W, W_grad, dL/dW, dL_dW, ∂C/∂W."""
@@ -138,8 +139,8 @@ class Held:
         if isinstance(answer, Mapping):
             names = [name for i in wanted for name in self.forms[i].names]
             raise ValueError(
-                f"gradient gives {[*answer]}, but the inputs are {names}: {why}. Its keys are these "
-                "names, or dW, grad_W … for W"
+                f"gradient gives {[*answer]}, but the inputs are {names}: {why}. Its keys are "
+                "these names, or dW, grad_W … for W"
             )
         names = [self.titles[i] for i in wanted]
         if isinstance(answer, (list, tuple)) or not names:
@@ -188,10 +189,13 @@ class Held:
                 yield min(rank, 1), without
         for i, item in enumerate(answer):  # (gradients, cache)
             if isinstance(item, (Mapping, list, tuple)) and not numbers:
-                yield 0, lambda answer, i=i: (  # type: ignore[misc]
-                    self._by_name(answer[i], wanted)
-                    if isinstance(answer[i], Mapping)
-                    else self._in_order([answer[i]], wanted)
+                yield (
+                    0,
+                    lambda answer, i=i: (  # type: ignore[misc]
+                        self._by_name(answer[i], wanted)
+                        if isinstance(answer[i], Mapping)
+                        else self._in_order([answer[i]], wanted)
+                    ),
                 )
 
     def _is_number(self, i: int) -> bool:
@@ -220,7 +224,9 @@ class Held:
             return
         if not several:
             size = np.size(array_in(answer))
-            if size >= sum(np.size(x) for x in self.forms[wanted[0]].arrays) or not np.shape(answer):
+            if size >= sum(np.size(x) for x in self.forms[wanted[0]].arrays) or not np.shape(
+                answer
+            ):
                 return
         yield fitting[0]
 
@@ -269,9 +275,7 @@ def form_of(x: Any, name: str, *, inner: bool = True) -> Form:
     if isinstance(x, (list, tuple)) and is_numbers(x):
         return _leaf(name, np.asarray(x), lambda a: a)
     if children := _children(x):
-        forms = {
-            key: form_of(y, _title(x, key, name, inner)) for key, y in children.items()
-        }
+        forms = {key: form_of(y, _title(x, key, name, inner)) for key, y in children.items()}
         return _container(forms, lambda parts: _rebuilt(x, parts))
     if isinstance(x, (int, float, np.generic)) or x is None:
         return _leaf(name, x, lambda a: a)
@@ -474,10 +478,7 @@ def _by_key(answer: Any, forms: Mapping[Any, Form]) -> dict[Any, Any]:
 
 
 def _has_derivative(form: Form) -> bool:
-    return any(
-        not isinstance(x, Constant) and (isinstance(x, float) or getattr(x, "dtype", np.dtype(int)).kind == "f")
-        for x in form.arrays
-    )
+    return any(isinstance(x, float) or getattr(x, "dtype", None) in _REAL for x in form.arrays)
 
 
 def _children(x: Any) -> dict[Any, Any]:

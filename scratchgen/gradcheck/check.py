@@ -182,7 +182,7 @@ def checked(subject: Subject) -> Report:
             for k in entries
             if not entries[k].ok
         }
-        return traced(subject, evidence and evidence.recording, entries, wrong)
+        return traced(subject, evidence.recording if evidence else None, entries, wrong)
 
     return Report([*entries.values()], problems, notes, tracer)
 
@@ -256,7 +256,9 @@ def _look_closer(subject: Subject, k: int, entry: Entry, sides: Comparison) -> N
         said: dict[str, list[Part]] = {}
         for part in wrong:
             said.setdefault(found[part.name].diagnosis, []).append(part)
-        entry.diagnosis = "; ".join(f"{_named(subject, k, of)}: {what}" for what, of in said.items())
+        entry.diagnosis = "; ".join(
+            f"{_named(subject, k, of)}: {what}" for what, of in said.items()
+        )
         entry.kinds = [*dict.fromkeys(kind for part in wrong for kind in found[part.name].kinds)]
     elif wrong and len(wrong) < len(parts):
         entry.diagnosis += f"; all that disagrees is {_named(subject, k, wrong)}"

@@ -149,7 +149,9 @@ class Report:
     def _repr_html_(self) -> str:
         rows = [(*row[:-1], Tinted(row[-1], TINTS[row[-1]])) for row in map(_row, self.entries)]
         whole = table(HEAD, rows, self._sentences())
-        return "".join([whole, *(_entries(e) for e in self.entries if not e.ok and e.sides and e.shape)])
+        return "".join(
+            [whole, *(_entries(e) for e in self.entries if not e.ok and e.sides and e.shape)]
+        )
 
     def _sentences(self) -> list[str]:
         """The sentences beneath the table: mistakes begin with ✗, other remarks with ·."""

@@ -122,11 +122,21 @@ class Subject:
                 f"the cost writes into its input {name}: let it work on a copy, or every call "
                 "starts from another point"
             )
-        if to_host(value).dtype.kind not in "fiub":
+        if value is None:
+            yield "the cost returned None, and is one real number: does it end with a return?"
+            return
+        array = to_host(value)
+        if array.dtype.kind == "c":
+            yield (
+                f"the cost is one real number, got the complex {array!s:.40}: only a real cost has "
+                "a gradient, such as its square |C|², or its real part"
+            )
+            return
+        if array.dtype.kind not in "fiub":
             yield f"the cost is one real number, got {type(value).__name__} {value!r:.40}"
             return
-        if getattr(value, "shape", ()) != ():
-            yield f"the cost is one number, got shape {value.shape}: take its .mean() or .sum()"
+        if array.shape != ():
+            yield f"the cost is one number, got shape {array.shape}: take its .mean() or .sum()"
             return
         at_first = again = number(value)
         for _ in range(REPEATS):
@@ -192,7 +202,8 @@ def of_gradient(
     ``ValueError`` for derivatives that fit no argument.
     """
     named = named or {}
-    if not callable(cost):
+    function: Any = cost
+    if not callable(function):
         what = f"cost is a function of the arrays that returns one number, got {_kind(cost)}"
         raise TypeError(f"{what}: the order is check_gradient(cost, gradient, *arrays)")
     derive, side = _function_of(gradient, cost)
@@ -204,7 +215,8 @@ def of_gradient(
     with np.errstate(all="ignore"):
         at_first = value(copy.deepcopy(held.arrays))
         answer = held.call(derive, copy.deepcopy(held.arrays))
-    c = number(at_first) if np.shape(at_first) == () else np.nan
+    is_number = isinstance(at_first, (int, float)) or getattr(at_first, "shape", None) == ()
+    c = number(at_first) if is_number else np.nan
     if answer is None or (isinstance(answer, (list, tuple, Mapping)) and not len(answer)):
         raise ValueError(
             "gradient returned no derivative: one array for each input is expected; does it end "
@@ -261,7 +273,9 @@ def _check_takes(
 
 
 def _kind(x: Any) -> str:
-    return f"an array of shape {x.shape}" if hasattr(x, "shape") else f"{type(x).__name__} {x!r:.40}"
+    return (
+        f"an array of shape {x.shape}" if hasattr(x, "shape") else f"{type(x).__name__} {x!r:.40}"
+    )
 
 
 class _Value:
@@ -276,19 +290,19 @@ class _Value:
         value = number_in(self.held.call(self.cost, self.cast(inputs)))
         if isinstance(value, Tensor):
             return value if any(isinstance(x, Tensor) for x in inputs) else value.data
-        moved_off_the_line = any(np.iscomplexobj(x) for x in inputs)
-        if moved_off_the_line and self.is_complex:
-            raise TypeError("the cost is complex already: no complex step")
-        if not moved_off_the_line and np.iscomplexobj(value) and np.shape(value) == ():
-            if abs(np.imag(value)) <= 1e-10 * abs(value):
-                if not self.is_complex:
-                    self.is_complex = True
-                    self.notes.append(
-                        "the cost is complex with an imaginary part of rounding; its real part was "
-                        "taken"
-                    )
-                return np.real(value)
-        return value
+        if any(np.iscomplexobj(x) for x in inputs):
+            if self.is_complex:
+                raise TypeError("the cost is complex already: no complex step")
+            return value
+        is_complex = np.iscomplexobj(value) and np.shape(value) == ()
+        if not is_complex or abs(np.imag(value)) > 1e-10 * abs(value):
+            return value
+        if not self.is_complex:
+            self.is_complex = True
+            self.notes.append(
+                "the cost is complex with an imaginary part of rounding; its real part was taken"
+            )
+        return np.real(value)
 
     def settle(self, arrays: Sequence[Any]) -> None:
         """Hand arrays to the cost as they came if it fails for float64, and say so."""
@@ -312,11 +326,11 @@ class _Value:
         """The arrays in the precision that the cost needs."""
         if self.narrow and any(np.iscomplexobj(x) for x in inputs):
             raise TypeError("the cost is computed in float32: no complex step")
+        narrow = {k: dtype for k, dtype in self.narrow.items() if is_real(inputs[k])}
         return [
-            x.astype(self.narrow[k]) if k in self.narrow and is_real(x) and not isinstance(x, Tensor)
-            else x
+            x.astype(narrow[k]) if k in narrow and not isinstance(x, Tensor) else x
             for k, x in enumerate(inputs)
-        ]  # fmt: skip
+        ]
 
 
 def _shape_of_another(

@@ -185,7 +185,9 @@ def solver_in(subject: Subject) -> Solver | None:
             tolerances.extend(float(x) for x in values if isinstance(x, float) and 0 < x < 1)
 
     _watched(lambda: subject.cost(subject.copies()), look)
-    return Solver(called[0][0], max(tolerances, default=ITS_DEFAULT), called[0][1]) if called else None
+    return (
+        Solver(called[0][0], max(tolerances, default=ITS_DEFAULT), called[0][1]) if called else None
+    )
 
 
 def _watched(run: Callable[[], Any], look: Callable[[FrameType, str], None]) -> None:
