@@ -55,6 +55,8 @@ class Form(NamedTuple):
     """A derivative of this form: an array for each of ``arrays``, or ``None``."""
     complex: tuple[int, ...] = ()
     """Where the real part of a complex array is among ``arrays``; its imaginary part is next."""
+    of_torch: bool = False
+    """Whether tensors of PyTorch are among what is held."""
 
 
 class Held:
@@ -70,6 +72,7 @@ class Held:
         ]
         if len({*self.names}) < len(self.names):  # two dictionaries with a key of the same name
             self.forms = [form_of(x, name) for name, x in arguments]
+        self.of_torch = any(form.of_torch for form in self.forms)
         self.first = [0, *itertools.accumulate(len(form.arrays) for form in self.forms)]
 
     @property
@@ -95,7 +98,12 @@ class Held:
         ]
         by_position = len(built) - len(self.keywords)
         named = dict(zip(self.keywords, built[by_position:], strict=True))
-        return function(*built[:by_position], **named)
+        try:
+            return function(*built[:by_position], **named)
+        except TypeError as error:
+            if self.of_torch and any(isinstance(x, Tensor) for x in arrays):
+                raise TypeError("the functions of PyTorch are not recorded") from error
+            raise
 
     def wanted(self, wrt: Any) -> list[int]:
         """The arguments that ``wrt`` names, by name or by position; all without it."""
@@ -379,8 +387,8 @@ def _of_torch(x: Any, name: str) -> Form:
 
     if x.is_complex():
         parts = _of_complex(array_in(x), name)
-        return parts._replace(build=lambda arrays: put(parts.build(arrays)))
-    return _leaf(name, array_in(x), put)
+        return parts._replace(build=lambda arrays: put(parts.build(arrays)), of_torch=True)
+    return _leaf(name, array_in(x), put)._replace(of_torch=True)
 
 
 def _of_sparse(x: Any, name: str) -> Form:
@@ -431,10 +439,15 @@ def _container(forms: Mapping[Any, Form], build: Callable[[dict[Any, Any]], Any]
 
     def read(answer: Any) -> list[Any]:
         found: list[Any] = [None] * total
-        for key, item in _by_key(answer, forms).items():
-            if item is not None:
-                start, form = starts[key], forms[key]
-                found[start : start + len(form.arrays)] = form.read(item)
+        try:
+            for key, item in _by_key(answer, forms).items():
+                if item is not None:
+                    start, form = starts[key], forms[key]
+                    found[start : start + len(form.arrays)] = form.read(item)
+        except MisfitError:
+            if not isinstance(answer, (list, tuple)) or len(answer) != total:
+                raise
+            return [None if item is None else array_in(item) for item in answer]  # one flat list
         return found
 
     return Form(
@@ -443,6 +456,7 @@ def _container(forms: Mapping[Any, Form], build: Callable[[dict[Any, Any]], Any]
         built,
         read,
         tuple(starts[key] + k for key, form in forms.items() for k in form.complex),
+        any(form.of_torch for form in forms.values()),
     )
 
 
@@ -466,13 +480,6 @@ def _by_key(answer: Any, forms: Mapping[Any, Form]) -> dict[Any, Any]:
         real = [key for key, form in forms.items() if _has_derivative(form)]
         if len(answer) == len(real):
             return dict(zip(real, answer, strict=True))
-        counts = [len(form.arrays) for form in forms.values()]
-        if len(answer) == sum(counts):  # one list of all, over an argument of nested lists
-            ends = [*itertools.accumulate(counts)]
-            return {
-                key: answer[end - n] if n == 1 else answer[end - n : end]
-                for key, n, end in zip(forms, counts, ends, strict=True)
-            }
         raise MisfitError(f"{len(answer)} derivatives came, for the {len(forms)} parts {[*forms]}")
     raise MisfitError(f"a list or dictionary was expected, {type(answer).__name__} came")
 

@@ -119,7 +119,7 @@ def assert_gradient(subject: Any, *arguments: Any, **settings: Any) -> Report:
     check = check_network if isinstance(subject, Network) else of_rule
     report = check(subject, *arguments, **settings)
     if not report.ok:
-        error: Any = AssertionError(f"{report.summary}\n\n{report}")
+        error: Any = AssertionError(f"{report.summary}\n{report}")
         error.report = report
         raise error
     return report

@@ -226,4 +226,4 @@ def _entries(entry: Entry) -> str:
     said = ", ".join(
         f"{n:,} {word} ({mark})" for (mark, n), word in zip(count.items(), words, strict=True) if n
     )
-    return table(head, rows, [f"{marks.size:,} entries: {said}"])
+    return table(head, rows, [f"· {marks.size:,} entries of ∂C/∂{entry.name}: {said}"])
