@@ -25,6 +25,11 @@ from .report import DISAGREES, UNDECIDED, WRONG_SHAPE, Entry, Report
 from .subject import Subject, of_gradient, of_operation, same
 from .watching import Part, Solver, parts_given, parts_named, solver_in, split
 
+IN_STEPS = (
+    "the cost is constant in steps (it counts, rounds, compares, or draws samples from a fixed "
+    "seed): between the steps its derivative is zero, and no check by its values can tell the "
+    "slope that is meant"
+)
 SMALL = 1e-2  # a relative difference that the tolerance of an inner solver may explain
 
 
@@ -153,13 +158,15 @@ def checked(subject: Subject) -> Report:
         if comparisons[k].is_wrong and solver and solver.explains(entry):
             entry.verdict = UNDECIDED
             entry.diagnosis = solver.sentence(entry)
+        if not entry.ok and comparisons[k].has_shape and subject.has_steps(k):
+            entry.verdict, entry.diagnosis = UNDECIDED, IN_STEPS
     evidence = None
     if any(entry.verdict in (DISAGREES, WRONG_SHAPE) for entry in entries.values()):
         evidence = Evidence(subject, comparisons)
         for k, finding in diagnose(evidence).items():
             if entries[k].verdict != UNDECIDED:
                 entries[k].diagnosis, entries[k].kinds = finding
-        for k in sorted(evidence.wrong):
+        for k in sorted(k for k in evidence.wrong if entries[k].verdict != UNDECIDED):
             _look_closer(subject, k, entries[k], comparisons[k])
         if evidence.unrecorded and not all(entries[k].kinds for k in evidence.wrong):
             why = evidence.unrecorded
@@ -228,14 +235,6 @@ def _of_exactness(
 def _look_closer(subject: Subject, k: int, entry: Entry, sides: Comparison) -> None:
     """Say more of a wrong derivative than its numbers do: of the cost, and of the part at fault."""
     if not sides.has_shape:
-        return
-    known = np.isfinite(sides.right)
-    if known.any() and not sides.right[known].any() and subject.has_steps(k):
-        entry.diagnosis = (
-            "the cost is constant in steps (it counts, rounds, compares, or draws samples from a "
-            "fixed seed): between the steps its derivative is zero, and no check by its values can "
-            "tell the slope that is meant"
-        )
         return
     if entry.kinds == [] and 0 < entry.max_relative_error < SMALL and sides.disagrees:
         entry.diagnosis += (

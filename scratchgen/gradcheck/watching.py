@@ -13,6 +13,7 @@ import linecache
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import FrameType
@@ -148,23 +149,25 @@ def parts_named(subject: Subject, k: int) -> list[Part]:
         return []
     inputs = [x.copy() if isinstance(x, np.ndarray) else x for x in subject.nearby]
     vector = inputs[k]
-    found: dict[tuple[int, int], Part] = {}
+    found: dict[tuple[int, int, str], Part] = {}
 
     def look(frame: FrameType, event: str) -> None:
         if event == "return" and not is_library(frame.f_code.co_filename):
             for name, x in _variables(frame.f_locals):
                 part = _part(name, x, vector)
-                if part is not None:
-                    before = found.get((part.start, part.stop))
-                    if before is None or len(before.shape) < len(part.shape):
-                        found[part.start, part.stop] = part._replace(line=_line_of(frame, name))
+                if part is not None and (part.start, part.stop, name) not in found:
+                    line = _line_of(frame, name)
+                    found[part.start, part.stop, name] = part._replace(line=line)
 
     _watched(lambda: subject.cost(inputs), look)
+    times = Counter(part.name for part in found.values())
+    once = [part for part in found.values() if times[part.name] == 1]  # others are of loops
+    once.sort(key=lambda part: (part.stop - part.start, -len(part.shape)))
     parts: list[Part] = []
-    for part in sorted(found.values(), key=lambda part: part.stop - part.start):
+    for part in once:
         if all(part.stop <= other.start or other.stop <= part.start for other in parts):
             parts.append(part)
-    if len({part.name for part in parts}) < max(len(parts), 2):
+    if len(parts) < 2:
         return []
     return [*_filled(sorted(parts, key=lambda part: part.start), subject.names[k], vector.size)]
 
