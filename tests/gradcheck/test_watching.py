@@ -95,9 +95,7 @@ def test_the_part_at_fault_is_named_with_its_slice_and_its_line_where_the_cost_u
 
 
 def test_a_mistake_in_all_parts_is_one_of_the_whole_vector():
-    report = sg.check_gradient(
-        flat_cost, lambda *a: -flat(by_parts(*a)), TH, INPUTS, TARGETS
-    )
+    report = sg.check_gradient(flat_cost, lambda *a: -flat(by_parts(*a)), TH, INPUTS, TARGETS)
     assert report["th"].diagnosis == "yours = -1 × numerical in all 24 entries: the sign is wrong"
 
 
@@ -256,3 +254,16 @@ def test_a_small_difference_that_nothing_explains_is_followed_by_the_hint_at_rto
 
     (said,) = sg.check_gradient(iterated, implicit, 0.8).diagnosis
     assert "with an inner solver, give it as rtol" in said
+
+
+@pytest.mark.parametrize(
+    "cost",
+    [
+        lambda w: 1e13 + (w**2).sum(),
+        lambda w: (w.astype(np.float32) ** 2).sum(),
+    ],
+)
+def test_a_cost_that_rounds_its_last_digits_is_not_one_of_steps(cost):
+    report = sg.check_gradient(cost, lambda w: -2 * w, np.array([0.3, -1.2]))
+    assert not report.ok
+    assert "in steps" not in str(report)
