@@ -7,6 +7,7 @@ derivative agree, and if one does not, which mistake explains it?
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -30,6 +31,7 @@ IN_STEPS = (
     "seed): between the steps its derivative is zero, and no check by its values can tell the "
     "slope that is meant"
 )
+QUICK = 1.0  # the processor time of a search after which there is time for a second one
 SMALL = 1e-2  # a relative difference that the tolerance of an inner solver may explain
 
 
@@ -160,14 +162,15 @@ def checked(subject: Subject) -> Report:
             entry.diagnosis = solver.sentence(entry)
         if not entry.ok and comparisons[k].has_shape and subject.has_steps(k):
             entry.verdict, entry.diagnosis = UNDECIDED, IN_STEPS
-    evidence = None
+    evidence, started = None, time.thread_time()
     if any(entry.verdict in (DISAGREES, WRONG_SHAPE) for entry in entries.values()):
         evidence = Evidence(subject, comparisons)
         for k, finding in diagnose(evidence).items():
             if entries[k].verdict != UNDECIDED:
                 entries[k].diagnosis, entries[k].kinds = finding
         for k in sorted(k for k in evidence.wrong if entries[k].verdict != UNDECIDED):
-            _look_closer(subject, k, entries[k], comparisons[k])
+            by_parts = time.thread_time() - started < QUICK
+            _look_closer(subject, k, entries[k], comparisons[k], by_parts=by_parts)
         if evidence.unrecorded and not all(entries[k].kinds for k in evidence.wrong):
             why = evidence.unrecorded
             notes.append(f"no look inside the cost, at its numbers only ({why})")
@@ -232,34 +235,39 @@ def _of_exactness(
         )
 
 
-def _look_closer(subject: Subject, k: int, entry: Entry, sides: Comparison) -> None:
-    """Say more of a wrong derivative than its numbers do: of the cost, and of the part at fault."""
+def _look_closer(
+    subject: Subject, k: int, entry: Entry, sides: Comparison, *, by_parts: bool
+) -> None:
+    """Say more of a wrong derivative than its numbers do, and name the part of it at fault.
+
+    If ``by_parts``, the parts of a flat vector are checked one by one, and their findings are
+    preferred where only some are wrong, or nothing was found in the whole.
+    """
     if not sides.has_shape:
         return
-    if entry.kinds == [] and 0 < entry.max_relative_error < SMALL and sides.disagrees:
+    if entry.kinds == [] and 0 < entry.max_relative_error < SMALL:
         entry.diagnosis += (
             f"; the two differ by {entry.max_relative_error:.0e} of the derivative: if the cost is "
             "exact to a tolerance only, as with an inner solver, give it as rtol"
         )
     parts = parts_named(subject, k)
-    if not parts:
-        return
-    apart = np.abs(sides.given - sides.right) > sides.bound
-    wrong = [part for part in parts if apart[part.start : part.stop].any()]
-    inside = [k + i for i, part in enumerate(parts) if part in wrong]
-    of_parts = checked(split(replace(subject, notes=[]), k, parts))
-    found = {e.name: e for e in of_parts.entries if not e.ok and not e.diagnosis.startswith(NONE)}
-    if all(parts[i - k].name in found for i in inside) and (
-        not entry.kinds or len(wrong) < len(parts)
-    ):
-        said: dict[str, list[Part]] = {}
-        for part in wrong:
-            said.setdefault(found[part.name].diagnosis, []).append(part)
-        entry.diagnosis = "; ".join(
-            f"{_named(subject, k, of)}: {what}" for what, of in said.items()
-        )
+    found: dict[str, Entry] = {}
+    if parts and by_parts:
+        report = checked(split(replace(subject, notes=[]), k, parts))
+        found = {e.name: e for e in report.entries if not e.ok}
+        wrong = [part for part in parts if part.name in found]
+    else:
+        apart = np.abs(sides.given - sides.right) > sides.bound
+        wrong = [part for part in parts if apart[part.start : part.stop].any()]
+    some = 0 < len(wrong) < len(parts)
+    said: dict[str, list[Part]] = {}
+    for part in wrong if found else ():
+        said.setdefault(found[part.name].diagnosis, []).append(part)
+    if said and (some or not entry.kinds) and not any(what.startswith(NONE) for what in said):
+        sentences = (f"{_named(subject, k, of)}: {what}" for what, of in said.items())
+        entry.diagnosis = "; ".join(sentences)
         entry.kinds = [*dict.fromkeys(kind for part in wrong for kind in found[part.name].kinds)]
-    elif wrong and len(wrong) < len(parts):
+    elif some:
         entry.diagnosis += f"; all that disagrees is {_named(subject, k, wrong)}"
 
 

@@ -1,5 +1,6 @@
 """A cost watched while it runs: the parts of a flat vector, the solver within, steps."""
 
+import math
 import re
 import sys
 
@@ -267,3 +268,8 @@ def test_a_cost_that_rounds_its_last_digits_is_not_one_of_steps(cost):
     report = sg.check_gradient(cost, lambda w: -2 * w, np.array([0.3, -1.2]))
     assert not report.ok
     assert "in steps" not in str(report)
+
+
+def test_a_wrong_derivative_of_a_cost_that_is_not_defined_far_away_is_named():
+    report = sg.check_gradient(lambda a: math.log(a) ** 2, lambda a: math.log(a) / a, 0.3)
+    assert report["a"].kinds == ["factor 1/2"]
