@@ -17,7 +17,7 @@ import shlex
 import shutil
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, redirect_stdout
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -26,11 +26,11 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from . import __version__, compare, interruption, plotting, tracing
+from . import __version__, compare, interruption, operations, plotting, tracing
 from .backend import Array, Generator, describe_cuda, generator, to_device, to_host
 from .datasets.toys import TOYS
 from .files import write_atomically
-from .gradcheck import check_file, check_rules
+from .gradcheck import Report, check_file, check_module, check_rules, is_module
 from .history import History
 from .parallel import describe_blas
 from .progress import ProgressBar
@@ -384,10 +384,11 @@ def _trained_for(checkpoint: Checkpoint) -> str:
 
 
 def _check(asked: argparse.Namespace) -> int:
-    if asked.name is not None and Path(asked.name).suffix == ".py":
+    declared = _declared_checks(asked.name)
+    if declared is not None:
         failed = []
-        for name, report in check_file(Path(asked.name)):
-            print(f"{name}: {'agrees' if report.ok else 'DISAGREES'}\n{report}\n")
+        for name, report in declared:
+            print(f"{name}: {report.verdict}\n{report}\n")
             failed += [] if report.ok else [name]
         print(f"failed: {', '.join(failed)}" if failed else "every check agrees")
         return 1 if failed else 0
@@ -407,19 +408,52 @@ def _check(asked: argparse.Namespace) -> int:
     return 1 if wrong else 0
 
 
+def _declared_checks(name: str | None) -> Iterator[tuple[str, Report]] | None:
+    """The checks of a file or of a module; ``None`` for the name of a rule."""
+    if name is None or name in operations.__all__:
+        return None
+    if Path(name).suffix == ".py" or len(Path(name).parts) > 1:
+        return check_file(Path(name))
+    return check_module(name) if is_module(name) or "." in name else None
+
+
 def _trace(asked: argparse.Namespace) -> None:
     if asked.plot and asked.plot.suffix != ".png":
         raise ValueError(f"--plot ends with .png, got {asked.plot}")
-    trace, left = tracing.lecture(), []
+    trace, said = _traced(asked.name)
+    left = []
     if asked.html:
         trace.to_html(asked.html)
         left.append(f"to step through in a browser: {asked.html}")
     if asked.plot:
         plotting.save(trace.plot(), asked.plot)
         left.append(f"‖δ‖ by layer: {asked.plot}")
-    print(tracing.report(trace))
+    print(said)
     if left:
         print("", *left, sep="\n")
+
+
+def _traced(name: str | None) -> tuple[tracing.Trace, str]:
+    """The trace of the notes' network, or of a check: the first that is not ok; and its text."""
+    if name is None:
+        trace = tracing.lecture()
+        return trace, tracing.report(trace)
+    declared = _declared_checks(name)
+    if declared is None:
+        raise ValueError(
+            f"{name!r} is no file FILE.py and no module with functions check_…, whose cost could "
+            "be traced"
+        )
+    first = None
+    for check, report in declared:
+        first = first or (check, report)
+        if not report.ok and report.entries:
+            first = check, report
+            break
+    assert first is not None
+    check, report = first
+    trace = report.trace()
+    return trace, f"{check}: {report.verdict}\n\n{trace}"
 
 
 def _info(_: argparse.Namespace) -> None:
@@ -506,8 +540,9 @@ def _parser() -> argparse.ArgumentParser:
         "name",
         nargs="?",
         metavar="NAME",
-        help="a rule, or a file FILE.py: its functions check_… each return a report of "
-        "scratchgen.check_gradient (default: every rule of the library)",
+        help="a rule, or a file FILE.py or module whose functions check_… each return a report of "
+        "scratchgen.check_gradient, or several (default: every rule of the library); the exit code "
+        "is 1 if any check disagrees, is undecided or was not run",
     )
     check.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     tracer = command(
@@ -515,7 +550,15 @@ def _parser() -> argparse.ArgumentParser:
         _trace,
         help="show each equation of backpropagation in the notes' network",
         description="The nine derivatives of the notes' network of two inputs, two hidden units "
-        "and one output, and each equation that they come from, with its numbers.",
+        "and one output, and each equation that they come from, with its numbers. Of a file or "
+        "module with checks, the same of the cost of the first check that is not ok, with the "
+        "equations at fault marked.",
+    )
+    tracer.add_argument(
+        "name",
+        nargs="?",
+        metavar="FILE.py",
+        help="a file or a module with functions check_… (default: the notes' network)",
     )
     tracer.add_argument("--html", type=Path, metavar="FILE", help="write a page that steps through")
     tracer.add_argument("--plot", type=Path, metavar="FILE.png", help="draw ‖δ‖ by layer")

@@ -7,7 +7,7 @@ disagree.
 """
 
 from .check import assert_gradient, check_gradient, check_network, check_operation
-from .library import check_file, check_rules
+from .library import check_file, check_module, check_rules, is_module
 from .report import Entry, Report
 
 __all__ = [
@@ -16,7 +16,9 @@ __all__ = [
     "assert_gradient",
     "check_file",
     "check_gradient",
+    "check_module",
     "check_network",
     "check_operation",
     "check_rules",
+    "is_module",
 ]

@@ -7,29 +7,64 @@ derivative agree, and if one does not, which mistake explains it?
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from ..backend import Array
 from ..nn import Network
-from .comparison import compare
-from .diagnosis import diagnose
+from ..tracing import Trace
+from .comparison import Comparison, compare
+from .diagnosis import NONE, diagnose
 from .evidence import Evidence
+from .faults import traced
 from .network import of_network, of_recorded_operations
-from .report import Report
+from .report import DISAGREES, UNDECIDED, WRONG_SHAPE, Entry, Report
 from .subject import Subject, of_gradient, of_operation, same
+from .watching import Part, Solver, parts_given, parts_named, solver_in, split
+
+IN_STEPS = (
+    "the cost is constant in steps (it counts, rounds, compares, or draws samples from a fixed "
+    "seed): between the steps its derivative is zero, and no check by its values can tell the "
+    "slope that is meant"
+)
+QUICK = 1.0  # the processor time of a search after which there is time for a second one
+SMALL = 1e-2  # a relative difference that the tolerance of an inner solver may explain
 
 
-def check_gradient(cost: Callable[..., Any], gradient: Callable[..., Any], *arrays: Any) -> Report:
+def check_gradient(
+    cost: Callable[..., Any],
+    gradient: Any,
+    /,
+    *arrays: Any,
+    wrt: str | int | Sequence[str | int] | None = None,
+    parts: Mapping[str, Any] | None = None,
+    rtol: float = 0.0,
+    atol: float = 0.0,
+    **named: Any,
+) -> Report:
     """Is ``gradient(*arrays)`` the derivative of the scalar ``cost(*arrays)``? If not, why not?
 
     ``gradient`` returns one array for each of ``arrays``, in their order, or a dictionary by name.
     It returns ``None`` for arrays without a given derivative, and may omit the last ones. A single
-    array is the derivative by the first of ``arrays``. The report uses the names of the parameters
-    of ``gradient``. ``arrays`` may be on a GPU; numbers and float32 arrays are converted to
-    float64. Both functions are called many times and must give the same answer each time: use fixed
-    noise.
+    array is the derivative by the first of ``arrays``, or by the only one whose shape it has;
+    ``wrt`` says which arguments are meant, by name or position. The report uses the names of the
+    parameters of ``gradient``. Both functions are called many times and must give the same answer
+    each time: use fixed noise.
+
+    Arguments are held as people hold them, and are given by position or by keyword: a number, an
+    array (on a GPU too), a list of numbers, a dictionary, list or dataclass of arrays, a sparse
+    matrix, a data frame, a tensor of PyTorch, a complex array. A derivative is held likewise, and
+    may be called dW, grad_W or dL/dW for W. The cost returns a number, an array of one entry, or
+    (C, gradient); ``gradient`` may return (C, gradient) as well. If ``gradient`` is ``True``, the
+    cost returns both. Numbers and float32 arrays are converted to float64.
+
+    ``parts`` names the parts of a flat vector, ``{"W": (3, 4), "b": 4}`` in its order, and each is
+    then checked as an array of its own. A difference up to ``atol`` plus ``rtol`` times the
+    derivative is accepted, for a cost that an inner solver computes to a tolerance.
 
     >>> report = check_gradient(lambda w, x: (w @ x) ** 2, lambda w, x: (w @ x) * x,
     ...                         np.array([0.3, -1.2]), np.array([2.0, 0.7]))
@@ -38,7 +73,11 @@ def check_gradient(cost: Callable[..., Any], gradient: Callable[..., Any], *arra
 
     Raises ``ValueError`` if more derivatives are given than there are arrays, or none.
     """
-    return checked(of_gradient(cost, gradient, arrays))
+    for what, value in (("rtol", rtol), ("atol", atol)):
+        if not (isinstance(value, (int, float)) and 0 <= value < np.inf):
+            raise ValueError(f"{what} is a number of at least 0, got {value!r}")
+    subject = replace(of_gradient(cost, gradient, arrays, named, wrt), rtol=rtol, atol=atol)
+    return checked(subject if parts is None else _in_parts(subject, parts))
 
 
 def check_operation(operation: Any, *arrays: Any, **settings: Any) -> Report:
@@ -75,17 +114,32 @@ def check_network(network: Network, *arrays: Any) -> Report:
     )
 
 
-def assert_gradient(subject: Any, *arguments: Any, **settings: Any) -> None:
-    """Raise ``AssertionError`` with the report if a check fails.
+def assert_gradient(subject: Any, *arguments: Any, **settings: Any) -> Report:
+    """Return the report of a check, or raise ``AssertionError`` with it if the check fails.
 
     The check is ``check_network`` for a network, ``check_operation`` for an operation, and
-    ``check_gradient`` otherwise.
+    ``check_gradient`` otherwise. The error's first line says which derivatives are wrong, for the
+    summary of a test runner; the table follows, and the error holds the report as ``report``.
     """
+    __tracebackhide__ = True  # pytest shows the line of the test, not this one
     of_rule: Callable[..., Report] = check_operation if hasattr(subject, "rule") else check_gradient
     check = check_network if isinstance(subject, Network) else of_rule
     report = check(subject, *arguments, **settings)
     if not report.ok:
-        raise AssertionError(f"\n{report}")
+        error: Any = AssertionError(f"{report.summary}\n{report}")
+        error.report = report
+        raise error
+    return report
+
+
+def _in_parts(subject: Subject, given: Mapping[str, Any]) -> Subject:
+    """The subject with the flat vector among its arrays in named parts."""
+    vectors = [k for k in subject.given(subject.copies()) if np.ndim(subject.arrays[k]) == 1]
+    if len(vectors) != 1:
+        of = [subject.names[k] for k in vectors]
+        raise ValueError(f"parts are those of one flat vector, but the derivatives are by {of}")
+    k = vectors[0]
+    return split(subject, k, parts_given(given, subject.arrays[k].size))
 
 
 @np.errstate(all="ignore")  # the report names values that are not finite
@@ -101,25 +155,127 @@ def checked(subject: Subject) -> Report:
     rng = np.random.default_rng(0)
     comparisons = {k: compare(subject, k, given[k], rng) for k in given}
     entries = {k: sides.entry() for k, sides in comparisons.items()}
-    if any(sides.is_wrong for sides in comparisons.values()):
+    solver = solver_in(subject) if any(sides.is_wrong for sides in comparisons.values()) else None
+    for k, entry in entries.items():
+        if comparisons[k].is_wrong and solver and solver.explains(entry):
+            entry.verdict = UNDECIDED
+            entry.diagnosis = solver.sentence(entry)
+        if not entry.ok and comparisons[k].has_shape and subject.has_steps(k):
+            entry.verdict, entry.diagnosis = UNDECIDED, IN_STEPS
+    evidence, started = None, time.thread_time()
+    if any(entry.verdict in (DISAGREES, WRONG_SHAPE) for entry in entries.values()):
         evidence = Evidence(subject, comparisons)
         for k, finding in diagnose(evidence).items():
-            entries[k].diagnosis, entries[k].kinds = finding
+            if entries[k].verdict != UNDECIDED:
+                entries[k].diagnosis, entries[k].kinds = finding
+        for k in sorted(k for k in evidence.wrong if entries[k].verdict != UNDECIDED):
+            by_parts = time.thread_time() - started < QUICK
+            _look_closer(subject, k, entries[k], comparisons[k], by_parts=by_parts)
         if evidence.unrecorded and not all(entries[k].kinds for k in evidence.wrong):
             why = evidence.unrecorded
             notes.append(f"no look inside the cost, at its numbers only ({why})")
+    for k, entry in entries.items():
+        entry.sides = _marked(entry, comparisons[k])
     stale = any("stale" in entry.kinds for entry in entries.values())
     if not stale and not all(same(given[k], again[k]) for k in given):
         problems = [
             "gradient changes between two calls with the same input: does it keep something from "
             "the call before, or draw noise?"
         ]
-    if any(sides.has_shape for sides in comparisons.values()) and subject.roughness:
-        notes.append(
-            "the cost is less exact than float64 (computed in float32, or by subtracting what is "
-            "nearly equal), which its uncertainty allows for"
+    if any(sides.has_shape for sides in comparisons.values()):
+        notes += [*_of_exactness(subject, comparisons, solver)]
+
+    def tracer() -> Trace:
+        slips = evidence.slips if evidence else []
+        wrong = {
+            k: (entries[k], given[k], slips if entries[k].kinds else [])
+            for k in entries
+            if not entries[k].ok
+        }
+        return traced(subject, evidence.recording if evidence else None, entries, wrong)
+
+    return Report([*entries.values()], problems, notes, tracer)
+
+
+def _marked(entry: Entry, sides: Comparison) -> tuple[Array, Array, Array] | None:
+    """Both sides of a derivative and the mark of each entry, unless its shape is wrong."""
+    if not sides.has_shape:
+        return None
+    known, apart = np.isfinite(sides.right), np.abs(sides.given - sides.right) > sides.bound
+    size = np.maximum(np.abs(sides.given), np.abs(sides.right))
+    unclear = ~apart & (sides.uncertainty > size) & (size > 0)
+    marks = np.where(known, np.where(apart, "✗", np.where(unclear, "?", "✓")), "·")
+    marks = np.where(np.isfinite(sides.given), marks, "✗")
+    if entry.verdict == UNDECIDED:
+        marks[marks == "✗"] = "?"
+    return sides.given, sides.right, marks
+
+
+def _of_exactness(
+    subject: Subject, comparisons: Mapping[int, Comparison], solver: Solver | None
+) -> Iterator[str]:
+    """Notes on the exactness of the cost, and on the tolerance that the caller gave."""
+    scatter = "by no more than rounding"
+    if subject.roughness:
+        scatter = f"by {subject.roughness:.0e}, measured at neighbouring points"
+        if not (subject.rtol or subject.atol or solver):
+            yield (
+                "the cost is less exact than float64 (computed in float32, or by subtracting what "
+                f"is nearly equal): its values scatter {scatter}, which the uncertainty allows for"
+            )
+    if subject.rtol or subject.atol:
+        yield (
+            f"differences up to rtol = {subject.rtol:g} of the derivative and atol = "
+            f"{subject.atol:g} are accepted; the values of the cost scatter {scatter}"
         )
-    return Report([*entries.values()], problems, notes)
+    elif solver:
+        yield (
+            f"the cost calls {solver}; its values scatter {scatter}, but they may be further from "
+            "the exact ones, all in the same direction"
+        )
+
+
+def _look_closer(
+    subject: Subject, k: int, entry: Entry, sides: Comparison, *, by_parts: bool
+) -> None:
+    """Say more of a wrong derivative than its numbers do, and name the part of it at fault.
+
+    If ``by_parts``, the parts of a flat vector are checked one by one, and their findings are
+    preferred where only some are wrong, or nothing was found in the whole.
+    """
+    if not sides.has_shape:
+        return
+    if entry.kinds == [] and 0 < entry.max_relative_error < SMALL:
+        entry.diagnosis += (
+            f"; the two differ by {entry.max_relative_error:.0e} of the derivative: if the cost is "
+            "exact to a tolerance only, as with an inner solver, give it as rtol"
+        )
+    parts = parts_named(subject, k)
+    found: dict[str, Entry] = {}
+    if parts and by_parts:
+        report = checked(split(replace(subject, notes=[]), k, parts))
+        found = {e.name: e for e in report.entries if not e.ok}
+        wrong = [part for part in parts if part.name in found]
+    else:
+        apart = np.abs(sides.given - sides.right) > sides.bound
+        wrong = [part for part in parts if apart[part.start : part.stop].any()]
+    some = 0 < len(wrong) < len(parts)
+    said: dict[str, list[Part]] = {}
+    for part in wrong if found else ():
+        said.setdefault(found[part.name].diagnosis, []).append(part)
+    if said and (some or not entry.kinds) and not any(what.startswith(NONE) for what in said):
+        sentences = (f"{_named(subject, k, of)}: {what}" for what, of in said.items())
+        entry.diagnosis = "; ".join(sentences)
+        entry.kinds = [*dict.fromkeys(kind for part in wrong for kind in found[part.name].kinds)]
+    elif some:
+        entry.diagnosis += f"; all that disagrees is {_named(subject, k, wrong)}"
+
+
+def _named(subject: Subject, k: int, parts: Sequence[Part]) -> str:
+    """Parts of flat vector k by name, slice and line: b1 = th[12:16] (`b1 = th[12:16]`, m.py:8)."""
+    lines = [*dict.fromkeys(part.line for part in parts if part.line)]
+    of = " and ".join(f"{part.name} = {subject.names[k]}{part}" for part in parts)
+    return f"in {of}" + (f" ({'; '.join(lines)})" if lines else "")
 
 
 def _blaming_rules(subject: Subject) -> Report:

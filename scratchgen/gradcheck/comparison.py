@@ -58,7 +58,8 @@ class Comparison:
         self.scale = size_of(host)
         self.scales = np.maximum(np.abs(host), 0.1 * self.scale).reshape(-1)
         self.cost = abs(number(subject.cost(subject.arrays)))
-        self.rounding = ROUNDING_FLOAT32 if given.dtype == np.float32 else ROUNDING
+        of_numbers = ROUNDING_FLOAT32 if given.dtype == np.float32 else ROUNDING
+        self.rounding = max(of_numbers, subject.rtol)
         finite = self.claimed[np.isfinite(self.claimed)]
         self.typical = float(np.sqrt(np.mean(finite * finite))) if finite.size else 0.0
         self.right, self.bound, self.uncertainty = (np.full(shape, np.nan) for _ in range(3))
@@ -104,7 +105,8 @@ class Comparison:
         given = float(self.claimed.reshape(-1)[i])
 
         def trial(found: Derivative) -> Trial:
-            return Trial(given, found, self.rounding * (abs(found.value) + 0.1 * self.typical))
+            rounding = self.rounding * (abs(found.value) + 0.1 * self.typical)
+            return Trial(given, found, rounding + self.subject.atol)
 
         tried = self.estimate(function, scale, smallest, trial)
         if self.analytic and not tried.agrees:  # at a kink the complex step sees only one side
@@ -124,7 +126,8 @@ class Comparison:
         """Both sides of the derivative along v."""
         of_entries = self.claimed * v
         given, length = float(np.sum(of_entries)), float(np.sqrt(np.sum(np.square(of_entries))))
-        trial = lambda found: Trial(given, found, self.rounding * length)
+        rounding = self.rounding * length + self.subject.atol * float(np.sqrt(np.sum(v * v)))
+        trial = lambda found: Trial(given, found, rounding)
         return self.estimate(self.along(v), self.scale, None, trial)
 
     def estimate(
@@ -202,7 +205,8 @@ class Comparison:
         known = np.isfinite(self.right)
         known.flat[self.kinks] = False
         size = np.abs(other).max() if other.size else 0.0
-        if not np.allclose(other[known], self.right[known], rtol=1e-6, atol=1e-7 * size):
+        bound = self.uncertainty[known] + 1e-7 * size
+        if not np.allclose(other[known], self.right[known], rtol=1e-6, atol=bound):
             return False
         return all(
             abs(np.sum(other * v) - found.value)

@@ -48,7 +48,7 @@ def _at_once(evidence: Evidence, k: int) -> Iterator[str]:
     if right.size and not right.any() and given.shape == right.shape:
         yield "the cost does not depend on it: the derivative is zero"
     elif evidence.fits(k, given, right):
-        yield "the difference is too small for any known mistake: rounding?"
+        yield "the difference is too small for any known mistake"
 
 
 def _best(evidence: Evidence, k: int, mistakes: Iterator[Mistake], until: float) -> Mistake | None:

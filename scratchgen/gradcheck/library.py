@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import runpy
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+import types
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -55,33 +58,109 @@ def check_file(path: Path) -> Iterator[tuple[str, Report]]:
         def check_my_layer():
             return scratchgen.check_gradient(cost, gradient, W, b)
 
-    A function that raises, or returns something else, gets a report that says so, with the line at
-    fault. Raises ``ValueError`` for a file that does not run or has no such function.
+    A function may return or yield several reports, in a list or in a dictionary by name, and may
+    raise what ``assert_gradient`` raises. A function that raises anything else, or returns
+    something else, gets a report that was not run, with the line at fault. Raises ``ValueError``
+    for a file that does not run or has no such function.
     """
     if not path.is_file():
         raise ValueError(f"{path} is no file")
-    sys.path.insert(0, str(path.parent))
-    try:
+    with _importing_from(path.parent):
         declared = _guarded(path, lambda: runpy.run_path(str(path), run_name=path.stem))
-        checks: dict[str, Callable[[], Any]] = {
-            name: value
-            for name, value in declared.items()
-            if name.startswith("check_") and getattr(value, "__module__", None) == path.stem
-        }
-        if not checks:
+        yield from _declared(path, path.stem, declared)
+
+
+def check_module(name: str) -> Iterator[tuple[str, Report]]:
+    """Run the checks of a module, by its name: the same as of its file, by :func:`check_file`."""
+    with _importing_from(Path.cwd()):
+        spec = _spec(name)
+        if spec is None or spec.origin is None:
             raise ValueError(
-                f"{path} declares no check: a function check_… without arguments that returns what "
-                f"{CHECKS} returned"
+                f"no module is called {name!r}: it is looked for in this folder, and where Python "
+                "finds packages"
             )
-        for name, check in checks.items():
-            try:
-                report = _guarded(path, check)
-            except ValueError as error:
-                report = Report([], [str(error)])
-            what = f"{name} returns {type(report).__name__}, expected the report of {CHECKS}"
-            yield name, report if isinstance(report, Report) else Report([], [what])
+        path = Path(spec.origin)
+        module = _guarded(path, lambda: importlib.import_module(name))
+        yield from _declared(path, name, vars(module))
+
+
+def is_module(name: str) -> bool:
+    """Whether a module of this name can be imported, here or from where packages are."""
+    with _importing_from(Path.cwd()):
+        return _spec(name) is not None
+
+
+def _spec(name: str) -> Any:
+    try:
+        return importlib.util.find_spec(name)
+    except (ImportError, ValueError, AttributeError):  # no such package, or no name at all
+        return None
+
+
+@contextmanager
+def _importing_from(folder: Path) -> Iterator[None]:
+    sys.path.insert(0, str(folder))
+    try:
+        yield
     finally:
-        sys.path.remove(str(path.parent))
+        sys.path.remove(str(folder))
+
+
+def _declared(path: Path, module: str, names: Mapping[str, Any]) -> Iterator[tuple[str, Report]]:
+    """The reports of the functions ``check_…`` that a module defines itself, in their order."""
+    checks: dict[str, Callable[[], Any]] = {
+        name: value
+        for name, value in names.items()
+        if name.startswith("check_") and getattr(value, "__module__", None) == module
+    }
+    if not checks:
+        raise ValueError(
+            f"{path} declares no check: a function check_… without arguments that returns what "
+            f"{CHECKS} returned"
+        )
+    for name, check in checks.items():
+        yield from _reports(path, name, check)
+
+
+def _reports(path: Path, name: str, check: Callable[[], Any]) -> Iterator[tuple[str, Report]]:
+    """The reports of one function, each by its name; why there is none, as a report not run."""
+    try:
+        result = _guarded(path, lambda: _result(check))
+    except ValueError as error:
+        yield name, Report.not_run(str(error))
+        return
+    if isinstance(result, Report):
+        yield name, result
+        return
+    several = dict(result) if isinstance(result, Mapping) else {}
+    if isinstance(result, (list, tuple)):
+        several = dict(enumerate(result))
+    if several and all(isinstance(report, Report) for report in several.values()):
+        yield from ((f"{name}[{key}]", report) for key, report in several.items())
+        return
+    line = getattr(getattr(check, "__code__", None), "co_firstlineno", "?")
+    came = f"returns {type(result).__name__}"
+    if several or isinstance(result, (list, tuple)):
+        kinds = sorted({type(x).__name__ for x in several.values()})
+        came += f" of {', '.join(kinds) or 'nothing'}"
+    yield (
+        name,
+        Report.not_run(
+            f"{path}, line {line}: {name} {came}, expected the report of {CHECKS}, or a list of "
+            "reports: end it with return"
+        ),
+    )
+
+
+def _result(check: Callable[[], Any]) -> Any:
+    """What a check returns, the reports that it yields as a list, or the report that it raises."""
+    try:
+        result = check()
+        return [*result] if isinstance(result, types.GeneratorType) else result
+    except AssertionError as error:
+        if isinstance(getattr(error, "report", None), Report):
+            return vars(error)["report"]
+        raise
 
 
 def _guarded(path: Path, run: Callable[[], Any]) -> Any:

@@ -12,7 +12,7 @@ import copy
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,8 @@ from ..backend import (
     to_device,
     to_host,
 )
-from .numerical import number, roughness
+from .arguments import Held, number_in
+from .numerical import by_differences, number, roughness
 
 REPEATS = 8  # evaluations of the cost at one input: two may not reveal noise of few values
 
@@ -43,6 +44,10 @@ class Subject:
     notes: list[str] = field(default_factory=list)
     rule: tuple[Callable[[Sequence[Any]], Any], Array] | None = None
     """For a rule, the function that computes its value, and δ: the cost is Σ δ ∘ value."""
+    rtol: float = 0.0
+    """The relative difference of derivatives that is accepted, for an inexact cost."""
+    atol: float = 0.0
+    """The absolute difference that is accepted, in the units of the derivative."""
 
     @functools.cached_property
     def roughness(self) -> float:
@@ -60,6 +65,18 @@ class Subject:
             return self.cost([x if step is None else x + t * step for x, step in pairs])
 
         return roughness(function)
+
+    def has_steps(self, k: int) -> bool:
+        """Whether C is the same at neighbouring points of array k, but clearly another far away."""
+        v = np.random.default_rng(5).standard_normal(np.shape(self.arrays[k]))
+        move = to_device(size_of(to_host(self.arrays[k])) * v, device_of(self.arrays[k]))
+        function = self.along(k, lambda x, t: x + t * move)
+        try:
+            at_0, *near = (number(function(h)) for h in (0.0, 1e-9, -1e-9, 1e-4, -1e-4))
+            far = [abs(number(function(h)) - at_0) for h in (0.1, -0.1, 1.0, -1.0)]
+        except (ValueError, ArithmeticError):
+            return False  # far away, the cost is not defined
+        return all(value == at_0 for value in near) and max(far) > 1e-5 * abs(at_0)
 
     def along(self, k: int, move: Callable[[Array, Any], Array]) -> Callable[[Any], Any]:
         """F(t) = C with array k moved by t."""
@@ -108,11 +125,21 @@ class Subject:
                 f"the cost writes into its input {name}: let it work on a copy, or every call "
                 "starts from another point"
             )
-        if to_host(value).dtype.kind not in "fiub":
+        if value is None:
+            yield "the cost returned None, and is one real number: does it end with a return?"
+            return
+        array = to_host(value)
+        if array.dtype.kind == "c":
+            yield (
+                f"the cost is one real number, got the complex {array!s:.40}: only a real cost has "
+                "a gradient, such as its square |C|², or its real part"
+            )
+            return
+        if array.dtype.kind not in "fiub":
             yield f"the cost is one real number, got {type(value).__name__} {value!r:.40}"
             return
-        if getattr(value, "shape", ()) != ():
-            yield f"the cost is one number, got shape {value.shape}: take its .mean() or .sum()"
+        if array.shape != ():
+            yield f"the cost is one number, got shape {array.shape}: take its .mean() or .sum()"
             return
         at_first = again = number(value)
         for _ in range(REPEATS):
@@ -154,35 +181,228 @@ class Subject:
 
     def _real(self, k: int, given: Any) -> Array:
         array = to_host(given)
+        if array.dtype.kind == "c" and np.all(
+            np.abs(array.imag) <= 1e-10 * np.abs(array).max(initial=0)
+        ):
+            return array.real
         if array.dtype.kind not in "fiub":
             what = f"∂C/∂{self.names[k]} is an array of real numbers, got {array.dtype}"
-            raise TypeError(what)
+            hint = ": was a conjugate forgotten, or .real?" if array.dtype.kind == "c" else ""
+            raise TypeError(what + hint)
         return array
 
 
 def of_gradient(
-    cost: Callable[..., Any], gradient: Callable[..., Any], arrays: Sequence[Any]
+    cost: Callable[..., Any],
+    gradient: Any,
+    arrays: Sequence[Any],
+    named: Mapping[str, Any] | None = None,
+    wrt: Any = None,
 ) -> Subject:
-    """Return the subject of a cost and the derivatives that ``gradient`` returns for it."""
-    names = names_of(gradient, cost, len(arrays))
-    arrays = [np.asarray(x) if isinstance(x, (list, tuple)) else x for x in arrays]
+    """Return the subject of a cost and the derivatives that ``gradient`` returns for it.
 
-    def given(inputs: Sequence[Any]) -> dict[int, Any]:
-        return _by_position(gradient(*inputs), names)
-
+    Raises ``TypeError`` for a cost that is no function or does not take these arguments, and
+    ``ValueError`` for derivatives that fit no argument.
+    """
+    named = named or {}
+    function: Any = cost
+    if not callable(function):
+        what = f"cost is a function of the arrays that returns one number, got {_kind(cost)}"
+        raise TypeError(f"{what}: the order is check_gradient(cost, gradient, *arrays)")
+    derive, side = _function_of(gradient, cost)
+    for function, what in ((cost, "cost"), (derive, "gradient")):
+        _check_takes(function, what, arrays, named)
+    held = Held(names_of(derive, cost, len(arrays)), arrays, named)
+    notes: list[str] = []
+    value = _Value(held, cost, notes)
     with np.errstate(all="ignore"):
-        cost(*copy.deepcopy(arrays))
-        first = given(copy.deepcopy(arrays))
+        at_first = value(copy.deepcopy(held.arrays))
+        answer = held.call(derive, copy.deepcopy(held.arrays))
+    is_number = isinstance(at_first, (int, float)) or getattr(at_first, "shape", None) == ()
+    c = number(at_first) if is_number else np.nan
+    if answer is None or (isinstance(answer, (list, tuple, Mapping)) and not len(answer)):
+        raise ValueError(
+            "gradient returned no derivative: one array for each input is expected; does it end "
+            "with a return?"
+        )
+    read = held.reading(answer, held.wanted(wrt), c)
+    first = read(answer)
     if not first:
         raise ValueError("gradient returned no derivative: one array for each input is expected")
-    notes: list[str] = []
-    named = enumerate(zip(arrays, names, strict=True))
-    lifted_arrays = [lifted(x, name, notes, k in first) for k, (x, name) in named]
+    names = held.names
+    lifts = enumerate(zip(held.arrays, names, strict=True))
+    lifted_arrays = [lifted(x, name, notes, k in first) for k, (x, name) in lifts]
+    value.settle(lifted_arrays)
+    given = lambda inputs: read(held.call(derive, value.cast(inputs)))
     if left_out := [name for k, name in enumerate(names) if k not in first]:
         notes.append(f"no derivative was given for {', '.join(left_out)}")
-    where = f"given side computed by {getattr(gradient, '__name__', 'gradient')}"
-    notes.append(where.replace("<lambda>", "gradient"))
-    return Subject(names, lifted_arrays, lambda inputs: cost(*inputs), given, notes)
+    notes += [*_shape_of_another(first, names, held.arrays), f"given side {side}"]
+    subject = Subject(names, lifted_arrays, value, given, notes)
+    return in_convention(subject, held.complex) if held.complex else subject
+
+
+def _function_of(gradient: Any, cost: Callable[..., Any]) -> tuple[Callable[..., Any], str]:
+    """The function that returns the derivatives, and where they come from."""
+    if callable(gradient):
+        name = getattr(gradient, "__name__", "gradient").replace("<lambda>", "gradient")
+        return gradient, f"computed by {name}"
+    if gradient is True:
+        return cost, "returned by the cost, with its value"
+    if gradient is None or isinstance(gradient, (bool, str)):
+        raise TypeError(
+            "gradient is a function of the arrays that returns the derivatives, or the derivatives "
+            f"themselves, or True if the cost returns (C, gradient); got {gradient!r}"
+        )
+    return lambda *_, **__: gradient, "taken as it was given, an array and no function"
+
+
+def _check_takes(
+    function: Callable[..., Any], what: str, arrays: Sequence[Any], named: Mapping[str, Any]
+) -> None:
+    """Raise ``TypeError`` if a function does not take these arguments."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind(*arrays, **named)
+    except TypeError as error:
+        by_name = f", and {', '.join(named)} by name" if named else ""
+        raise TypeError(
+            f"{what} has the parameters {signature}, but is called with {len(arrays)} arguments"
+            f"{by_name} ({error}): the cost and the gradient are both called with all arguments "
+            "that follow them in check_gradient"
+        ) from None
+
+
+def _kind(x: Any) -> str:
+    return (
+        f"an array of shape {x.shape}" if hasattr(x, "shape") else f"{type(x).__name__} {x!r:.40}"
+    )
+
+
+class _Value:
+    """C of a list of arrays, as one real number wherever it is one."""
+
+    def __init__(self, held: Held, cost: Callable[..., Any], notes: list[str]) -> None:
+        self.held, self.cost, self.notes = held, cost, notes
+        self.is_complex = False
+        self.narrow: dict[int, Any] = {}
+
+    def __call__(self, inputs: Sequence[Any]) -> Any:
+        value = number_in(self.held.call(self.cost, self.cast(inputs)))
+        if isinstance(value, Tensor):
+            return value if any(isinstance(x, Tensor) for x in inputs) else value.data
+        if any(np.iscomplexobj(x) for x in inputs):
+            if self.is_complex:
+                raise TypeError("the cost is complex already: no complex step")
+            return value
+        is_complex = np.iscomplexobj(value) and np.shape(value) == ()
+        if not is_complex or abs(np.imag(value)) > 1e-10 * abs(value):
+            return value
+        if not self.is_complex:
+            self.is_complex = True
+            self.notes.append(
+                "the cost is complex with an imaginary part of rounding; its real part was taken"
+            )
+        return np.real(value)
+
+    def settle(self, arrays: Sequence[Any]) -> None:
+        """Hand arrays to the cost as they came if it fails for float64, and say so."""
+        try:
+            with np.errstate(all="ignore"):
+                self(copy.deepcopy([*arrays]))
+        except Exception as error:
+            came = enumerate(self.held.arrays)
+            narrow = {k: x.dtype for k, x in came if is_real(x) and x.dtype != np.float64}
+            if not narrow:
+                raise
+            self.narrow = narrow
+            named = ", ".join(f"{self.held.names[k]} in {dtype}" for k, dtype in narrow.items())
+            self.notes[:] = [note for note in self.notes if " was lifted from " not in note]
+            self.notes.append(
+                f"the cost is called with {named}, since it fails for float64 "
+                f"({type(error).__name__}: {' '.join(str(error).split())}): it is less exact"
+            )
+
+    def cast(self, inputs: Sequence[Any]) -> list[Any]:
+        """The arrays in the precision that the cost needs."""
+        if self.narrow and any(np.iscomplexobj(x) for x in inputs):
+            raise TypeError("the cost is computed in float32: no complex step")
+        narrow = {k: dtype for k, dtype in self.narrow.items() if is_real(inputs[k])}
+        return [
+            x.astype(narrow[k]) if k in narrow and not isinstance(x, Tensor) else x
+            for k, x in enumerate(inputs)
+        ]
+
+
+def _shape_of_another(
+    first: Mapping[int, Any], names: Sequence[str], arrays: Sequence[Any]
+) -> Iterator[str]:
+    """Hints for derivatives that have the shape of another array than their own."""
+    for k, g in first.items():
+        others = [
+            name
+            for name, x in zip(names, arrays, strict=True)
+            if is_real(x) and np.shape(x) == np.shape(g)
+        ]
+        if np.shape(g) != np.shape(arrays[k]) and np.shape(g) and others:
+            yield (
+                f"what was given for {names[k]} has the shape of {' and of '.join(others)}: if it "
+                f"is ∂C/∂{others[0]}, say so by wrt={others[0]!r}"
+            )
+
+
+CONVENTIONS: dict[tuple[float, float], str] = {
+    (1, 1): "∂C/∂Re {0} + i ∂C/∂Im {0}, the direction of steepest ascent, as in PyTorch",
+    (2, 1): "Wirtinger's ∂C/∂{0}* = ½ (∂C/∂Re {0} + i ∂C/∂Im {0}), {0}* the conjugate",
+    (1, -1): "∂C/∂Re {0} − i ∂C/∂Im {0}, as in JAX",
+    (2, -1): "Wirtinger's ∂C/∂{0} = ½ (∂C/∂Re {0} − i ∂C/∂Im {0})",
+}
+"""The derivatives by a complex z that people write: ∂C/∂Re z and ∂C/∂Im z are these multiples of
+its real and of its imaginary part."""
+
+
+def in_convention(subject: Subject, real_parts: Sequence[int]) -> Subject:
+    """The subject with derivatives by real and imaginary parts, in the convention that agrees.
+
+    The convention is the one by which the derivative along a random direction is the numerical one;
+    if there is none, the first.
+    """
+    given = subject.given(subject.copies())
+    of_complex = [k for k in real_parts if k in given]
+    both = {k for re in of_complex for k in (re, re + 1)}
+    rng = np.random.default_rng(4)
+    v = {k: np.asarray(rng.standard_normal(np.shape(subject.arrays[k]))) for k in both}
+
+    def along(t: float) -> Any:
+        moved = [x + t * v[k] if k in v else x for k, x in enumerate(subject.arrays)]
+        return subject.cost(moved)
+
+    slope = by_differences(along, 1.0, subject.roughness)
+
+    def terms(of: Mapping[int, Any], convention: tuple[float, float]) -> dict[int, Any]:
+        factor, sign = convention
+        scaled = {k: np.real(of[k]) * factor for k in of_complex}
+        return {**of, **scaled, **{k + 1: np.real(of[k + 1]) * factor * sign for k in of_complex}}
+
+    def distance(convention: tuple[float, float]) -> float:
+        found = terms(given, convention)
+        if any(np.shape(found[k]) != v[k].shape for k in both):
+            return np.inf
+        return abs(float(sum(np.sum(found[k] * v[k]) for k in both)) - slope.value)
+
+    bound = slope.uncertainty + 1e-5 * abs(slope.value)
+    agreeing = [convention for convention in CONVENTIONS if distance(convention) <= bound]
+    chosen = (agreeing or [*CONVENTIONS])[0]
+    for k in of_complex:
+        z = subject.names[k].removeprefix("Re ")
+        subject.notes.append(
+            f"{z} is complex, and is checked by its real and its imaginary part; its derivative "
+            f"was read as {CONVENTIONS[chosen].format(z)}"
+        )
+    before = subject.given
+    return replace(subject, given=lambda inputs: terms(before(inputs), chosen))
 
 
 def of_operation(operation: Any, arrays: Sequence[Any], settings: Mapping[str, Any]) -> Subject:
@@ -285,20 +505,6 @@ def _left_out(rule: Callable[..., Any], number_of_arrays: int) -> list[Any]:
     """The defaults of a rule's arrays that were not given, such as a bias."""
     left = positional(rule)[number_of_arrays:]
     return [p.default for p in left if p.default is not p.empty]
-
-
-def _by_position(result: Any, names: list[str]) -> dict[int, Any]:
-    if isinstance(result, Mapping):
-        if unknown := [name for name in result if name not in names]:
-            raise ValueError(f"gradient gives {unknown}, but the inputs are {names}")
-        pairs = [(names.index(name), value) for name, value in result.items()]
-    else:
-        pairs = [*enumerate(result if isinstance(result, (tuple, list)) else [result])]
-        if len(pairs) > len(names):
-            raise ValueError(
-                f"gradient gives {len(pairs)} derivatives for {len(names)} inputs, {names}"
-            )
-    return {k: value for k, value in pairs if value is not None}
 
 
 def _fresh(value: Any) -> Any:

@@ -102,6 +102,7 @@ def describe(trace: Any) -> dict[str, Any]:
             "share": arrays.add(line.share),
             "part": line.part,
             "parts": line.parts,
+            "fault": line.fault,
         }
         for line in trace
     ]
@@ -116,7 +117,12 @@ def describe(trace: Any) -> dict[str, Any]:
         "lines": lines,
         "steps": steps,
         "gradients": [
-            {"name": name, "value": arrays.add(value)} for name, value in trace.gradients.items()
+            {
+                "name": name,
+                "value": arrays.add(value),
+                "given": arrays.add(trace.wrong[name]) if name in trace.wrong else None,
+            }
+            for name, value in trace.gradients.items()
         ],
         "arrays": arrays.described(),
     }

@@ -58,6 +58,8 @@ class Line:
     part: int
     """The number of this line among them: 1 … ``parts``."""
     parts: int
+    fault: str = ""
+    """The mistake that a check found in the given derivative at this equation."""
 
     @cached_property
     def delta_norm(self) -> float:
@@ -96,9 +98,11 @@ class Trace(Sequence[Line]):
         lines: Sequence[Line],
         gradients: Mapping[str, Array],
         symbols: Mapping[int, str],
+        wrong: Mapping[str, Array] | None = None,
     ) -> None:
         self.nodes, self.lines = tuple(nodes), tuple(lines)
         self.gradients, self.symbols = dict(gradients), dict(symbols)
+        self.wrong = dict(wrong or {})
 
     @overload
     def __getitem__(self, k: int) -> Line: ...
@@ -114,14 +118,22 @@ class Trace(Sequence[Line]):
         return f"<Trace of {len(self)} equations that lead to {', '.join(self.gradients)}>"
 
     def __str__(self) -> str:
-        return _aligned(_rows(self.lines))
+        return "\n".join([_aligned(_rows(self.lines)), *self._faults()])
+
+    def _faults(self) -> list[str]:
+        """Each mistake once, with the equations in which it is."""
+        of: dict[str, list[str]] = {}
+        for line in self.lines:
+            if line.fault:
+                of.setdefault(line.fault, []).append(f"{line.of} → {line.to}")
+        return [f"✗ {', '.join(lines)}: {fault}" for fault, lines in of.items()]
 
     def _repr_html_(self) -> str:
         head, *rows = _rows(self.lines)
         if len(rows) > SHOWN:
             left_out = f"… {len(rows) - SHOWN + 1} lines more", *[""] * (len(head) - 1)
             rows = [*rows[: SHOWN // 2], left_out, *rows[len(rows) - SHOWN // 2 + 1 :]]
-        return table(head, rows)
+        return table(head, rows, self._faults())
 
     def delta_norms(self) -> dict[str, float]:
         """‖δ‖ of each layer, where δ = ∂C/∂z of the layer's z, from the output back."""
@@ -146,13 +158,16 @@ def trace(
     cost: Tensor,
     wrt: Sequence[Tensor] | Mapping[str, Tensor],
     names: Mapping[str, Any] | None = None,
+    faults: Mapping[tuple[Tensor, int], str] | None = None,
+    wrong: Mapping[str, Array] | None = None,
 ) -> Trace:
     """Return every equation that ``gradient(cost, wrt)`` uses, in the order of the sweep.
 
     ``wrt`` may name its tensors, as ``dict(network.named_parameters())`` does. ``names`` names
     other tensors and arrays by identity, such as inputs and targets. The others get the letter of
     their rule: z₁, a₁, C. ``cost`` is not changed, and no data leave the device until they are
-    printed.
+    printed. A check of given derivatives marks what it found: ``faults`` holds the mistake in the
+    equation of a tensor for its input k, ``wrong`` the wrong derivatives by name.
 
     Raises ``TypeError`` for objects that are not tensors, ``ValueError`` for a cost that is not one
     number or does not depend on a tensor of ``wrt``.
@@ -185,10 +200,11 @@ def trace(
         operation, equation = x.operation.rule.__name__, stated[x].backward[k]
         words = layers[x], operation, symbols[id(x)], symbols[id(y)], equation
         share = swept[y] if parts[id(y)] == 1 else _share(x, k, swept[x])
-        lines.append(Line(*words, swept[x], share, swept[y], seen[id(y)], parts[id(y)]))
+        fault = (faults or {}).get((x, k), "")
+        lines.append(Line(*words, swept[x], share, swept[y], seen[id(y)], parts[id(y)], fault))
     nodes = [Node(symbols[id(x)], layers[x], x, swept[x], stated.get(x)) for x in swept]
     gradients = {name if named else symbols[id(x)]: swept[x] for name, x in given.items()}
-    return Trace(nodes, lines, gradients, symbols)
+    return Trace(nodes, lines, gradients, symbols, wrong)
 
 
 def _within(x: object, swept: Mapping[Tensor, Array]) -> bool:
@@ -279,7 +295,8 @@ def _rows(lines: Sequence[Line]) -> list[tuple[str, ...]]:
             to = f"{to} ({line.part}/{line.parts})"
         shapes = f"{_shape(line.delta)} → {_shape(line.share)}"
         size, rms = f"{line.norm:.3g}", f"{line.rms:.3g}"
-        row = (line.layer, line.operation, to, line.equation, shapes, size, rms, _few(line.share))
+        equation = f"✗ {line.equation}" if line.fault else line.equation
+        row = (line.layer, line.operation, to, equation, shapes, size, rms, _few(line.share))
         rows.append(row)
         if line.parts > 1 and line.part == line.parts:
             total, whole = norm(line.total), _shape(line.total)

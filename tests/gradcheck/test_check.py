@@ -1,5 +1,10 @@
 """The public checks: an entry for each equation, and the arrays stay on their device."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -44,11 +49,54 @@ def test_a_check_works_where_its_arrays_are(device, seed):
 
 
 def test_assert_gradient_raises_with_the_report():
-    sg.assert_gradient(cubes, squares, X)
+    assert sg.assert_gradient(cubes, squares, X).ok
     sg.assert_gradient(ops.tanh, X)
     sg.assert_gradient(nn.Linear(3, 2, rng=sg.generator(0)), X[None])
     with pytest.raises(AssertionError, match="a factor 2 is missing"):
         sg.assert_gradient(cubes, lambda x: 1.5 * x**2, X)
+
+
+FAILING = """
+import unittest
+import numpy as np
+import scratchgen as sg
+
+def cost(weights):
+    return (np.arange(3.0) * weights**2).sum()
+
+def test_a_gradient():
+    sg.assert_gradient(cost, lambda weights: np.arange(3.0) * weights, np.ones(3))
+
+class Test(unittest.TestCase):
+    def test_it(self):
+        test_a_gradient()
+"""
+
+
+@pytest.mark.parametrize(
+    "runner", [["pytest"], ["pytest", "-q"], ["pytest", "-q", "--tb=short"], ["unittest"]]
+)
+def test_the_message_of_a_failed_assertion_keeps_its_lines_in_every_test_runner(runner, tmp_path):
+    (tmp_path / "test_mine.py").write_text(FAILING)
+    name = "test_mine" if runner == ["unittest"] else "test_mine.py"
+    command = [sys.executable, "-m", *runner, name]
+    environment = {**os.environ, "PYTHONPATH": str(Path(sg.__file__).parents[1])}
+    ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    printed = [line.removeprefix("E").strip() for line in (ran.stdout + ran.stderr).splitlines()]
+    with pytest.raises(AssertionError) as raised:
+        sg.assert_gradient(
+            lambda weights: (np.arange(3.0) * weights**2).sum(),
+            lambda weights: np.arange(3.0) * weights,
+            np.ones(3),
+        )
+    table = str(raised.value.report).splitlines()
+    assert ran.returncode != 0
+    assert "AssertionError: ∂C/∂weights: DISAGREES" in printed
+    at = printed.index(table[0])
+    assert printed[at : at + len(table)] == [line.strip() for line in table]
+    if runner[0] == "pytest":  # the line of the test is shown, and the short summary names it
+        assert "check.py" not in ran.stdout
+        assert any("test_a_gradient - AssertionError: ∂C/∂weights" in line for line in printed)
 
 
 @sg.differentiable

@@ -115,7 +115,11 @@ def test_a_file_that_cannot_be_checked_is_one_line_and_exit_code_2(file, capsys,
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ("return True", "check_broken returns bool, expected the report"),
+        ("return True", "line 1: check_broken returns bool, expected the report"),
+        ("pass", "check_broken returns NoneType, expected the report"),
+        ("return []", "check_broken returns list of nothing, expected the report"),
+        ("return [1, 2]", "check_broken returns list of int, expected the report"),
+        ("raise AssertionError('no\\nno')", "line 2: AssertionError: no no"),
         ("return 1 / 0", "line 2: ZeroDivisionError: division by zero"),
     ],
 )
@@ -124,6 +128,7 @@ def test_a_check_that_gives_no_report_fails_and_the_others_go_on(file, capsys, b
     path = file(broken + GOOD_AND_BAD.partition("def check_wrong")[0])
     assert cli.main(["check", str(path)]) == 1
     out = capsys.readouterr().out
+    assert out.startswith("check_broken: NOT RUN\n✗ no report came: ")
     assert said in " ".join(out.split())
     assert "check_right: agrees" in out
     assert out.endswith("failed: check_broken\n")
@@ -138,3 +143,74 @@ def test_modules_beside_the_file_can_be_imported(file, tmp_path):
     (tmp_path / "beside.py").write_text("NUMBER = 3\n")
     path = file(GOOD_AND_BAD.replace("import numpy as np", "import beside\nimport numpy as np", 1))
     assert [name for name, _ in gradcheck.check_file(path)] == ["check_right", "check_wrong"]
+
+
+SEVERAL = """
+import numpy as np
+import scratchgen as sg
+
+
+def report(factor, size=2):
+    return sg.check_gradient(lambda w: (w**2).sum(), lambda w: factor * w, np.ones(size))
+
+
+def check_list():
+    return [report(2, size) for size in (1, 2)]
+
+
+def check_dict():
+    return {"small": report(2, 1), "large": report(1, 5)}
+
+
+def check_yields():
+    for size in (1, 2):
+        yield report(2, size)
+
+
+def check_asserts():
+    sg.assert_gradient(lambda w: (w**2).sum(), lambda w: w, np.ones(2))
+"""
+
+
+def test_a_check_may_return_several_reports_yield_them_or_raise_one(file, capsys):
+    path = file(SEVERAL)
+    reports = dict(gradcheck.check_file(path))
+    assert {name: report.verdict for name, report in reports.items()} == {
+        "check_list[0]": "agrees",
+        "check_list[1]": "agrees",
+        "check_dict[small]": "agrees",
+        "check_dict[large]": "DISAGREES",
+        "check_yields[0]": "agrees",
+        "check_yields[1]": "agrees",
+        "check_asserts": "DISAGREES",
+    }
+    assert cli.main(["check", str(path)]) == 1
+    out = capsys.readouterr().out
+    assert f"check_asserts: DISAGREES\n{reports['check_asserts']}\n" in out
+    assert out.endswith("failed: check_dict[large], check_asserts\n")
+
+
+def test_a_module_is_checked_by_its_name(tmp_path, capsys, monkeypatch):
+    package = tmp_path / "package_of_checks"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "mine.py").write_text(GOOD_AND_BAD)
+    (tmp_path / "module_of_checks.py").write_text(GOOD_AND_BAD.partition("def check_wrong")[0])
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["check", "module_of_checks"]) == 0
+    assert capsys.readouterr().out.endswith("every check agrees\n")
+    assert cli.main(["check", "package_of_checks.mine"]) == 1
+    assert capsys.readouterr().out.endswith("failed: check_wrong\n")
+    assert cli.main(["check", "package_of_checks.yours"]) == 2
+    assert "no module is called 'package_of_checks.yours'" in capsys.readouterr().err
+
+
+def test_the_cost_of_the_first_check_that_fails_is_traced_with_its_fault(file, tmp_path, capsys):
+    page = tmp_path / "trace.html"
+    assert cli.main(["trace", str(file(GOOD_AND_BAD)), "--html", str(page)]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("check_wrong: DISAGREES\n")
+    assert "✗ ∂C/∂z = δ σ′" in out
+    assert "σ′ is missing" in page.read_text("utf-8")
+    assert cli.main(["trace", "tanh"]) == 2
+    assert "'tanh' is no file FILE.py and no module" in capsys.readouterr().err

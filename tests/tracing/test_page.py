@@ -113,6 +113,21 @@ def test_steps_go_forward_through_the_values_and_backward_through_the_lines(tmp_
         )
 
 
+def test_faults_that_a_check_found_are_on_the_page_and_the_wrong_derivative_beside_the_right(
+    tmp_path,
+):
+    x = sg.Tensor(np.array([0.5, -1.0]))
+    a = ops.tanh(x)
+    trace = sg.trace(a.sum(), {"x": x}, faults={(a, 0): "σ′ is missing"}, wrong={"x": np.ones(2)})
+    described = content(trace, tmp_path)
+    assert [line["fault"] for line in described["lines"]] == ["", "σ′ is missing"]
+    (of_x,) = described["gradients"]
+    np.testing.assert_array_equal(numbers(described, of_x["given"]), np.ones(2))
+    plain = content(sg.trace(a.sum(), {"x": x}), tmp_path)
+    assert not any(line["fault"] for line in plain["lines"])
+    assert plain["gradients"][0]["given"] is None
+
+
 def test_no_two_operations_stand_in_one_place_and_inputs_stand_before(tmp_path):
     cost, model, _ = vae()
     nodes = content(sg.trace(cost, model.parameters()), tmp_path)["nodes"]
