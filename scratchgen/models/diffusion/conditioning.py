@@ -31,11 +31,11 @@ one number x₀ ~ N(0, 1) with noise of variance σ²,
     E[x₀] = y (1 − exp(−1/σ²)) in place of y/(1 + σ²),
     Var[x₀] = ½ σ² (1 − exp(−2/σ²)) in place of σ²/(1 + σ²).
 
-A constant ζ, diffusion posterior sampling, asks for more: its steps do not become smaller where β_t
-does. With log p = −‖y − Hx̂₀‖ (:func:`closeness`), whose gradient has the length of 1 whatever the
-distance, it draws images that fit y closely. It works well on images, but it is no rule of Bayes,
-and a likelihood in nats multiplied by a constant ζ is far too sharp or, where ζ exceeds the
-variance of the noise, makes the chain diverge.
+Diffusion posterior sampling has a constant ζ instead. Its steps do not become smaller where β_t
+does, and with log p = −‖y − Hx̂₀‖ (:func:`closeness`), a gradient that does not vanish near y, its
+images fit y closely. They are no draws of the posterior: a constant ζ multiplies the nats of a
+likelihood by ζ√α_t/β_t. In the example, x₀ = y without any variance is left as T → ∞, and from
+ζ > 2σ² on the chain diverges.
 
 Sources: the notes, whose list of what diffusion models allow has "easy multiplication with other
 distributions, e.g. in order to compute a posterior"; Sohl-Dickstein et al., arXiv:1503.03585,
@@ -46,6 +46,7 @@ posterior sampling), arXiv:2209.14687, algorithm 1.
 
 from __future__ import annotations
 
+import itertools
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -129,10 +130,10 @@ def posterior(
 
     ``log_likelihood`` maps x̂₀: (n, …), a tensor, to log p(y|x̂₀) of each sample, (n,), recorded.
     After each step x_s ← x_s + ζ_t ∇ log p(y|x̂₀(x_t)), where ``scale`` is ζ: one number, or one for
-    each time, (T,). ``scale=model.beta / np.sqrt(model.alpha)`` is the rule of Bayes for a
-    likelihood in nats, as far as x̂₀ stands for x₀. A constant ζ = 1 goes with :func:`closeness`.
-    x̂₀ is not clipped in the likelihood. With ``steps`` the chain takes that many steps, by DDIM
-    with η = 1. The cost of a step is one forward pass and one backward sweep.
+    each time, (T,). For a likelihood in nats the weights of Bayes' rule are
+    ``scale=bayes_weights(model, steps)``. A constant ζ = 1 goes with :func:`closeness`. x̂₀ is not
+    clipped in the likelihood. With ``steps`` the chain takes that many steps, by DDIM with η = 1.
+    The cost of a step is one forward pass and one backward sweep.
 
     Raises ``RuntimeError`` if the steps along the gradient diverge.
     """
@@ -152,12 +153,25 @@ def posterior(
         if device_of(x) == "cpu" and not np.isfinite(x).all():
             raise RuntimeError(
                 f"the steps along the likelihood diverge at t = {t}: take a smaller scale, such as "
-                "model.beta / np.sqrt(model.alpha)"
+                "that of bayes_weights(model), or a likelihood that is less sharp"
             )
         return x
 
     noise = Gaussian.standard((n, *model.shape), model.dtype or np.float32, rng)
     return _end(model, noise, rng, steps, hook)
+
+
+def bayes_weights(model: DDPM, steps: int | None = None) -> Array:
+    """ζ_t = b²_{t|s}/a_{t|s} for each step t → s of the chain, else 0: (T,).
+
+    It is the factor of the score in the mean of the step, β_t/√α_t for s = t − 1.
+    """
+    times = model.noising.timesteps(model.T if steps is None else steps)
+    weights = np.zeros(model.T)
+    for t, s in itertools.pairwise([*times, -1]):
+        signal, variance = model.noising.between(s, t, weights)
+        weights[t] = (variance / signal).item()
+    return weights
 
 
 def closeness(known: Array, measured: Callable[[Any], Any]) -> Callable[[Any], Any]:

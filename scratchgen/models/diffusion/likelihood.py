@@ -21,7 +21,7 @@ for each random *probe* z: E zᵀ (∂x̂₀/∂x) z = tr ∂x̂₀/∂x for ind
 probes stay the same along the path. The logarithm of the density is then unbiased, its exponential
 is not.
 
-*The weight of a path.* Let x be the path x_{t=0}, …, x_{T−1} of a noised x₀. The ancestral chain has
+*The weight of a path.* Let x be the path x_{t=0}, …, x_{T−1} from an x₀. For the ancestral chain,
 log p(x₀) = log E_q [p(x₀, x)/q(x|x₀)]. The mean of log (p/q) is the ELBO; the logarithm of the mean
 of L ratios is a bound, too, which rises with L to log p(x₀). It is the importance-weighted bound of
 a VAE whose encoder is fixed, and the sum along a path is the one of annealed importance sampling

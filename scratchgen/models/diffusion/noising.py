@@ -60,18 +60,18 @@ class Noising:
 
     def onward(self, xs: Array, s: Any, t: Any, noise: Array) -> Array:
         """x_t = a_{t|s} x_s + b_{t|s} ε ~ q(x_t|x_s), from an earlier time s."""
-        a, variance = self._between(s, t, xs)
+        a, variance = self.between(s, t, xs)
         return a.astype(xs.dtype) * xs + np.sqrt(variance).astype(xs.dtype) * noise
 
     def posterior(self, x0: Array, xt: Array, s: Any, t: Any) -> tuple[Array, Array]:
         """μ̃ and σ̃² of q(x_s|x_t, x₀) = N(μ̃, σ̃² I), for a time s before t."""
         (a_s, b_s), (_, b_t) = self.exact_scales(s, xt), self.exact_scales(t, xt)
-        a, added = self._between(s, t, xt)
+        a, added = self.between(s, t, xt)
         of_xt, of_x0 = a * b_s**2 / b_t**2, a_s * added / b_t**2
         mean = of_xt.astype(xt.dtype) * xt + of_x0.astype(xt.dtype) * x0
         return mean, (added * b_s**2 / b_t**2).astype(xt.dtype)
 
-    def _between(self, s: Any, t: Any, like: Array) -> tuple[Array, Array]:
+    def between(self, s: Any, t: Any, like: Array) -> tuple[Array, Array]:
         """a_{t|s} and b²_{t|s}, in double precision: b² is a small difference."""
         (a_s, b_s), (a_t, b_t) = self.exact_scales(s, like), self.exact_scales(t, like)
         a = a_t / a_s
