@@ -1,4 +1,4 @@
-"""The command line: ``scratchgen train | sample | evaluate | compare | check | trace | info``.
+"""The command line: ``scratchgen train | sample | evaluate | inpaint …``.
 
 A run is a folder that is complete in itself: ``config.json``, ``model.safetensors``,
 ``history.csv`` and pictures. The exit codes are 0 for success; 2, with one line on standard error,
@@ -35,6 +35,7 @@ from .history import History
 from .parallel import describe_blas
 from .progress import ProgressBar
 from .recipes import RECIPES, Data, Recipe, pictures, recognised
+from .recipes.completion import Completion, Inpainting, SuperResolution, complete
 from .recipes.recipe import had
 from .recipes.schedule import spans_the_training
 from .recipes.settings import DEVICE, SEED, Flag, Name, Real, Record, Settings, Whole, setting
@@ -295,9 +296,7 @@ def _sample(asked: argparse.Namespace) -> None:
     rng = generator(wanted.seed, wanted.device)
     samples = to_host(of_model(checkpoint.averaged_model, wanted.n, rng)).reshape(-1, *config.shape)
     if path.suffix == ".npy":
-        file = io.BytesIO()
-        np.save(file, samples)
-        write_atomically(path, file.getvalue())
+        _save_array(samples, path)
     else:
         if images:
             picture = plotting.image_grid(samples, value_range=config.value_range)
@@ -306,6 +305,49 @@ def _sample(asked: argparse.Namespace) -> None:
         title = f"{_heading(config, len(checkpoint.history))}: {what}"
         plotting.save(plotting.titled(picture, title), path)
     print(f"{path}: {wanted.n} {what}, {_trained_for(checkpoint)}")
+
+
+def _inpaint(asked: argparse.Namespace) -> None:
+    _complete(asked, Inpainting, "inpainted")
+
+
+def _super_resolve(asked: argparse.Namespace) -> None:
+    _complete(asked, SuperResolution, "super-resolved")
+
+
+def _complete(asked: argparse.Namespace, options: type[Completion], done: str) -> None:
+    """Complete held-out images of which a part is known; ``done`` names the result."""
+    wanted = options(**options.parsed(vars(asked)))
+    config, checkpoint = _run(asked, wanted.device)
+    recipe, folder = config.recipe, Path(asked.run)
+    default = folder / f"{done}-seed-{wanted.seed}.png"
+    path = default if asked.out is None else Path(asked.out)
+    if path.suffix not in (".png", ".npy"):
+        raise ValueError(f"--out ends with .png or .npy, got {path}")
+    data = Data.named(config.settings.data)
+    config.check_data(data, folder, validates=False)
+    few = replace(data, test=data.test[: wanted.n])
+    labels = None if data.test_labels is None else data.test_labels[: wanted.n]
+    images = recipe.held_out(few, config.settings), recipe.prepare(data)
+    rng = generator(wanted.seed, wanted.device)
+    completed = complete(checkpoint.averaged_model, *images, labels, wanted, rng)
+    print(f"{folder}: {config.model} {_trained_for(checkpoint)}, {wanted.method_said}")
+    judged = completed.judge(data, folder)
+    for name, value in judged.items():
+        print(f"  {name:<{max(map(len, judged))}}  {value}")
+    if path.suffix == ".npy":
+        _save_array(completed.drawn[: len(few.test)].reshape(-1, *data.shape), path)
+    else:
+        title = f"{_heading(config, len(checkpoint.history))}: {done}, {wanted.method_said}"
+        table = completed.table(data.shape, config.value_range)
+        plotting.save(plotting.titled(table, title), path)
+    print(f"{path}: {len(few.test)} held-out images, {done}")
+
+
+def _save_array(samples: Array, path: Path) -> None:
+    file = io.BytesIO()
+    np.save(file, samples)
+    write_atomically(path, file.getvalue())
 
 
 def _evaluate(asked: argparse.Namespace) -> None:
@@ -520,6 +562,19 @@ def _parser() -> argparse.ArgumentParser:
     file = "FILE.png or FILE.npy (default RUN/samples-seed-SEED.png)"
     sampling.add_argument("--out", default=None, metavar="FILE", help=file)
     of_run("evaluate", _evaluate, Evaluation(), "say how good a trained model is")
+    completing: list[tuple[str, Any, Record, str, str]] = [
+        ("inpaint", _inpaint, Inpainting(), "complete images whose parts are hidden", "inpainted"),
+        (
+            "super-resolve",
+            _super_resolve,
+            SuperResolution(),
+            "complete images of which averages are known",
+            "super-resolved",
+        ),
+    ]
+    for *of_command, done in completing:
+        file = f"FILE.png, or FILE.npy with the images (default RUN/{done}-seed-SEED.png)"
+        of_run(*of_command).add_argument("--out", default=None, metavar="FILE", help=file)
     comparing = command(
         "compare",
         _compare,

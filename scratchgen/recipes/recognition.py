@@ -75,6 +75,12 @@ def recognised(samples: Array, data: Data, folder: Path) -> dict[str, str]:
     return had(iter([("MMD² from held-out data", compared), (RECOGNISED, told_apart)]))
 
 
+def classes_of(samples: Array, data: Data, folder: Path) -> Array:
+    """Return the class that the classifier finds most probable for each sample, (n,)."""
+    p: Array = _classifier(data, folder).predict_proba(samples.astype(np.float32))
+    return p.argmax(axis=1)
+
+
 def evenness(counts: Array) -> float:
     """Return the entropy −Σ p log p of the shares of some classes over its maximum log K.
 

@@ -10,12 +10,23 @@ however short the chains are. Their length, and the number of temperatures, deci
 alone: w is an importance weight on the paths. Logarithms of its mean are low by half the variance
 of w / E[w] over the number of chains, on average.
 
+The reason is one of paths. Let moves q(x_k|x_{k−1}) lead along a path, and let p(x_{k−1}|x_k) be
+any moves back. Both give the paths a density, and the ratio of the two,
+
+    log w = log p(x_K) − log q(x_0) + Σₖ [log p(x_{k−1}|x_k) − log q(x_k|x_{k−1})],
+
+has E[w] = 1 for normalised p; it is Jarzynski's equality, with log w for the work that is gained.
+Annealing takes for p the exact reversal of each move, p(x|x′) = q(x′|x) f_β(x)/f_β(x′), so that q
+is not needed to weigh. A diffusion model has learned its p, and its q is known. ``weigh_path`` is
+the sum for both.
+
 E[w] holds over all paths there are, also those that one run has never taken. Where f₁ has a mode
 that no chain came to, what it weighs is missing, and the weights agree with each other all the
 same: a small standard error says that the chains agree, not that they were everywhere. Chains from
 two different f₀ that end apart, ``far_apart``, betray it; modes that neither reaches stay unseen.
 
-Source: Neal 2001, arXiv:physics/9803008, section 2; Salakhutdinov and Murray 2008 for an RBM.
+Source: Neal 2001, arXiv:physics/9803008, section 2; Salakhutdinov and Murray 2008 for an RBM;
+Jarzynski 1997, arXiv:cond-mat/9610209; Sohl-Dickstein et al. 2015, arXiv:1503.03585, section 2.3.
 """
 
 from __future__ import annotations
@@ -30,7 +41,26 @@ import numpy as np
 from ..backend import Array, to_host
 
 X = TypeVar("X")
-Step: TypeAlias = tuple[float, float]  # from one β to the next
+Step: TypeAlias = tuple[float, float]  # from one β, or time, to the next
+
+
+def weigh_path(
+    x: X,
+    times: Sequence[float],
+    log_ratio: Callable[[X, float, float], Array],
+    transition: Callable[[X, float], X],
+    progress: Callable[[Iterable[Step]], Iterable[Step]] = iter,
+) -> tuple[Array, X]:
+    """log w = Σₖ log_ratio(x, tₖ₋₁, tₖ) along a path, (n,), in float64; and where the path ends.
+
+    ``x`` is the state of n paths, whatever the two functions take for it. ``transition(x, tₖ)``
+    moves it between the two terms that have tₖ in common.
+    """
+    log_w = log_ratio(x, times[0], times[1]).astype(np.float64)
+    for time, following in progress([*itertools.pairwise(times[1:])]):
+        x = transition(x, time)
+        log_w += log_ratio(x, time, following)
+    return log_w, x
 
 
 def annealed_importance_sampling(
@@ -50,11 +80,7 @@ def annealed_importance_sampling(
     rises = all(low < high for low, high in itertools.pairwise(betas))
     if len(betas) < 2 or betas[0] != 0 or betas[-1] != 1 or not rises:
         raise ValueError(f"betas rise from 0 to 1, got {list(betas)[:5]} … of {len(betas)}")
-    log_w = log_ratio(x, betas[0], betas[1]).astype(np.float64)
-    for beta, following in progress([*itertools.pairwise(betas[1:])]):
-        x = transition(x, beta)
-        log_w += log_ratio(x, beta, following)
-    return log_w, x
+    return weigh_path(x, betas, log_ratio, transition, progress)
 
 
 def log_mean_and_error(log_w: Array) -> tuple[float, float]:

@@ -74,15 +74,24 @@ def path_terms(model: DDPM, x0: Array, rng: Generator) -> tuple[Array, Array, Ar
     """
     x, down, up = x0, [], []
     for t in range(model.T):
-        q = Gaussian(math.sqrt(model.alpha[t]) * x, math.log(model.beta[t]))
+        q = forward_step(model, x, t)
         before, x = x, q.draw(rng)
-        p = Gaussian(model.p_sample(x, t), math.log(_variance(model, t)))
-        down.append(p.nll(before))
+        down.append(reverse_step(model, x, t).nll(before))
         up.append(q.nll(x))
     prior = q.kl(Gaussian(0.0))
     # log q(x_t|x_{t−1}) − log p(x_t|x_{t+1}), for each t but the last
     ratios = [of_p - of_q for of_p, of_q in zip(down[1:], up, strict=False)]
     return down[0], prior, sum(ratios, 0 * prior)
+
+
+def forward_step(model: DDPM, before: Array, t: int) -> Gaussian:
+    """q(x_t|x_{t−1}) = N(√α_t x_{t−1}, β_t I), where x_{−1} is x₀."""
+    return Gaussian(math.sqrt(model.alpha[t]) * before, math.log(model.beta[t]))
+
+
+def reverse_step(model: DDPM, after: Array, t: int) -> Gaussian:
+    """p(x_{t−1}|x_t) = N(μ_t, σ_t² I), with σ_0² = β_0."""
+    return Gaussian(model.p_sample(after, t), math.log(_variance(model, t)))
 
 
 def bits_per_dim(model: DDPM, x0: Array, rng: Generator) -> Array:

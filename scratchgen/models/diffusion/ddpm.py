@@ -35,22 +35,27 @@ from __future__ import annotations
 import inspect
 import math
 import operator
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Generator as Yields
-from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from ... import nn, optim
 from ... import operations as ops
-from ...autodiff import Tensor
+from ...autodiff import Rule, Tensor, differentiable, gradient
 from ...backend import Array, Generator, check_generator, device_of
 from ...distributions import Gaussian
 from ...parallel import by_parts, even_parts
-from . import audit, bound
+from . import audit, bound, likelihood
 from .audit import DiffusionWarning as DiffusionWarning
 from .denoisers import PlainDenoiser, UNet
-from .noising import Steps, schedule_of
+from .noising import Noising, Steps, schedule_of
+
+Prediction: TypeAlias = tuple[Array, Array]
+"""x̂₀ and ε̂."""
+Hook: TypeAlias = Callable[[Array, int, int, Callable[..., Array]], Array]
+"""``hook(x_t, t, s, back)`` gives the x_s of a step, from ``back(x_t, t, s, predicted=None)``."""
 
 PART = 9600
 """The size of a part for convolutions, in numbers of its samples: as many as a cache holds."""
@@ -140,13 +145,13 @@ class DDPM(nn.Network):
         return ops.squared_error(out, target) * (2 / math.prod(x0.shape[1:]))
 
     def output(self, xt: Any, t: Any, rng: Generator | None = None) -> Any:
-        """The output of the network for x_t at t/T."""
+        """The output of the network for x_t at t/T; here t need not be an integer."""
         like = xt.data if isinstance(xt, Tensor) else xt
         time = np.zeros(len(like), like.dtype, like=like)
-        time += self.noising.at(np.arange(self.T) / self.T, t, time).astype(like.dtype)
+        time += t / self.T
         return self.network(xt, time, rng=rng) if self._takes_rng else self.network(xt, time)
 
-    def predict(self, xt: Array, t: Any) -> tuple[Array, Array]:
+    def predict(self, xt: Array, t: Any) -> Prediction:
         """x̂₀ = (x_t − √(1 − ᾱ_t) ε̂)/√ᾱ_t, clipped if ``clip`` is set, and the matching ε̂."""
         t, frozen, noising = self.noising.times(t, xt), self.frozen(), self.noising
 
@@ -160,24 +165,44 @@ class DDPM(nn.Network):
             x0, eps = noising.of_velocity(xt, out, t)
         else:
             x0, eps = noising.data(xt, out, t), out
-        if self.clip is not None:
-            x0 = np.clip(x0, *self.clip)
-            eps = noising.noise(xt, x0, t)
-        return x0, eps
+        return (x0, eps) if self.clip is None else self.clipped(xt, x0, t)
 
-    def p_sample(self, xt: Array, t: Any, noise: Array | None = None) -> Array:
+    def clipped(self, xt: Array, x0: Array, t: Any) -> Prediction:
+        """x̂₀ = ``x0``, clipped if ``clip`` is set, and ε̂ = (x_t − √ᾱ_t x̂₀)/√(1 − ᾱ_t)."""
+        x0 = x0 if self.clip is None else np.clip(x0, *self.clip)
+        return x0, self.noising.noise(xt, x0, t)
+
+    def denoised(self, xt: Tensor, t: Any, noising: Noising | None = None) -> Tensor:
+        """x̂₀(x_t) as an operation of x_t alone, not clipped: the weights are constants in it.
+
+        ``noising`` gives the scales of x_t for a time t that is no integer: a
+        :class:`~scratchgen.models.diffusion.noising.Continued`.
+        """
+        recorded: Tensor = denoised(xt, model=self, t=t, noising=noising or self.noising)
+        return recorded
+
+    def p_sample(
+        self, xt: Array, t: Any, noise: Array | None = None, predicted: Prediction | None = None
+    ) -> Array:
         """x_{t−1} = (x_t − β_t/√(1 − ᾱ_t) ε̂)/√α_t + σ_t z; without ``noise`` z, the mean.
 
-        At t = 0 no noise is added. Source: Ho et al. 2020, algorithm 2.
+        At t = 0 no noise is added. ``predicted`` is the result of :meth:`predict`, if it is known.
+        Source: Ho et al. 2020, algorithm 2.
         """
         t = self.noising.times(t, xt)
-        _, eps = self.predict(xt, t)
+        _, eps = predicted or self.predict(xt, t)
         share = self._at(self.beta / np.sqrt(1 - self.alpha_bar), t, xt)
         mean = (xt - share * eps) / self._at(np.sqrt(self.alpha), t, xt)
         return mean if noise is None else mean + self._at(self.sigma, t, xt) * noise
 
     def p_sample_ddim(
-        self, xt: Array, t: Any, t_previous: Any, eta: float = 0, noise: Array | None = None
+        self,
+        xt: Array,
+        t: Any,
+        t_previous: Any,
+        eta: float = 0,
+        noise: Array | None = None,
+        predicted: Prediction | None = None,
     ) -> Array:
         """x_s = √ᾱ_s x̂₀ + √(1 − ᾱ_s − σ²) ε̂ + σ z, from time t to any earlier s = ``t_previous``.
 
@@ -191,7 +216,7 @@ class DDPM(nn.Network):
         t, s = self.noising.times(t, xt), self.noising.times(t_previous, xt, first=-1)
         if device_of(xt) == "cpu" and not np.all(np.less(s, t)):
             raise ValueError(f"t_previous is before t, got {t_previous} and {t}")
-        x0, eps = self.predict(xt, t)
+        x0, eps = predicted or self.predict(xt, t)
         now, then = self.noising.left(t, xt), self.noising.left(s, xt)
         variance = eta**2 * (1 - then) / (1 - now) * (1 - now / then)
         signal, spread = np.sqrt(then), np.sqrt(1 - then - variance)
@@ -204,6 +229,7 @@ class DDPM(nn.Network):
         rng: Generator,
         steps: int | Sequence[int] | None = None,
         eta: float | None = None,
+        hook: Hook | None = None,
     ) -> Iterator[tuple[int, Array]]:
         """Yield (t, x_t) along the reverse chain, from the noise x ~ N(0, I) to images at t = −1.
 
@@ -211,16 +237,26 @@ class DDPM(nn.Network):
         ``eta`` (whose default is then 0) it is :meth:`p_sample_ddim`: an integer ``steps`` gives
         that many times, evenly spaced down from T − 1, and a list gives the times themselves, in
         any order.
+
+        A ``hook`` stands between two states: it is called as ``hook(x_t, t, s, back)`` and returns
+        x_s, where ``back(x_t, t, s)`` is the step of this chain. It may change what that returns,
+        or call it several times.
         """
         check_generator(rng)
         ddim, model = not (steps is None and eta is None), self.frozen()
         times = self.noising.timesteps(self.T if steps is None else steps)
-        yield times[0], x
-        for t, s in zip(times, [*times[1:], -1], strict=True):
+
+        def back(x: Array, t: int, s: int, predicted: Prediction | None = None) -> Array:
             # No noise is drawn for the last step, which adds none, nor where η = 0.
             drawn = s >= 0 and (eta or not ddim)
             z = rng.standard_normal(x.shape, dtype=x.dtype) if drawn else None
-            x = model.p_sample_ddim(x, t, s, eta or 0, z) if ddim else model.p_sample(x, t, z)
+            if ddim:
+                return model.p_sample_ddim(x, t, s, eta or 0, z, predicted)
+            return model.p_sample(x, t, z, predicted)
+
+        yield times[0], x
+        for t, s in zip(times, [*times[1:], -1], strict=True):
+            x = back(x, t, s) if hook is None else hook(x, t, s, back)
             yield s, x
 
     def sample(
@@ -243,6 +279,27 @@ class DDPM(nn.Network):
     def bits_per_dim(self, x0: Array, rng: Generator) -> Array:
         """−ELBO(x₀)/(D log 2), (n,), for a density of D numbers on the scale of x₀."""
         return bound.bits_per_dim(self, x0, rng)
+
+    def log_likelihood(self, x0: Array, n_samples: int, rng: Generator) -> Array:
+        """log (1/L) Σₗ p(x₀, x⁽ˡ⁾)/q(x⁽ˡ⁾|x₀) over L = ``n_samples`` noised paths: (n,) nats.
+
+        This is the importance-weighted bound of :mod:`scratchgen.models.diffusion.likelihood`.
+        """
+        return likelihood.importance_weighted(self, x0, n_samples, rng)
+
+    def flow_log_likelihood(
+        self,
+        x0: Array,
+        probes: int | None = None,
+        rng: Generator | None = None,
+        tolerance: float = 1e-5,
+    ) -> Array:
+        """log p(x₀) of the probability flow, (n,) nats: that of the deterministic chain.
+
+        The trace in it is exact without ``probes``, else an estimate from that many of them; see
+        :func:`scratchgen.models.diffusion.likelihood.flow_log_likelihood`.
+        """
+        return likelihood.flow_log_likelihood(self, x0, probes, rng, tolerance)
 
     @property
     def players(self) -> list[list[Tensor]]:
@@ -287,6 +344,36 @@ class DDPM(nn.Network):
     def _at(self, table: Array, t: Any, like: Array) -> Array:
         """table[t] in the precision of ``like``."""
         return self.noising.at(table, t, like).astype(like.dtype)
+
+
+@differentiable
+def denoised(xt: Array, *, model: DDPM, t: Any, noising: Noising) -> Rule:
+    """x̂₀(x_t), not clipped, with the equation δ ↦ (∂x̂₀/∂x_t)ᵀ δ of the network, part by part.
+
+    The network is recorded with frozen weights, so that the equation is one backward sweep through
+    it, in which no equation of a weight is called.
+    """
+    frozen, parts = model.frozen(), even_parts(len(xt), model.part_size or len(xt))
+    recorded: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def forward(part: slice) -> Array:
+        x, time = Tensor(xt[part]), t if np.ndim(t) == 0 else t[part]
+        out = frozen.output(x, time)
+        if model.predicts == "velocity":
+            x0, _ = noising.of_velocity(x, out, time)
+        else:
+            x0 = noising.data(x, out, time)
+        recorded[part.start] = x, x0
+        return x0.data
+
+    def back(delta: Array) -> Array:
+        def share(part: slice) -> Array:
+            x, x0 = recorded[part.start]
+            return gradient(x0, [x], delta[part])[0]
+
+        return by_parts(share, parts, model.parameters())
+
+    return by_parts(forward, parts, model.parameters()), (back,)
 
 
 def lecture(rng: Generator) -> tuple[DDPM, list[optim.Optimizer]]:

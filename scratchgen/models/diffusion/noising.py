@@ -15,8 +15,8 @@ Given x_t, four quantities carry the same information: the data x₀, the noise 
 v = a_t ε − b_t x₀, and the score of q(x_t|x₀), which is −ε/b_t. The methods here convert them.
 
 There are two kinds of time. :class:`Steps` counts t = 0 … T − 1, with a_t² = ᾱ_t and
-b_t² = 1 − ᾱ_t. :class:`Continuous` takes t from 0 to 1, with b_t²/a_t² = exp γ(t) and
-a_t² + b_t² = 1.
+b_t² = 1 − ᾱ_t; :class:`Continued` has the times between them, too. :class:`Continuous` takes t from
+0 to 1, with b_t²/a_t² = exp γ(t) and a_t² + b_t² = 1.
 
 Sources: the notes, "Variational Diffusion Models"; Ho, Jain and Abbeel, arXiv:2006.11239; Nichol
 and Dhariwal (cosine schedule), arXiv:2102.09672; Salimans and Ho (velocity), arXiv:2202.00512;
@@ -32,7 +32,8 @@ from typing import Any
 
 import numpy as np
 
-from ...backend import Array, device_of, to_device
+from ...autodiff import Tensor
+from ...backend import Array, device_of, to_device, to_host
 from ...operations.activations import logistic
 
 
@@ -46,8 +47,9 @@ class Noising:
         """a_t and b_t in double precision, in a shape that broadcasts against samples ``like``."""
         raise TypeError(f"{type(self).__name__} states no scales")
 
-    def scales(self, t: Any, like: Array) -> tuple[Array, Array]:
-        """a_t and b_t in the precision of ``like``."""
+    def scales(self, t: Any, like: Any) -> tuple[Array, Array]:
+        """a_t and b_t in the precision of ``like``, an array or a tensor."""
+        like = like.data if isinstance(like, Tensor) else like
         a, b = self.exact_scales(t, like)
         return a.astype(like.dtype), b.astype(like.dtype)
 
@@ -56,16 +58,26 @@ class Noising:
         a, b = self.scales(t, x0)
         return a * x0 + b * noise
 
+    def onward(self, xs: Array, s: Any, t: Any, noise: Array) -> Array:
+        """x_t = a_{t|s} x_s + b_{t|s} ε ~ q(x_t|x_s), from an earlier time s."""
+        a, variance = self.between(s, t, xs)
+        return a.astype(xs.dtype) * xs + np.sqrt(variance).astype(xs.dtype) * noise
+
     def posterior(self, x0: Array, xt: Array, s: Any, t: Any) -> tuple[Array, Array]:
         """μ̃ and σ̃² of q(x_s|x_t, x₀) = N(μ̃, σ̃² I), for a time s before t."""
-        (a_s, b_s), (a_t, b_t) = self.exact_scales(s, xt), self.exact_scales(t, xt)
-        a = a_t / a_s
-        added = b_t**2 - a**2 * b_s**2  # a small difference, hence double precision
+        (a_s, b_s), (_, b_t) = self.exact_scales(s, xt), self.exact_scales(t, xt)
+        a, added = self.between(s, t, xt)
         of_xt, of_x0 = a * b_s**2 / b_t**2, a_s * added / b_t**2
         mean = of_xt.astype(xt.dtype) * xt + of_x0.astype(xt.dtype) * x0
         return mean, (added * b_s**2 / b_t**2).astype(xt.dtype)
 
-    def data(self, xt: Array, noise: Array, t: Any) -> Array:
+    def between(self, s: Any, t: Any, like: Array) -> tuple[Array, Array]:
+        """a_{t|s} and b²_{t|s}, in double precision: b² is a small difference."""
+        (a_s, b_s), (a_t, b_t) = self.exact_scales(s, like), self.exact_scales(t, like)
+        a = a_t / a_s
+        return a, b_t**2 - a**2 * b_s**2
+
+    def data(self, xt: Any, noise: Any, t: Any) -> Any:
         """x₀ = (x_t − b_t ε)/a_t."""
         a, b = self.scales(t, xt)
         return (xt - b * noise) / a
@@ -80,7 +92,7 @@ class Noising:
         a, b = self.scales(t, x0)
         return a * noise - b * x0
 
-    def of_velocity(self, xt: Array, v: Array, t: Any) -> tuple[Array, Array]:
+    def of_velocity(self, xt: Any, v: Any, t: Any) -> tuple[Any, Any]:
         """x₀ = a_t x_t − b_t v and ε = b_t x_t + a_t v, where a_t² + b_t² = 1."""
         a, b = self.scales(t, xt)
         return a * xt - b * v, b * xt + a * v
@@ -177,6 +189,32 @@ class Steps(Noising):
         left = float(self.alpha_bar[-1])
         rows = x0.reshape(len(x0), -1)
         return 0.5 * (left * (rows * rows).sum(axis=1) - rows.shape[1] * (left + math.log1p(-left)))
+
+
+class Continued(Noising):
+    """The steps of a schedule, and all times between them: −1 ≤ t ≤ T − 1, where −1 is the data.
+
+    ᾱ(t) = exp −Λ(t), where Λ is the monotone cubic interpolation of −log ᾱ_t, and
+    :meth:`beta` β(t) = Λ′(t) is continuous. So x(t) follows dx = −½ β(t) x dt + √β(t) dw.
+    Source: Fritsch and Butland 1984, as in SciPy's ``PchipInterpolator``.
+    """
+
+    def __init__(self, steps: Steps) -> None:
+        from scipy.interpolate import PchipInterpolator
+
+        decay = np.append(0.0, -np.cumsum(np.log1p(-steps.beta)))
+        self._decay = PchipInterpolator(np.arange(-1, steps.T), decay)
+        self._beta = self._decay.derivative()
+
+    def beta(self, t: float) -> float:
+        """β(t) = −d log ᾱ/dt, the variance that noise adds in a unit of time."""
+        return float(self._beta(t))
+
+    def exact_scales(self, t: Any, like: Array) -> tuple[Array, Array]:
+        """√ᾱ(t) and √(1 − ᾱ(t)), with all digits where ᾱ is close to 1."""
+        decay = to_device(np.atleast_1d(self._decay(to_host(t))), device_of(like))
+        decay = decay.reshape(-1, *(1 for _ in like.shape[1:]))
+        return np.exp(-0.5 * decay), np.sqrt(-np.expm1(-decay))
 
 
 class Continuous(Noising):
