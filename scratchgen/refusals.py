@@ -82,7 +82,12 @@ def ready(data: Any, dtype: Any, rng: Generator) -> tuple[Array, ...]:
     ready = []
     for x in arrays:
         if x.dtype.kind not in "fbiu":
-            raise TypeError(f"data holds numbers, got {x.dtype}")
+            cure = (
+                ": number labels by np.unique(labels, return_inverse=True)[1], sorted names from 0"
+            )
+            raise TypeError(
+                f"data holds numbers, got {x.dtype}{cure if x.dtype.kind in 'USO' else ''}"
+            )
         if x.dtype.kind in "fb":
             with np.errstate(over="ignore"):
                 x = x.astype(dtype, copy=False)

@@ -3,10 +3,11 @@
 Estimators with ``fit(X, y)`` are in ``scratchgen.estimators``.
 """
 
-from . import diffusion, energy, feed_forward, gan, hierarchical_vae, linear, rbm, vae
+from . import conditions, diffusion, energy, feed_forward, gan, hierarchical_vae, linear, rbm, vae
+from .conditions import WithLabel
 from .diffusion import ddpm
 from .diffusion.ddpm import DDPM
-from .diffusion.denoisers import DenseDenoiser, PlainDenoiser, TimedMLP, UNet
+from .diffusion.denoisers import DenseDenoiser, LabelledDenoiser, PlainDenoiser, TimedMLP, UNet
 from .diffusion.score import ScoreModel
 from .diffusion.vdm import VDM
 from .energy import EnergyModel
@@ -26,11 +27,14 @@ __all__ = [
     "DenseDenoiser",
     "EnergyModel",
     "HierarchicalVAE",
+    "LabelledDenoiser",
     "PlainDenoiser",
     "Regressor",
     "ScoreModel",
     "TimedMLP",
     "UNet",
+    "WithLabel",
+    "conditions",
     "ddpm",
     "diffusion",
     "energy",
