@@ -146,7 +146,8 @@ class Given(nn.Network):
         like = x.data if isinstance(x, Tensor) else x
         (labels,) = checked(self.labels, len(like), self.n_classes, device=device_of(like))
         c = one_hot(labels, self.n_classes, like)
-        return self.network(x, c, **({"rng": rng} if _takes_rng(type(self.network)) else {}))
+        kind: Any = type(self.network)
+        return self.network(x, c, **({"rng": rng} if _takes_rng(kind) else {}))
 
 
 class WithLabel(nn.Network):
