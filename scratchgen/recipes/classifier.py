@@ -106,6 +106,7 @@ class ClassifierRecipe(Recipe[S]):
     kind = Classifier
     unit = "nats per sample"
     generative = False
+    labelled = True
 
     def shown(self, model: Classifier) -> dict[str, Any]:
         """The penalties."""
@@ -289,12 +290,7 @@ def _check_classes(data: Data) -> None:
 
 
 def _labels(data: Data) -> tuple[Array, Array]:
-    if data.train_labels is None or data.test_labels is None:
-        raise ValueError(
-            "a classifier needs labels: save them beside the images, "
-            "numpy.savez(path, images=…, labels=…)"
-        )
-    return data.train_labels, data.test_labels
+    return data.labels("a classifier")
 
 
 def _predicted(model: Classifier, data: Data, rng: Generator) -> tuple[Array, Array, Array]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ training samples for validation.
 """
 POINTS = 4000
 """The number of points of a toy to train on; as many more are held out."""
+LEVELS = {"digits": 17, "mnist": 256}
+"""The number of values of a pixel, from 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,20 @@ class Data:
         """The values drawn black and white: 0 and 1, or the extremes of data outside [0, 1]."""
         return min(0.0, float(self.train.min())), max(1.0, float(self.train.max()))
 
+    def labels(self, model: str) -> tuple[Array, Array]:
+        """The classes of both parts, by number; ``ValueError`` where ``model`` gets no labels."""
+        if self.train_labels is None or self.test_labels is None:
+            raise ValueError(
+                f"{model} needs labels: save them beside the images, "
+                "numpy.savez(path, images=…, labels=…)"
+            )
+        return self.train_labels, self.test_labels
+
+    def few(self, n: int) -> Data:
+        """The same data, of whose held-out samples only the first n are left."""
+        labels = None if self.test_labels is None else self.test_labels[:n]
+        return replace(self, test=self.test[:n], test_labels=labels)
+
     @cached_property
     def validation(self) -> tuple[Indices, Indices]:
         """Indices of ``train``: the classifiers' training samples, and their validation samples.
@@ -137,10 +153,10 @@ class Data:
         lines.append(f"{kept} samples to train on{validation}, {len(self.test)} held out")
         if self.test_labels is not None:
             k = len(self.classes)
-            lines.append(f"{k} class{'es' * (k > 1)}: {_listed(self.classes)}")
+            lines.append(f"{k} class{'es' * (k > 1)}: {listed(self.classes)}")
             absent = np.setdiff1d(np.arange(k), self.test_labels)
             if len(absent):
-                lines.append(f"none held out of: {_listed([self.classes[j] for j in absent])}")
+                lines.append(f"none held out of: {listed([self.classes[j] for j in absent])}")
         return "\n  ".join(lines)
 
     def check_unit_interval(self, model: str) -> None:
@@ -188,13 +204,13 @@ def _numbered(labels: Labels, classes: Sequence[str], name: str) -> tuple[tuple[
     unknown = [label for label in occurring if label not in classes]
     if unknown:
         raise ValueError(
-            f"{name} has labels that the model was not trained on: {_listed(unknown)}; it knows "
-            f"{_listed(classes)}"
+            f"{name} has labels that the model was not trained on: {listed(unknown)}; it knows "
+            f"{listed(classes)}"
         )
     return tuple(classes), np.array([classes.index(label) for label in occurring])[numbers]
 
 
-def _listed(names: Sequence[str], most: int = 12) -> str:
+def listed(names: Sequence[str], most: int = 12) -> str:
     """List the names, or only the first ones and the last if there are many."""
     if len(names) <= most:
         return ", ".join(names)

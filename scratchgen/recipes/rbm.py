@@ -21,7 +21,7 @@ from ..optim import SGD, Adam, Optimizer
 from ..progress import watched
 from ..stopping import Patience
 from ..storage import Checkpoint
-from .data import Data
+from .data import LEVELS, Data
 from .recipe import (
     Figures,
     Pictures,
@@ -52,7 +52,6 @@ SUMMED_EACH_EPOCH = 2**22  # numbers in the sum for log Z: some tenths of a seco
 CHAINS, TEMPERATURES = 200, 3000  # of annealed importance sampling
 LOG_P = "log p(held out)"
 STEPS = (0, 1, 10, 100, 1000)  # the picture shows the chains after these steps
-LEVELS = {"digits": 17, "mnist": 256}  # the number of values of a pixel
 PHASES = ("F(data)", "F(chains)")
 LEARNED: dict[str, Any] = {
     **{"visible": "gaussian", "sigma": None, "optimizer": "adam", "lr": 0.005},
