@@ -100,7 +100,7 @@ class GANRecipe(Recipe[GANSettings]):
             "dropout": of_D[2].p,
             "generator_cost": model.generator_cost,
             "d_steps": model.d_steps,
-            "pixels": of_D[0].weight.shape[1],
+            "pixels": of_D[0].weight.shape[1] - (model.n_classes or 0),
         }
 
     def build(self, settings: GANSettings, data: Data, rng: Generator) -> gan.GAN:
