@@ -115,11 +115,12 @@ class CGANRecipe(ConditionalRecipe[GANSettings], GANRecipe):
         noise="normal",
         dropout=0.0,
         beta1=0.5,
-        epochs=100,
+        schedule="cosine",
+        epochs=50,
         batch_size=64,
         lr=5e-4,
     )
-    DIGITS = replace(MNIST, data="digits")
+    DIGITS = replace(MNIST, data="digits", epochs=150, lr=1e-3)
 
 
 class CVAERecipe(ConditionalRecipe[VAESettings], VAERecipe):
