@@ -37,8 +37,20 @@ from .progress import ProgressBar
 from .recipes import RECIPES, Data, Recipe, pictures, recognised
 from .recipes.completion import Completion, Inpainting, SuperResolution, complete
 from .recipes.recipe import had
+from .recipes.recognition import in_one_line
 from .recipes.schedule import spans_the_training
-from .recipes.settings import DEVICE, SEED, Flag, Name, Real, Record, Settings, Whole, setting
+from .recipes.settings import (
+    DEVICE,
+    SEED,
+    Flag,
+    Name,
+    Names,
+    Real,
+    Record,
+    Settings,
+    Whole,
+    setting,
+)
 from .runs import MODEL, SHOWN, Config, Run, RunWarning, newest
 from .storage import Checkpoint
 from .training import TrainingWarning
@@ -62,6 +74,23 @@ class Sampling(Record):
             "noise of DDIM, from 0 (none) to 1 (as in DDPM), which is 0 with --steps",
             most=1,
             none="ancestral",
+        ),
+        default=None,
+    )
+    label: tuple[str, ...] = setting(
+        Names(
+            "a class to draw, by its name in the data; repeat the option for several classes "
+            "(default: all classes in turn), for models of classes",
+            complete=True,
+        ),
+        default=(),
+    )
+    guidance: float | None = setting(
+        Real(
+            "the weight w in ε̃ = (1 + w) ε̂(c) − w ε̂(none) of a cddpm (default 0.5); 0 is none",
+            least=-1,
+            none="default",
+            complete=True,
         ),
         default=None,
     )
@@ -287,14 +316,18 @@ def _sample(asked: argparse.Namespace) -> None:
         )
     if not recipe.generative:
         raise ValueError(f"a {recipe.title} has no samples: ask scratchgen evaluate {asked.run}")
+    given = recipe.conditions(config.classes, wanted.n, wanted.label, wanted.guidance)
     of_model: Callable[..., Array] = recipe.samples
     what = recipe.sampled
     if wanted.draw:
         of_model, what = recipe.draws, recipe.drawn
     if not (wanted.steps is None and wanted.eta is None):
         of_model, what = recipe.in_steps(wanted.steps, wanted.eta)
+    if wanted.label:
+        what = f"{what} of {', '.join(wanted.label)}"
     rng = generator(wanted.seed, wanted.device)
-    samples = to_host(of_model(checkpoint.averaged_model, wanted.n, rng)).reshape(-1, *config.shape)
+    samples = to_host(of_model(checkpoint.averaged_model, wanted.n, rng, **given))
+    samples = samples.reshape(-1, *config.shape)
     if path.suffix == ".npy":
         _save_array(samples, path)
     else:
@@ -354,7 +387,7 @@ def _evaluate(asked: argparse.Namespace) -> None:
     wanted = Evaluation(**Evaluation.parsed(vars(asked)))
     config, checkpoint = _run(asked, wanted.device)
     recipe, folder = config.recipe, Path(asked.run)
-    classes = config.classes if recipe.classifies else ()
+    classes = config.classes if recipe.labelled else ()
     data = Data.named(wanted.data or config.settings.data, classes)
     if wanted.data is None:
         config.check_data(data, folder, validates=False)
@@ -367,9 +400,13 @@ def _evaluate(asked: argparse.Namespace) -> None:
 
         def compared() -> dict[str, str]:
             said: dict[str, str] = {}
+            asked = recipe.asked(model, recipe.n_judged)
             for kind, samples in recipe.compared(model, recipe.n_judged, rng).items():
-                lines = recognised(to_host(samples).reshape(-1, *data.shape), data, folder)
+                lines = recognised(to_host(samples).reshape(-1, *data.shape), data, folder, asked)
                 said |= {f"{kind}: {k.strip()}" if kind else k: v for k, v in lines.items()}
+            for name, samples in recipe.varied(model, recipe.n_judged, rng):
+                of_kind = to_host(samples).reshape(-1, *data.shape)
+                said[name] = in_one_line(of_kind, data, folder, asked)
             return said
 
         judged |= had(iter([("samples", compared)]))

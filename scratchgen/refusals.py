@@ -88,7 +88,8 @@ def ready(data: Any, dtype: Any, rng: Generator) -> tuple[Array, ...]:
     ready = []
     for x in arrays:
         if x.dtype.kind not in "fbiu":
-            raise TypeError(f"data holds numbers, got {x.dtype}")
+            names = "; labels that are names become np.unique(labels, return_inverse=True)[1]"
+            raise TypeError(f"data holds numbers, got {x.dtype}{names * (x.dtype.kind in 'USO')}")
         if x.dtype.kind in "fb":
             with np.errstate(over="ignore"):
                 x = x.astype(dtype, copy=False)

@@ -173,6 +173,7 @@ class Config:
 
     def _differences(self, state: Checkpoint) -> list[str]:
         said = {**asdict(self.settings), "pixels": math.prod(self.shape)}
+        said["classes"] = len(self.classes)
         try:
             shown = self.recipe.shown(state.model)
         except (AttributeError, LookupError):

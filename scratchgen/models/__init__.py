@@ -5,6 +5,7 @@ Estimators with ``fit(X, y)`` are in ``scratchgen.estimators``.
 
 from . import (
     autoencoder,
+    conditions,
     diffusion,
     energy,
     feed_forward,
@@ -16,9 +17,10 @@ from . import (
     vae,
 )
 from .autoencoder import Autoencoder
+from .conditions import WithLabel
 from .diffusion import ddpm
 from .diffusion.ddpm import DDPM
-from .diffusion.denoisers import DenseDenoiser, PlainDenoiser, TimedMLP, UNet
+from .diffusion.denoisers import DenseDenoiser, LabelledDenoiser, PlainDenoiser, TimedMLP, UNet
 from .diffusion.score import ScoreModel
 from .diffusion.vdm import VDM
 from .energy import EnergyModel
@@ -42,12 +44,15 @@ __all__ = [
     "DenseDenoiser",
     "EnergyModel",
     "HierarchicalVAE",
+    "LabelledDenoiser",
     "PlainDenoiser",
     "Regressor",
     "ScoreModel",
     "TimedMLP",
     "UNet",
+    "WithLabel",
     "autoencoder",
+    "conditions",
     "ddpm",
     "diffusion",
     "energy",

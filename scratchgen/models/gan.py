@@ -18,7 +18,8 @@ With logits a, D = 1 / (1 + e⁻ᵃ), both logarithms are softplus functions, wh
 −log D = softplus(−a) and −log(1 − D) = softplus(a).
 
 Sources: the notes, "Generative Adversarial Networks" to "Visualizing"; Goodfellow et al.,
-arXiv:1406.2661.
+arXiv:1406.2661. With classes, both networks see the label c (Mirza and Osindero, arXiv:1411.1784),
+and everything above holds for p_r(x|c) and p_g(x|c): v(G, D*) is averaged over the classes.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from ..autodiff import Tensor
 from ..backend import Array, Generator, check_generator, to_host
 from ..history import Epoch
 from ..parallel import by_rows
-from . import audit
+from . import audit, conditions
 
 
 def discriminator_cost(real: Any, fake: Any) -> Any:
@@ -74,6 +75,9 @@ class GAN(nn.Network):
     samples are reshaped to the shape of the generated ones. ``noise`` is uniform on [−1, 1) or
     normal, N(0, I). ``generator_cost`` is a name in ``GENERATOR_COSTS``. D takes ``d_steps`` steps
     for each step of G, each against new samples of G.
+
+    With ``n_classes`` K, data are pairs (x, labels), and both networks are called with one-hot
+    labels beside their input, (n, K): see :mod:`scratchgen.models.conditions`.
     """
 
     def __init__(
@@ -84,6 +88,7 @@ class GAN(nn.Network):
         noise: Literal["uniform", "normal"] = "uniform",
         generator_cost: Literal["non_saturating", "minimax"] = "non_saturating",
         d_steps: int = 1,
+        n_classes: int | None = None,
     ) -> None:
         if noise not in ("uniform", "normal"):
             raise ValueError(f"noise is 'uniform' or 'normal', got {noise!r}")
@@ -91,6 +96,8 @@ class GAN(nn.Network):
             raise ValueError(f"generator_cost is of {[*GENERATOR_COSTS]}, got {generator_cost!r}")
         if n_latent < 1 or d_steps < 1:
             raise ValueError(f"n_latent and d_steps are at least 1, got {n_latent}, {d_steps}")
+        conditions.check_networks(n_classes, generator, discriminator)
+        self.n_classes = conditions.checked_number(n_classes)
         self.generator, self.discriminator = generator, discriminator
         self.n_latent, self.noise = n_latent, noise
         self.generator_cost, self.d_steps = generator_cost, d_steps
@@ -106,21 +113,19 @@ class GAN(nn.Network):
         z -= 1
         return z
 
-    def generate(self, z: Any, labels: Any = None) -> Any:
-        """G(z), (n, …)."""
-        if labels is not None:
-            raise ValueError("this GAN was built without classes: leave labels out")
+    def generate(self, z: Any, labels: Any = None, *, rng: Generator | None = None) -> Any:
+        """G(z), or G(z, c), (n, …); with ``rng``, dropout is on."""
         if z.ndim != 2 or z.shape[1] != self.n_latent:
             raise ValueError(f"noise has the shape (n, {self.n_latent}), got {z.shape}")
-        return self.generator(z)
+        return self._given(self.generator, labels)(z, rng)
 
-    def discriminate(self, x: Any) -> Any:
-        """D(x) = P(x is real), (n,), without dropout."""
-        return ops.sigmoid(self.logits(x))
+    def discriminate(self, x: Any, labels: Any = None) -> Any:
+        """D(x) = P(x is real), or D(x, c), (n,), without dropout."""
+        return ops.sigmoid(self.logits(x, None, labels))
 
-    def logits(self, x: Any, rng: Generator | None = None) -> Any:
+    def logits(self, x: Any, rng: Generator | None = None, labels: Any = None) -> Any:
         """log D(x)/(1 − D(x)), (n,); with ``rng``, dropout is on."""
-        out = self.discriminator(x, rng)
+        out = self._given(self.discriminator, labels)(x, rng)
         if out.shape not in ((len(x),), (len(x), 1)):
             raise ValueError(
                 f"the discriminator gives {out.shape} for {len(x)} samples, expected ({len(x)}, 1):"
@@ -158,36 +163,47 @@ class GAN(nn.Network):
         **without dropout**. The notes instead log both numbers with the dropout of training, and
         only for the last batch of each epoch.
         """
+        x, *labels = conditions.parted(x, self.n_classes, "a GAN")
         n = len(x)
         if z is None:
             z = self.sample_noise((self.d_steps + 1) * n, rng)
         z = z.reshape(self.d_steps + 1, n, self.n_latent)
         # G does not change until its own step: one pass makes the data for all steps of D. If the
         # samples for G's step were made in this pass, δ would flow back through these rows, too.
-        fakes = _data(self.generator(z[:-1].reshape(-1, self.n_latent), rng))
+        of_fakes = conditions.repeated(labels, self.d_steps)
+        fakes = _data(self.generate(z[:-1].reshape(-1, self.n_latent), *of_fakes, rng=rng))
         x = _in_the_shape_of(fakes, x)
         few = max(1, n // 8)
-        outputs = _data(self.discriminate(np.concatenate([_data(x)[:few], fakes[:few]])))
+        some = conditions.repeated([c[:few] for c in labels], 2)
+        outputs = _data(self.discriminate(np.concatenate([_data(x)[:few], fakes[:few]]), *some))
+        twice = conditions.repeated(labels, 2)
         for k in range(self.d_steps):
             # Dropout is independent from row to row: one pass for real and generated samples.
-            logits = self.logits(ops.concatenate([x, fakes[k * n : (k + 1) * n]]), rng)
+            both = ops.concatenate([x, fakes[k * n : (k + 1) * n]])
+            logits = self.logits(both, rng, *twice)
             yield discriminator_cost(logits[:n], logits[n:]).mean()
         cost = GENERATOR_COSTS[self.generator_cost]
-        yield cost(self.logits(self.generator(z[-1], rng), rng)).mean()
+        yield cost(self.logits(self.generate(z[-1], *labels, rng=rng), rng, *labels)).mean()
         return {"D(x)": outputs[:few].mean(), "D(G(z))": outputs[few:].mean()}
 
-    def sample(self, n: int, rng: Generator) -> Array:
-        """G(z) for n draws of the noise, in the range of the generator: [−1, 1] with a tanh."""
-        return by_rows(self.frozen().generate, self.sample_noise(n, rng))
+    def sample(self, n: int, rng: Generator, labels: Any = None) -> Array:
+        """G(z) for n draws of the noise, in the range of the generator: [−1, 1] with a tanh.
+
+        ``labels`` of a model with classes is one integer for each sample, (n,), or one for all.
+        """
+        of_samples = conditions.checked(labels, n, self.n_classes, device=rng)
+        return by_rows(self.frozen().generate, self.sample_noise(n, rng), *of_samples)
 
     def _sample_shape(self) -> tuple[int, ...]:
         return (self.n_latent,)
 
     def _one_pass(self, x: Array) -> None:
-        self.logits(self.generate(np.zeros_like(x, shape=(1, self.n_latent))))
+        z, label = np.zeros_like(x, shape=(1, self.n_latent)), conditions.evenly(1, self.n_classes)
+        self.logits(self.generate(z, *label), None, *label)
 
     def validate(self, x: Any) -> None:
         """Raise ``ValueError`` if G cannot produce such data, or if D does not give logits."""
+        x, *labels = conditions.checked_data(x, self.n_classes, "a GAN")
         audit.check_samples(x, "a GAN", "2 (x / 255) − 1")
         low, high = float(to_host(x.min())), float(to_host(x.max()))
         layers = getattr(self.generator, "layers", ())
@@ -196,15 +212,18 @@ class GAN(nn.Network):
                 f"a generator that ends in tanh makes samples in [−1, 1], got data from {low:g} to "
                 f"{high:g}: scale them to [0, 1] first if need be, and then by 2x − 1"
             )
-        z = np.zeros_like(x, shape=(1, self.n_latent))
+        z, label = np.zeros_like(x, shape=(1, self.n_latent)), [c[:1] for c in labels]
         try:
-            real = _in_the_shape_of(self.frozen().generate(z), x[:1])
-            logits = self.logits(Tensor(real))
+            real = _in_the_shape_of(self.frozen().generate(z, *label), x[:1])
+            logits = self.logits(Tensor(real), None, *label)
         except ValueError as error:
             raise ValueError(f"this GAN takes no samples of shape {x.shape[1:]}: {error}") from None
         audit.check_unconfined(
             logits, "discriminator", "logits", "since the GAN applies σ itself, in D(x)"
         )
+
+    def _given(self, network: Any, labels: Any) -> Any:
+        return conditions.given(network, self.n_classes, labels)
 
 
 def dense(
@@ -215,25 +234,28 @@ def dense(
     dropout: float = 0.5,
     n_layers: int = 1,
     slope: float = 0.01,
+    n_classes: int | None = None,
 ) -> GAN:
     """G: ``n_latent``–H–…–H–D, ending in tanh; D: D–H–…–H–1, its hidden layers without bias.
 
     Each of the ``n_layers`` hidden layers is followed by a LeakyReLU, and in D by a dropout of its
     own. In the notes' code the dropouts of all layers share one name, and only one survives
-    (erratum E16).
+    (erratum E16). With ``n_classes`` K, the first layer of each network has K more inputs.
     """
     if n_layers < 1:
         raise ValueError(f"n_layers is at least 1, got {n_layers}")
+    K = n_classes or 0
     of_G: list[nn.Network] = []
     of_D: list[nn.Network] = []
     for k in range(n_layers):
-        of_G += [nn.Linear(n_hidden if k else n_latent, n_hidden, rng=rng), nn.LeakyReLU(slope)]
+        of_G += [nn.Linear(n_hidden if k else n_latent + K, n_hidden, rng=rng), nn.LeakyReLU(slope)]
     of_G += [nn.Linear(n_hidden, n_visible, rng=rng), nn.Tanh()]
     for k in range(n_layers):
-        of_D += [nn.Linear(n_hidden if k else n_visible, n_hidden, bias=False, rng=rng)]
+        of_D += [nn.Linear(n_hidden if k else n_visible + K, n_hidden, bias=False, rng=rng)]
         of_D += [nn.LeakyReLU(slope), nn.Dropout(dropout)]
     of_D += [nn.Linear(n_hidden, 1, rng=rng)]
-    return GAN(nn.Sequential(*of_G), nn.Sequential(*of_D), n_latent)
+    G, D = (conditions.with_label(nn.Sequential(*layers), n_classes) for layers in (of_G, of_D))
+    return GAN(G, D, n_latent, n_classes=n_classes)
 
 
 def lecture(rng: Generator) -> tuple[GAN, list[optim.Optimizer]]:

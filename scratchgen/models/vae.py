@@ -27,10 +27,11 @@ Burda, Grosse and Salakhutdinov, arXiv:1509.00519; Higgins et al. 2017 (β).
 
 from __future__ import annotations
 
+import copy
 import math
 import operator
+from collections.abc import Callable, Sequence
 from collections.abc import Generator as Yields
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -41,7 +42,7 @@ from ..autodiff import Tensor
 from ..backend import Array, Generator
 from ..distributions import Gaussian, likelihood_of, of_rows
 from ..parallel import by_rows
-from . import audit
+from . import audit, conditions
 
 
 class VAE(nn.Network):
@@ -63,6 +64,10 @@ class VAE(nn.Network):
     the KL divergence in the training cost; with ``beta`` = 1 the cost is −ELBO. A larger one forces
     latents to be independent, at the price of blurred reconstructions. A smaller one at the start
     of the training keeps latents in use: a schedule may set ``model.beta`` between epochs.
+
+    With ``n_classes`` K, data are pairs (x, labels), and both networks are called with one-hot
+    labels beside their input, (n, K): they are p(x|h, c) and q(h|x, c). Bounds and codes are
+    methods of the model that is :meth:`conditioned_on` labels, a VAE of p(x|c).
     """
 
     def __init__(
@@ -73,19 +78,35 @@ class VAE(nn.Network):
         likelihood: Literal["bernoulli", "gaussian"] | int = "bernoulli",
         n_samples: int = 1,
         beta: float = 1.0,
+        n_classes: int | None = None,
     ) -> None:
         self.family = likelihood_of(likelihood)
         if n_latent < 1 or n_samples < 1:
             raise ValueError(f"n_latent and n_samples are at least 1, got {n_latent}, {n_samples}")
         if not 0 <= beta < math.inf:
             raise ValueError(f"beta, the weight of the KL, is a number from 0, got {beta}")
+        conditions.check_networks(n_classes, encoder, decoder)
+        self.n_classes = conditions.checked_number(n_classes)
         self.encoder, self.decoder, self.beta = encoder, decoder, float(beta)
         self._convolves = any(p.ndim == 4 for p in encoder.parameters())
         self.n_latent, self.likelihood, self.n_samples = n_latent, likelihood, n_samples
 
+    def conditioned_on(self, labels: Any = None) -> VAE:
+        """The VAE of p(x|c) for n samples with these ``labels``, (n,), or one label for all.
+
+        A VAE without classes is its own.
+        """
+        twin = copy.copy(self)
+        for name in ("encoder", "decoder"):
+            network = conditions.given(getattr(self, name), self.n_classes, labels)
+            setattr(twin, name, network)
+        twin.n_classes = None
+        return twin
+
     def encode(self, x: Any, rng: Generator | None = None) -> tuple[Any, Any]:
         """μ(x) and log σ²(x) of q(h|x), each (n, n_latent)."""
-        out = _rows(self.encoder(x if self._convolves else _rows(x), rng))
+        encoder = conditions.given(self.encoder, self.n_classes)
+        out = _rows(encoder(x if self._convolves else _rows(x), rng))
         q = of_rows(Gaussian, out, self.n_latent, "encoder", "latents")
         return q.mu, q.log_var
 
@@ -95,7 +116,7 @@ class VAE(nn.Network):
 
     def decode(self, h: Any) -> Any:
         """E[x|h], in the shape of the decoder's output: (n, D), or images."""
-        return self.family.of(self.decoder(h)).mean
+        return self.family.of(conditions.given(self.decoder, self.n_classes)(h)).mean
 
     def nll(self, x: Any, h: Any, rng: Generator | None = None) -> Any:
         """−log p(x|h), (n,) nats."""
@@ -104,7 +125,8 @@ class VAE(nn.Network):
 
     def given(self, h: Any, size: int, rng: Generator | None = None) -> Any:
         """p(x|h), the distribution of x as rows of ``size`` entries."""
-        return of_rows(self.family, _rows(self.decoder(h, rng)), size, "decoder", "entries of x")
+        out = conditions.given(self.decoder, self.n_classes)(h, rng)
+        return of_rows(self.family, _rows(out), size, "decoder", "entries of x")
 
     def elbo(self, x: Any, eps: Array | None = None, rng: Generator | None = None) -> Any:
         """ELBO(x) = (1/L) Σₗ log p(x|h⁽ˡ⁾) − D_KL(q(h|x) ‖ p(h)), h⁽ˡ⁾ = μ + σ ∘ ε⁽ˡ⁾: (n,) nats.
@@ -150,7 +172,8 @@ class VAE(nn.Network):
 
         With β = 1 the cost is −ELBO.
         """
-        nll, kl = self.elbo_terms(x, rng=rng, network_rng=rng)
+        x, *labels = conditions.parted(x, self.n_classes, "a VAE")
+        nll, kl = self.conditioned_on(*labels).elbo_terms(x, rng=rng, network_rng=rng)
         yield (nll + (kl if self.beta == 1 else self.beta * kl)).mean()
         return {"reconstruction": nll.data.mean(), "KL": kl.data.mean()}
 
@@ -164,20 +187,21 @@ class VAE(nn.Network):
         kl: Array = 0.5 * (mu * mu + np.exp(log_var) - 1 - log_var).mean(axis=0)
         return kl
 
-    def sample(self, n: int, rng: Generator) -> Array:
+    def sample(self, n: int, rng: Generator, labels: Any = None) -> Array:
         """E[x|h] for n latents h ~ p(h): the means of the decoder, as in the notes, not draws of x.
 
         They vary less than x does; :meth:`draw` gives samples with the distribution p(x).
+        ``labels`` of a model with classes is one integer for each sample, (n,), or one for all.
         """
-        return by_rows(self.frozen().decode, self._latents(n, rng))
+        return self._of_latents(lambda p, h: p.decode(h), n, rng, labels)
 
-    def draw(self, n: int, rng: Generator) -> Array:
+    def draw(self, n: int, rng: Generator, labels: Any = None) -> Array:
         """x ~ p(x|h) for n latents h ~ p(h), in the shape of :meth:`decode`: draws of x ~ p(x).
 
         With a Bernoulli likelihood each entry is 0 or 1, even if the training data were grey
         values.
         """
-        out = by_rows(self.frozen().decoder, self._latents(n, rng))
+        out = self._of_latents(lambda p, h: p.decoder(h), n, rng, labels)
         return self.family.of(out).draw(rng)
 
     def log_likelihood(self, x: Any, n_samples: int, rng: Generator) -> Array:
@@ -207,15 +231,21 @@ class VAE(nn.Network):
         prior_over_posterior = 0.5 * (eps * eps + log_var - h * h).sum(axis=1)
         return prior_over_posterior - self.nll(x, h, rng)
 
-    def _latents(self, n: int, rng: Generator) -> Array:
-        """Latents h ~ p(h), (n, n_latent)."""
-        return Gaussian.standard((n, self.n_latent), self.decoder.dtype, rng)
+    def _of_latents(
+        self, decode: Callable[[VAE, Array], Array], n: int, rng: Generator, labels: Any
+    ) -> Array:
+        """``decode(p, h)`` of n latents h ~ p(h), for the VAE p of their labels."""
+        frozen = self.frozen()
+        of_samples = conditions.checked(labels, n, self.n_classes, device=rng)
+        h = Gaussian.standard((n, self.n_latent), self.decoder.dtype, rng)
+        return by_rows(lambda h, *c: decode(frozen.conditioned_on(*c), h), h, *of_samples)
 
     def _sample_shape(self) -> tuple[int, ...] | None:
         return self.encoder._sample_shape()
 
     def _one_pass(self, x: Array) -> None:
-        self.decode(self.encode(x)[0])
+        one = self.conditioned_on(*conditions.evenly(1, self.n_classes))
+        one.decode(one.encode(x)[0])
 
     def validate(self, x: Any) -> None:
         """Raise ``ValueError`` for data or networks that do not fit the model.
@@ -224,13 +254,15 @@ class VAE(nn.Network):
         unbounded, because some entry of x does not vary at all, or whose variance cannot become
         small.
         """
+        x, *labels = conditions.checked_data(x, self.n_classes, "a VAE")
+        one = self.conditioned_on(*(c[:1] for c in labels))
         audit.check_samples(x, "a VAE", "x / 255")
         who = f"a {self.family.__name__} likelihood takes"
         self.family.check(x, who, "take a Gaussian likelihood")
         try:
-            mu, log_var = self.encode(Tensor(x[:1]))
+            mu, log_var = one.encode(Tensor(x[:1]))
             h = Tensor(mu.data)
-            self.nll(x[:1], h)
+            one.nll(x[:1], h)
         except ValueError as error:
             rows = self._convolves and x.ndim == 2
             cure = ": begin the encoder with nn.Reshape(channels, rows, columns)" if rows else ""
@@ -240,7 +272,7 @@ class VAE(nn.Network):
         as_it_is = "since the VAE takes them as they are"
         audit.check_unconfined(mu, "encoder", "means of the latents", as_it_is)
         audit.check_not_wide(log_var, "encoder", "log variances of the latents", as_it_is)
-        p = self.family.of(self.decoder(h))
+        p = self.family.of(one.decoder(h))
         for name, parameter in p.unbounded.items():
             audit.check_unconfined(parameter, "decoder", name, "since the VAE applies σ itself")
         audit.caution_of_bytes(x)
@@ -280,20 +312,26 @@ def dense(
     n_latent: int,
     rng: Generator,
     likelihood: Literal["bernoulli", "gaussian"] | int = "bernoulli",
+    n_classes: int | None = None,
 ) -> VAE:
-    """The autoencoder D–H–(μ, log σ²)–H–D, with ReLU in its hidden layers."""
+    """The autoencoder D–H–(μ, log σ²)–H–D, with ReLU in its hidden layers.
+
+    With ``n_classes`` K, the first layer of each network has K more inputs.
+    """
+    K = n_classes or 0
     n_out = likelihood_of(likelihood).per_entry * n_visible
     encoder = nn.Sequential(
-        nn.Linear(n_visible, n_hidden, rng=rng),
+        nn.Linear(n_visible + K, n_hidden, rng=rng),
         nn.ReLU(),
         nn.Linear(n_hidden, 2 * n_latent, rng=rng),
     )
     decoder = nn.Sequential(
-        nn.Linear(n_latent, n_hidden, rng=rng),
+        nn.Linear(n_latent + K, n_hidden, rng=rng),
         nn.ReLU(),
         nn.Linear(n_hidden, n_out, rng=rng),
     )
-    return VAE(encoder, decoder, n_latent, likelihood)
+    q, p = (conditions.with_label(network, n_classes) for network in (encoder, decoder))
+    return VAE(q, p, n_latent, likelihood, n_classes=n_classes)
 
 
 def convolutional(

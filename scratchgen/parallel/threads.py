@@ -177,13 +177,15 @@ def by_parts(
     return whole[0]
 
 
-def by_rows(function: Callable[[Array], Array], x: Array, rows: int = 512) -> Array:
-    """``function`` of the rows of x; on the host, for a few rows at a time, which fit into a cache.
+def by_rows(function: Callable[..., Array], *arrays: Array, rows: int = 512) -> Array:
+    """``function`` of the rows of the arrays; on the host, for a few rows at a time.
 
-    The function must treat each row independently, and is called on several threads.
+    These fit into a cache. The function must treat each row independently, and is called on several
+    threads.
     """
-    size = rows if device_of(x) == "cpu" else len(x)
-    return by_parts(lambda part: function(x[part]), even_parts(len(x), size))
+    n = len(arrays[0])
+    size = rows if device_of(arrays[0]) == "cpu" else n
+    return by_parts(lambda part: function(*(x[part] for x in arrays)), even_parts(n, size))
 
 
 @functools.cache

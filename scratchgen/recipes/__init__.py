@@ -4,6 +4,7 @@ from typing import Any
 
 from .autoencoder import AutoencoderRecipe
 from .classifier import CNNRecipe, FFNNRecipe
+from .conditional import CDDPMRecipe, CGANRecipe, CVAERecipe
 from .data import Data
 from .ddpm import DDPMRecipe
 from .ebm import EBMRecipe
@@ -27,9 +28,12 @@ RECIPES: dict[str, Recipe[Any]] = {
     "vae": VAERecipe(),
     "iwae": IWAERecipe(),
     "hvae": HVAERecipe(),
+    "cvae": CVAERecipe(),
     "gan": GANRecipe(),
+    "cgan": CGANRecipe(),
     "score": ScoreRecipe(),
     "ddpm": DDPMRecipe(),
+    "cddpm": CDDPMRecipe(),
     "vdm": VDMRecipe(),
 }
 

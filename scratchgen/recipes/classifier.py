@@ -108,6 +108,7 @@ class ClassifierRecipe(Recipe[S]):
     generative = False
     classifies = True
     looked_at = "confusion.png"
+    labelled = True
 
     def shown(self, model: Classifier) -> dict[str, Any]:
         """The penalties."""
@@ -293,12 +294,7 @@ def _check_classes(data: Data) -> None:
 
 
 def _labels(data: Data) -> tuple[Array, Array]:
-    if data.train_labels is None or data.test_labels is None:
-        raise ValueError(
-            "a classifier needs labels: save them beside the images, "
-            "numpy.savez(path, images=…, labels=…)"
-        )
-    return data.train_labels, data.test_labels
+    return data.labels("a classifier")
 
 
 def _predicted(model: Classifier, data: Data, rng: Generator) -> tuple[Array, Array, Array]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -98,6 +98,20 @@ class Data:
     def value_range(self) -> tuple[float, float]:
         """The values drawn black and white: 0 and 1, or the extremes of data outside [0, 1]."""
         return min(0.0, float(self.train.min())), max(1.0, float(self.train.max()))
+
+    def labels(self, model: str) -> tuple[Array, Array]:
+        """The classes of both parts, by number; ``ValueError`` where ``model`` gets no labels."""
+        if self.train_labels is None or self.test_labels is None:
+            raise ValueError(
+                f"{model} needs labels: save them beside the images, "
+                "numpy.savez(path, images=…, labels=…)"
+            )
+        return self.train_labels, self.test_labels
+
+    def few(self, n: int) -> Data:
+        """The same data, of whose held-out samples only the first n are left."""
+        labels = None if self.test_labels is None else self.test_labels[:n]
+        return replace(self, test=self.test[:n], test_labels=labels)
 
     @cached_property
     def validation(self) -> tuple[Indices, Indices]:

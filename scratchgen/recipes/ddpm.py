@@ -15,7 +15,7 @@ import numpy as np
 from .. import plotting
 from ..backend import Array, Generator, to_device, to_host
 from ..history import History
-from ..models import DDPM, PlainDenoiser, UNet
+from ..models import DDPM, LabelledDenoiser, PlainDenoiser, UNet
 from ..progress import watched
 from .data import Data
 from .recipe import Figures, Recipe, in_parts, only_mnist_sized
@@ -111,7 +111,9 @@ class DDPMRecipe(Recipe[DDPMSettings]):
 
     def shown(self, model: DDPM) -> dict[str, Any]:
         """Return the settings of the network and of the chain."""
-        is_unet = isinstance(model.network, UNet)
+        labelled = isinstance(model.network, LabelledDenoiser)
+        network = model.network.network if labelled else model.network
+        is_unet = isinstance(network, UNet)
         shown = {
             "network": "unet" if is_unet else "notes",
             "T": model.T,
@@ -121,7 +123,7 @@ class DDPMRecipe(Recipe[DDPMSettings]):
             "clip": "none" if model.clip is None else "data",
             "pixels": math.prod(model.shape),
         }
-        return {**shown, "width": model.network.width} if is_unet else shown
+        return {**shown, "width": network.width} if is_unet else shown
 
     def build(self, settings: DDPMSettings, data: Data, rng: Generator) -> DDPM:
         """Build the model for images of this size."""
@@ -133,24 +135,39 @@ class DDPMRecipe(Recipe[DDPMSettings]):
         else:
             network = unet_for(shape, settings.width, rng, "notes")
         return DDPM(
-            network,
+            self.with_classes(network, data, rng),
             shape,
             settings.T,
             settings.noise_schedule,
             settings.variance,
             settings.predicts,
             (-1, 1) if settings.clip == "data" else None,
+            **self.of_classes(settings, data),
         )
 
-    def prepare(self, data: Data) -> Array:
+    def with_classes(self, network: Any, data: Data, rng: Generator) -> Any:
+        """Return the network for the classes of the data, if the model is conditioned on them."""
+        return network
+
+    def of_classes(self, settings: Any, data: Data) -> dict[str, Any]:
+        """Return the settings of the model that concern its classes."""
+        return {}
+
+    def prepare(self, data: Data) -> Any:
         """Return 2x − 1, on [−1, 1], with channels."""
-        return _centred(data, data.train)
+        return self.paired(_centred(data, data.train), data.train_labels)
+
+    def conditioned(self, model: DDPM, n: int) -> DDPM:
+        """Return the model that draws n chains for the pictures."""
+        return model
 
     def samples(
         self,
         model: DDPM,
         n: int,
         rng: Generator,
+        labels: Any = None,
+        guidance: float = 0.0,
         steps: int | None = None,
         eta: float | None = None,
     ) -> Array:
@@ -158,14 +175,18 @@ class DDPMRecipe(Recipe[DDPMSettings]):
 
         They are (x + 1)/2, on [0, 1] unless the model exceeds its range.
         """
-        sizes = [min(PARTS, n - start) for start in range(0, n, PARTS)]
         if steps is not None and steps > model.T:
             raise ValueError(f"--steps is at most T = {model.T}, the noising steps, got {steps}")
-        states = (
-            state for k in sizes for state in model.denoise(_noise(model, k, rng), rng, steps, eta)
-        )
-        total = len(sizes) * ((steps or model.T) + 1)
-        ends = [x for t, x in watched(states, "denoising", total) if t < 0]
+        parts = [slice(start, min(start + PARTS, n)) for start in range(0, n, PARTS)]
+
+        def states(part: slice) -> Iterator[tuple[int, Array]]:
+            of_part = None if labels is None else labels[part]
+            start = _noise(model, part.stop - part.start, rng)
+            return model.conditioned_on(of_part, guidance).denoise(start, rng, steps, eta)
+
+        all_states = itertools.chain.from_iterable(map(states, parts))
+        total = len(parts) * ((steps or model.T) + 1)
+        ends = [x for t, x in watched(all_states, "denoising", total) if t < 0]
         return np.concatenate([0.5 * (to_host(x) + 1) for x in ends])
 
     def in_steps(
@@ -178,8 +199,8 @@ class DDPMRecipe(Recipe[DDPMSettings]):
 
     def score(self, model: DDPM, data: Data, rng: Generator) -> dict[str, float]:
         """Return the cost on at most a thousand held-out images."""
-        x = _centred(data, data.test[:1000])
-        return {"test cost": float(self._errors(model, x, 0, model.T, rng).mean())}
+        errors = self._errors(model, data.few(1000), 0, model.T, rng)
+        return {"test cost": float(errors.mean())}
 
     def figures(self, model: DDPM, data: Data, settings: DDPMSettings, rng: Generator) -> Figures:
         """Yield the signal at the end of noising, and the network's errors by quarters of time."""
@@ -194,7 +215,7 @@ class DDPMRecipe(Recipe[DDPMSettings]):
             }
 
         def error(name: str, first: int, end: int) -> dict[str, str]:
-            errors = self._errors(model, x, first, end, rng)
+            errors = self._errors(model, data, first, end, rng)
             return {name: f"{errors.mean():.4f} ± {errors.std() / math.sqrt(len(x)):.4f}"}
 
         yield "prior matching term", left
@@ -228,7 +249,7 @@ class DDPMRecipe(Recipe[DDPMSettings]):
         yield "noising", plotting.titled(noising, "held-out images with more and more noise")
 
         states = []
-        start = _noise(model, 3, rng)
+        start, model = _noise(model, 3, rng), self.conditioned(model, 3)
         for t, x in model.denoise(start, rng):
             if t in times or t < 0:
                 states.append((x, model.predict(x, t)[0] if t >= 0 else x))
@@ -251,19 +272,23 @@ class DDPMRecipe(Recipe[DDPMSettings]):
             "denoising",
             {
                 f"t = {t}" if t >= 0 else "samples": 0.5 * (to_host(x) + 1)
-                for t, x in model.denoise(_noise(model, 16, rng), rng)
+                for t, x in self.conditioned(model, 16).denoise(_noise(model, 16, rng), rng)
                 if t in times or t < 0
             },
         )
 
-    def _errors(self, model: DDPM, x: Array, first: int, end: int, rng: Generator) -> Array:
-        """(ε̂ − ε)², or (v̂ − v)², of each image at a time t with first ≤ t < end; on the host."""
-        frozen = model.frozen()
+    def _errors(self, model: DDPM, data: Data, first: int, end: int, rng: Generator) -> Array:
+        """(ε̂ − ε)², or (v̂ − v)², of each held-out image at a time t with first ≤ t < end.
 
-        def errors(part: Array) -> Array:
+        The errors are on the host.
+        """
+        frozen, x = model.frozen(), self.paired(_centred(data, data.test), data.test_labels)
+
+        def errors(part: Array, *labels: Array) -> Array:
             part = part.astype(model.dtype)
             t = rng.integers(first, end, size=len(part))
-            return frozen.errors(part, t, rng.standard_normal(part.shape, dtype=part.dtype))
+            noise = rng.standard_normal(part.shape, dtype=part.dtype)
+            return frozen.errors(part, t, noise, None, *labels)
 
         return in_parts(errors, x, rng, PARTS)
 

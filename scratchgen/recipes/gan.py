@@ -18,6 +18,8 @@ from .data import Data
 from .recipe import Figures, Pictures, Recipe, curves_of, in_parts, layers_of, only_mnist_sized
 from .settings import Choice, GenerativeSettings, Real, Whole, setting
 
+N_OUTPUTS = 10_000  # the number of samples in the mean of D(G(z))
+
 
 @dataclass(frozen=True, kw_only=True)
 class GANSettings(GenerativeSettings):
@@ -98,7 +100,7 @@ class GANRecipe(Recipe[GANSettings]):
             "dropout": of_D[2].p,
             "generator_cost": model.generator_cost,
             "d_steps": model.d_steps,
-            "pixels": of_D[0].weight.shape[1],
+            "pixels": of_D[0].weight.shape[1] - (model.n_classes or 0),
         }
 
     def build(self, settings: GANSettings, data: Data, rng: Generator) -> gan.GAN:
@@ -106,25 +108,26 @@ class GANRecipe(Recipe[GANSettings]):
         only_mnist_sized(settings, data)
         data.check_unit_interval("a GAN")
         pixels, s = math.prod(data.shape), settings
-        networks = gan.dense(pixels, s.hidden, s.latent, rng, s.dropout, s.layers, s.slope)
-        game = s.noise, s.generator_cost, s.d_steps
+        K, sizes = self.n_classes(data), (pixels, s.hidden, s.latent)
+        networks = gan.dense(*sizes, rng, s.dropout, s.layers, s.slope, K)
+        game = s.noise, s.generator_cost, s.d_steps, K
         return gan.GAN(networks.generator, networks.discriminator, s.latent, *game)
 
     def optimizers(self, model: gan.GAN, settings: GANSettings) -> list[Optimizer]:
         """One Adam for each network."""
         return model.adam(settings.lr, settings.beta1)
 
-    def prepare(self, data: Data) -> Array:
+    def prepare(self, data: Data) -> Any:
         """2x − 1, on [−1, 1]."""
-        return 2 * data.train - 1
+        return self.paired(2 * data.train - 1, data.train_labels)
 
-    def samples(self, model: gan.GAN, n: int, rng: Generator) -> Array:
+    def samples(self, model: gan.GAN, n: int, rng: Generator, labels: Any = None) -> Array:
         """(G(z) + 1)/2, on [0, 1]."""
-        return 0.5 * (model.sample(n, rng) + 1)
+        return 0.5 * (model.sample(n, rng, labels) + 1)
 
     def score(self, model: gan.GAN, data: Data, rng: Generator) -> dict[str, float]:
         """D(x) of held-out samples: it is lower if D has memorised its training samples."""
-        return {"D(held out)": float(self._outputs(model, data.test, rng).mean())}
+        return {"D(held out)": float(self._outputs(model, self.test(data), rng).mean())}
 
     def has_ended(self, history: History, settings: GANSettings) -> bool:
         """Whether D has answered ½ for five epochs, if ``equilibrium`` is set."""
@@ -133,9 +136,9 @@ class GANRecipe(Recipe[GANSettings]):
 
     def figures(self, model: gan.GAN, data: Data, settings: GANSettings, rng: Generator) -> Figures:
         """The outputs of D, without and with dropout."""
-        G = np.concatenate([to_host(self.samples(model, 1000, rng)) for _ in range(10)])
+        G = to_host(self.samples(model, N_OUTPUTS, rng))
 
-        def outputs(name: str, x: Array) -> dict[str, str]:
+        def outputs(name: str, x: Any) -> dict[str, str]:
             without, with_dropout = (
                 self._outputs(model, x, rng, dropout).mean() for dropout in (False, True)
             )
@@ -145,7 +148,9 @@ class GANRecipe(Recipe[GANSettings]):
             }
 
         names = "D(x) of samples trained on", "D(x) of samples held out", "D(G(z))"
-        for name, x in zip(names, (data.train, data.test, G), strict=True):
+        of_data = self.paired(data.train, data.train_labels), self.test(data)
+        of_G = self.paired(G, self.asked(model, N_OUTPUTS))
+        for name, x in zip(names, (*of_data, of_G), strict=True):
             yield name, functools.partial(outputs, name, x)
 
     def draw(
@@ -163,12 +168,12 @@ class GANRecipe(Recipe[GANSettings]):
             ax.axhline(0.5, color="0.6", linewidth=0.8, zorder=0)
             yield "outputs", plotting.titled(ax, "what D takes for real")
 
-    def _outputs(self, model: gan.GAN, x: Array, rng: Generator, dropout: bool = False) -> Array:
+    def _outputs(self, model: gan.GAN, x: Any, rng: Generator, dropout: bool = False) -> Array:
         """The outputs of D for samples on [0, 1]; on the host."""
         frozen = model.frozen()
 
-        def D(part: Array) -> Array:
+        def D(part: Array, *labels: Array) -> Array:
             rows = (2 * part - 1).astype(model.dtype).reshape(len(part), -1)
-            return 1 / (1 + np.exp(-frozen.logits(rows, rng if dropout else None)))
+            return 1 / (1 + np.exp(-frozen.logits(rows, rng if dropout else None, *labels)))
 
         return in_parts(D, x, rng)

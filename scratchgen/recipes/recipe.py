@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar
 
@@ -69,6 +69,8 @@ class Recipe(Generic[S]):
     """Whether the model learns the classes, some of whose samples are then kept for validation."""
     looked_at = "samples.png"
     """The picture to look at first."""
+    labelled = False
+    """Whether the model is trained on labels; its classes then keep their numbers."""
     drop_last = False
     """Whether an epoch omits the samples that do not fill a batch."""
     n_judged = 2000
@@ -123,9 +125,24 @@ class Recipe(Generic[S]):
         decay = settings.ema if isinstance(settings, AveragedSettings) else 0.0
         return WeightAverage(model.parameters(), decay) if decay else None
 
+    def n_classes(self, data: Data) -> int | None:
+        """Return the number of classes on which the model is conditioned, or None."""
+        return None
+
+    def paired(self, x: Array, labels: Array | None) -> Any:
+        """Return samples as the model takes them: with their labels, if it is conditioned on them.
+
+        The result is an array, or a tuple of arrays.
+        """
+        return x
+
     def prepare(self, data: Data) -> Any:
         """Return the training data in the form of the model."""
-        return data.train
+        return self.paired(data.train, data.train_labels)
+
+    def test(self, data: Data) -> Any:
+        """Return the held-out samples, in the range of the data."""
+        return self.paired(data.test, data.test_labels)
 
     def held_out(self, data: Data, settings: S) -> Any:
         """Return the held-out samples in the form of the training data."""
@@ -209,6 +226,24 @@ class Recipe(Generic[S]):
         """Return n samples, in the range of the data."""
         return model.sample(n, rng)
 
+    def asked(self, model: Any, n: int) -> Array | None:
+        """Return the labels of the n samples that :meth:`samples` draws, if it draws of classes."""
+        return None
+
+    def conditions(
+        self, classes: Sequence[str], n: int, names: Sequence[str], guidance: float | None
+    ) -> dict[str, Any]:
+        """Return the arguments with which ``samples`` draws n samples of the classes of ``names``.
+
+        ``ValueError`` for a model without such conditions.
+        """
+        if names or guidance is not None:
+            option = "--label" if names else "--guidance"
+            raise ValueError(
+                f"a {self.title} has no classes: leave {option} out, or train a cgan, cvae or cddpm"
+            )
+        return {}
+
     def draws(self, model: Any, n: int, rng: Generator) -> Array:
         """Return n draws from the model's distribution: the samples, unless they are means."""
         return self.samples(model, n, rng)
@@ -233,6 +268,10 @@ class Recipe(Generic[S]):
     def bits_per_dim(self, model: Any, data: Data, settings: S, rng: Generator) -> Bits | str:
         """Return the bits per entry of held-out samples, or the reason why there are none."""
         return "– (no density)"
+
+    def varied(self, model: Any, n: int, rng: Generator) -> Iterator[tuple[str, Array]]:
+        """Yield further samples to compare with data, in one line for each name."""
+        return iter(())
 
     def figures(self, model: Any, data: Data, settings: S, rng: Generator) -> Figures:
         """Yield each measure of quality: its name, and a function that returns its lines."""
@@ -301,11 +340,18 @@ def only_mnist_sized(settings: Settings, data: Data) -> None:
         )
 
 
-def in_parts(f: Callable[[Array], Array], x: Array, rng: Generator, size: int = 1000) -> Array:
-    """f(x), one row or number per sample, computed for a few samples at a time; on the host."""
-    parts = [x[i : i + size] for i in range(0, len(x), size)]
+def in_parts(f: Callable[..., Array], x: Any, rng: Generator, size: int = 1000) -> Array:
+    """f(x), one row or number per sample, computed for a few samples at a time; on the host.
+
+    A tuple of arrays becomes several arguments.
+    """
+    arrays = x if isinstance(x, tuple) else (x,)
+    parts = [slice(i, i + size) for i in range(0, len(arrays[0]), size)]
     return np.concatenate(
-        [to_host(f(to_device(part, rng))) for part in watched(parts, "evaluating")]
+        [
+            to_host(f(*(to_device(array[part], rng) for array in arrays)))
+            for part in watched(parts, "evaluating")
+        ]
     )
 
 

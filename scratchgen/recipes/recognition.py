@@ -58,12 +58,14 @@ OTHERS = "{0}; of held-out data {1}, of uniform noise {2}"
 STEPS = 1500  # the least number of training steps of the classifier
 
 
-def recognised(samples: Array, data: Data, folder: Path) -> dict[str, str]:
+def recognised(
+    samples: Array, data: Data, folder: Path, asked: Array | None = None
+) -> dict[str, str]:
     """Return the distance and the classification of ``samples``, held-out data and noise.
 
     If a measure fails, its line gives the reason: data without labels, or of one class, have no
     classifier, and fewer than four held-out samples have no distance. ``folder`` is the folder in
-    which the classifier is stored.
+    which the classifier is stored. ``asked`` are the labels of samples that are drawn of classes.
     """
     low, high = data.value_range
     noise = np.random.default_rng(0).uniform(low, high, samples.shape).astype(np.float32)
@@ -71,7 +73,7 @@ def recognised(samples: Array, data: Data, folder: Path) -> dict[str, str]:
     if data.name in TOYS:
         told_apart = functools.partial(_near, samples, noise, data)
     else:
-        told_apart = functools.partial(_classes, samples, noise, data, folder)
+        told_apart = functools.partial(_classes, samples, noise, data, folder, asked)
     return had(iter([("MMD² from held-out data", compared), (RECOGNISED, told_apart)]))
 
 
@@ -79,6 +81,21 @@ def classes_of(samples: Array, data: Data, folder: Path) -> Array:
     """Return the class that the classifier finds most probable for each sample, (n,)."""
     p: Array = _classifier(data, folder).predict_proba(samples.astype(np.float32))
     return p.argmax(axis=1)
+
+
+def in_one_line(samples: Array, data: Data, folder: Path, asked: Any) -> str:
+    """Return the share of samples of the class asked for, their spread within it, and the MMD²."""
+    right, spread = _of_asked(samples, _classifier(data, folder), data, asked)
+    reals, _, sigma = _reals(data)
+    value = against_floor(samples, reals, sigma).value
+    return f"{right} right, spread {spread}, MMD² {value:.5f}"
+
+
+def spread_within(x: Array, labels: Array) -> float:
+    """Return the mean over the samples of ‖x − mean of its class‖²: (n, …) and (n,) to a number."""
+    rows = x.reshape(len(x), -1).astype(np.float64)
+    members = [rows[labels == k] for k in np.unique(labels)]
+    return sum(float(((c - c.mean(axis=0)) ** 2).sum()) for c in members) / len(x)
 
 
 def evenness(counts: Array) -> float:
@@ -94,15 +111,7 @@ def evenness(counts: Array) -> float:
 
 def _distances(samples: Array, noise: Array, data: Data) -> dict[str, str]:
     """Return the MMD² of samples, noise and half of the held-out data from the other half."""
-    order = np.random.default_rng(0).permutation(len(data.test))[: 2 * COMPARED]
-    reals = data.test[order].reshape(len(order), -1)
-    reference = reals[len(reals) // 2 :]
-    if len(reals) < 4:
-        raise ValueError(f"it takes 4 held-out samples, these are {len(reals)}")
-    try:
-        sigma = median_bandwidth(reference)
-    except ValueError:
-        raise ValueError("most held-out samples are equal") from None
+    reals, reference, sigma = _reals(data)
     n = min(len(samples), len(reals) // 2)
     sets = [x.reshape(len(x), -1)[:n] for x in (samples, reals, noise)]
     value, floor, _ = against_floor(samples, reals, sigma)
@@ -116,6 +125,19 @@ def _distances(samples: Array, noise: Array, data: Data) -> dict[str, str]:
         shares = [", ".join(f"{share:.2f}" for share in each) for each in beside]
         lines["  precision, recall, density, coverage"] = OTHERS.format(*shares)
     return lines
+
+
+def _reals(data: Data) -> tuple[Array, Array, float]:
+    """Return held-out samples as rows, the half of them that is the reference, and its σ."""
+    order = np.random.default_rng(0).permutation(len(data.test))[: 2 * COMPARED]
+    reals = data.test[order].reshape(len(order), -1)
+    reference = reals[len(reals) // 2 :]
+    if len(reals) < 4:
+        raise ValueError(f"it takes 4 held-out samples, these are {len(reals)}")
+    try:
+        return reals, reference, median_bandwidth(reference)
+    except ValueError:
+        raise ValueError("most held-out samples are equal") from None
 
 
 def _near(samples: Array, noise: Array, data: Data) -> dict[str, str]:
@@ -138,7 +160,17 @@ def _near(samples: Array, noise: Array, data: Data) -> dict[str, str]:
     return lines
 
 
-def _classes(samples: Array, noise: Array, data: Data, folder: Path) -> dict[str, str]:
+def _of_asked(x: Array, model: Classifier, data: Data, asked: Any) -> tuple[str, str]:
+    """Return the share of samples of the class asked for, and their spread over that of data."""
+    assert data.test_labels is not None
+    right = (model.predict(x.astype(np.float32)) == asked).mean()
+    spread = spread_within(x, asked) / spread_within(data.test, data.test_labels)
+    return f"{100 * right:.1f} %", f"{spread:.2f}"
+
+
+def _classes(
+    samples: Array, noise: Array, data: Data, folder: Path, asked: Array | None
+) -> dict[str, str]:
     """Return the shares that the classifier recognises, and their classes."""
     model = _classifier(data, folder)
     shares, spread, counts = [], [], []
@@ -148,7 +180,16 @@ def _classes(samples: Array, noise: Array, data: Data, folder: Path) -> dict[str
         counts.append(np.bincount(p.argmax(axis=1)[sure], minlength=p.shape[1]))
         shares.append(f"{100 * sure.mean():.1f} %")
         spread.append(f"{evenness(counts[-1]):.3f}")
+    lines = {}
+    if asked is not None:
+        of_each = (samples, asked), (data.test, data.test_labels), (noise, asked)
+        right, within = zip(*(_of_asked(x, model, data, c) for x, c in of_each), strict=True)
+        lines = {
+            "of the class asked for, by a classifier": OTHERS.format(*right),
+            "  spread within the classes, over that of data": OTHERS.format(*within),
+        }
     return {
+        **lines,
         RECOGNISED: f"{counts[0].sum()} of {len(samples)}, {OTHERS.format(*shares)}",
         "  evenness over the classes": OTHERS.format(*spread),
         "  as": ", ".join(f"{c} {n}" for c, n in zip(data.classes, counts[0], strict=True)),

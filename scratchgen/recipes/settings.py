@@ -179,6 +179,25 @@ class Wholes(Whole):
 
 
 @dataclass(frozen=True)
+class Names(Kind):
+    """Any number of names; the option is repeated for each."""
+
+    form: ClassVar[Mapping[str, Any]] = {"metavar": "NAME", "action": "append"}
+
+    def takes(self, value: Any) -> bool:
+        """Accept names that are not empty."""
+        return isinstance(value, (list, tuple)) and all(isinstance(x, str) and x for x in value)
+
+    def expected(self, value: Any) -> str:
+        """Say that names are expected."""
+        return "a name"
+
+    def checked(self, name: str, value: Any) -> tuple[str, ...]:
+        """Return a tuple."""
+        return tuple(super().checked(name, value))
+
+
+@dataclass(frozen=True)
 class Flag(Kind):
     """True, or with ``--no-`` false."""
 

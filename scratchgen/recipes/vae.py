@@ -135,7 +135,9 @@ class VAERecipe(Recipe[VAESettings]):
             "latent": model.n_latent,
             "samples": model.n_samples,
             **likelihood_shown(model),
-            "pixels": math.prod(first.shape) if convolves else first.weight.shape[1],
+            "pixels": math.prod(first.shape)
+            if convolves
+            else first.weight.shape[1] - (model.n_classes or 0),
         }
 
     def build(self, settings: VAESettings, data: Data, rng: Generator) -> vae.VAE:
@@ -145,7 +147,7 @@ class VAERecipe(Recipe[VAESettings]):
         if settings.network == "convolutional":
             model = vae.convolutional(data.shape, *sizes)
         else:
-            model = vae.dense(math.prod(data.shape), *sizes)
+            model = vae.dense(math.prod(data.shape), *sizes, self.n_classes(data))
         return vae.VAE(
             model.encoder,
             model.decoder,
@@ -153,6 +155,7 @@ class VAERecipe(Recipe[VAESettings]):
             settings.of_x,
             settings.samples,
             settings.kl_weight,
+            self.n_classes(data),
         )
 
     def epochs(
@@ -166,14 +169,18 @@ class VAERecipe(Recipe[VAESettings]):
         """Train, with the KL weight of each epoch."""
         return settings.weighted(super().epochs(state, data, settings, progress, patience), state)
 
-    def draws(self, model: vae.VAE, n: int, rng: Generator) -> Array:
+    def samples(self, model: vae.VAE, n: int, rng: Generator, labels: Any = None) -> Array:
+        """E[x|h]."""
+        return model.sample(n, rng, labels)
+
+    def draws(self, model: vae.VAE, n: int, rng: Generator, labels: Any = None) -> Array:
         """x ~ p(x|h)."""
-        return model.draw(n, rng)
+        return model.draw(n, rng, labels)
 
     def score(self, model: vae.VAE, data: Data, rng: Generator) -> dict[str, float]:
         """−ELBO in nats per sample, from one latent for each sample."""
-        frozen = model.frozen()
-        costs = in_parts(lambda x: -frozen.elbo(x, rng=rng), data.test, rng)
+        p = model.frozen().conditioned_on
+        costs = in_parts(lambda x, *c: -p(*c).elbo(x, rng=rng), self.test(data), rng)
         return {"test cost": float(costs.mean())}
 
     def compared(self, model: vae.VAE, n: int, rng: Generator) -> dict[str, Array]:
@@ -196,12 +203,12 @@ class VAERecipe(Recipe[VAESettings]):
 
     def figures(self, model: vae.VAE, data: Data, settings: VAESettings, rng: Generator) -> Figures:
         """−ELBO and its parts, the importance-weighted bound, and the number of active latents."""
-        frozen, few = model.frozen(), data.test[:1000]
-        bounded = f"−log p(x), at most, from 100 latents for each of {len(few)}"
+        p, test, few = model.frozen().conditioned_on, self.test(data), data.few(1000)
+        bounded = f"−log p(x), at most, from 100 latents for each of {len(few.test)}"
 
         def elbo() -> dict[str, str]:
-            nll = in_parts(lambda x: frozen.elbo_terms(x, rng=rng)[0], data.test, rng)
-            kl = in_parts(lambda x: gaussian_kl(*frozen.encode(x)), data.test, rng)
+            nll = in_parts(lambda x, *c: p(*c).elbo_terms(x, rng=rng)[0], test, rng)
+            kl = in_parts(lambda x, *c: gaussian_kl(*p(*c).encode(x)), test, rng)
             return {
                 "−ELBO": mean_and_error(nll + kl),
                 **bits_of(model, "−ELBO", nll + kl, data),
@@ -210,16 +217,18 @@ class VAERecipe(Recipe[VAESettings]):
             }
 
         def bound() -> dict[str, str]:
-            log_p = in_parts(lambda x: model.log_likelihood(x, 100, rng), few, rng, 100)
+            log_p = in_parts(
+                lambda x, *c: p(*c).log_likelihood(x, 100, rng), self.test(few), rng, 100
+            )
             return {
                 bounded: mean_and_error(-log_p),
                 **bits_of(model, "−log p(x), at most", -log_p, data),
             }
 
         def in_use() -> dict[str, str]:
-            mu = in_parts(lambda x: frozen.encode(x)[0], data.test, rng)
+            mu = in_parts(lambda x, *c: p(*c).encode(x)[0], test, rng)
             used = (mu.var(axis=0) > 0.01).sum()  # Burda et al. 2016, section 5.2
-            kl = np.sort(to_host(model.kl_of_units(to_device(data.test, rng))))[::-1]
+            kl = np.sort(self._kl_of_units(model, data, rng))[::-1]
             return {
                 "latents in use (variance of μ over 0.01)": f"{used} of {model.n_latent}",
                 "  KL of each latent, nats": listed([f"{each:.2f}" for each in kl]),
@@ -232,26 +241,32 @@ class VAERecipe(Recipe[VAESettings]):
     def draw(
         self, model: vae.VAE, data: Data, settings: VAESettings, history: History, rng: Generator
     ) -> Pictures:
-        """Latents, reconstructions, interpolations, and the manifold of two latents."""
+        """Latents and reconstructions, then what lies between latents."""
+        p, span, few = model.frozen().conditioned_on, data.value_range, data.few(10)
+        mu = in_parts(lambda x, *c: p(*c).encode(x)[0], self.test(data), rng)
+        if model.n_latent > 1:
+            latents = plotting.latent_scatter(mu, data.test_labels, classes=data.classes)
+            yield "latents", plotting.titled(latents, "means μ(x) of held-out samples")
+        if not plotting.is_image(data.shape):
+            return
+        again = in_parts(lambda x, *c: p(*c).decode(p(*c).encode(x)[0]), self.test(few), rng)
+        again = again.reshape(few.test.shape)
+        table = plotting.reconstructions(few.test, again, value_range=span)
+        yield "reconstructions", plotting.titled(table, "means E[x|h] at h = μ(x)")
+        yield from self.between(model, data, mu, rng)
+
+    def between(self, model: vae.VAE, data: Data, mu: Array, rng: Generator) -> Pictures:
+        """Interpolations, traversals, edited images, and the manifold of two latents."""
         frozen, shape, span = model.frozen(), data.shape, data.value_range
 
         def decode(h: Array) -> Array:
             decoded = frozen.decode(to_device(h, rng).astype(model.dtype))
             return to_host(decoded).reshape(len(h), *shape)
 
-        mu = in_parts(lambda x: frozen.encode(x)[0], data.test, rng)
-        if model.n_latent > 1:
-            latents = plotting.latent_scatter(mu, data.test_labels, classes=data.classes)
-            yield "latents", plotting.titled(latents, "means μ(x) of held-out samples")
-        if not plotting.is_image(shape):
-            return
-        few = data.test[:10]
-        seen_again = plotting.reconstructions(few, decode(mu[: len(few)]), value_range=span)
-        yield "reconstructions", plotting.titled(seen_again, "means E[x|h] at h = μ(x)")
         pairs = min(6, len(mu) // 2)
         path = plotting.interpolation(decode, mu[:pairs], mu[pairs : 2 * pairs], value_range=span)
         yield "interpolation", plotting.titled(path, "means E[x|h] on the way from μ(x) to μ(x′)")
-        kl = to_host(model.kl_of_units(to_device(data.test, rng)))
+        kl = self._kl_of_units(model, data, rng)
         moved, rows = np.linspace(-3, 3, 9), {}
         for j in np.argsort(-kl)[:8]:
             h = np.repeat(mu[:1], len(moved), axis=0)
@@ -271,6 +286,15 @@ class VAERecipe(Recipe[VAESettings]):
         if model.n_latent == 2:
             manifold = plotting.manifold(decode, value_range=span)
             yield "manifold", plotting.titled(manifold, "means E[x|h]")
+
+    def _kl_of_units(self, model: vae.VAE, data: Data, rng: Generator) -> Array:
+        """Return the KL divergence of each latent, averaged over the held-out samples."""
+
+        def of_samples(x: Array, *labels: Array) -> Array:
+            return model.conditioned_on(*labels).kl_of_units(x)
+
+        whole = in_parts(of_samples, self.test(data), rng, len(data.test))
+        return whole
 
     def _edited(
         self,

@@ -20,6 +20,9 @@ SMALL = {
     "iwae": {"hidden": 6},
     "hvae": {"hidden": 6, "latents": (3, 2), "warm_up": 1},
     "gan": {"hidden": 6},
+    "cgan": {"hidden": 6},
+    "cvae": {"hidden": 6},
+    "cddpm": {"width": 8, "T": 5},
     "ddpm": {"width": 8, "T": 5},
     "ebm": {"hidden": (6,), "steps": 2, "n_chains": 70},
     "score": {"width": 8, "levels": 4},
@@ -87,6 +90,7 @@ def test_what_a_model_shows_are_its_settings(data, model):
         settings, state = built(model, data, **given)
         shown = RECIPES[model].shown(state.model)
         shown.pop("pixels", None)
+        assert shown.pop("classes", 10) == 10
         assert shown == {name: getattr(settings, name) for name in shown}
         assert len(shown) >= 3
 

@@ -71,7 +71,7 @@ def _checked_output(model: DDPM, one: Tensor) -> Any:
     """The output of the network for one sample; ``ValueError`` if it cannot be a prediction."""
     try:
         out = model.output(one, model.T - 1)
-    except ValueError as error:
+    except (ValueError, IndexError) as error:
         raise ValueError(f"the network takes no samples of shape {model.shape}: {error}") from None
     if out.shape != one.shape:
         raise ValueError(

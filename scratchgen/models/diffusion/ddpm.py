@@ -26,13 +26,24 @@ matching term, D_KL(q(x_{T−1}|x₀) ‖ p(x_{T−1})), is fixed by the schedul
 squared errors of ε̂. The training cost omits the weights: it is the mean squared error of ε̂ at a
 random t.
 
+With classes, ε̂(x_t, t/T, c) models p(x₀|c). Some labels are replaced by "none" in training, so that
+the network models p(x₀) as well. *Guidance* of weight w then moves ε̂ away from p(x₀),
+
+    ε̃ = (1 + w) ε̂(c) − w ε̂(none),
+
+where w = 0 is p(x₀|c), and w = −1 is p(x₀); Ho and Salimans write w for this w, other authors for
+1 + w. Samples become more typical of the class, and more alike. They are not distributed as
+p(x₀) p(c|x₀)^{1+w}: ε̃ is the score of p(x_t) p(c|x_t)^{1+w} at each t, but these densities are not
+the noised versions of one another.
+
 Sources: the notes, "Variational Diffusion Models" to "Sampling (Reverse Diffusion)"; Ho, Jain and
-Abbeel, arXiv:2006.11239; Song, Meng and Ermon (DDIM), arXiv:2010.02502.
+Abbeel, arXiv:2006.11239; Song, Meng and Ermon (DDIM), arXiv:2010.02502; Ho and Salimans
+(guidance), arXiv:2207.12598.
 """
 
 from __future__ import annotations
 
-import inspect
+import copy
 import math
 import operator
 from collections.abc import Callable, Iterator, Sequence
@@ -47,6 +58,7 @@ from ...autodiff import Rule, Tensor, differentiable, gradient
 from ...backend import Array, Generator, check_generator, device_of
 from ...distributions import Gaussian
 from ...parallel import by_parts, even_parts
+from .. import conditions
 from . import audit, bound, likelihood
 from .audit import DiffusionWarning as DiffusionWarning
 from .denoisers import PlainDenoiser, UNet
@@ -75,8 +87,16 @@ class DDPM(nn.Network):
       where x_t is nearly all noise, −v is nearly the image (Salimans and Ho 2022, section 4);
     - ``variance``: σ_t² = β_t (``"beta"``), right for data that are N(0, I), or σ_t² = β̃_t
       (``"posterior"``), right for data of one point; the truth lies between (Ho et al. 2020, 3.2);
-    - ``clip``: the range to which x̂₀ is clipped in each step back, as ``(-1, 1)``; or ``None``.
+    - ``clip``: the range to which x̂₀ is clipped in each step back, as ``(-1, 1)``; or ``None``;
+    - ``n_classes``: the number K of classes, or ``None``. With classes, data are pairs (x, labels),
+      and the network is called as ``network(x, t/T, labels)``, with integers from 0 to K; label K
+      is "none". Training replaces a share ``label_dropout`` of the labels by it.
     """
+
+    labels: Any = None
+    """The labels of the samples that the chain denoises; None stands for "none"."""
+    guidance = 0.0
+    """The weight w of the guidance."""
 
     def __init__(
         self,
@@ -87,6 +107,8 @@ class DDPM(nn.Network):
         variance: Literal["beta", "posterior"] = "beta",
         predicts: Literal["noise", "velocity"] = "noise",
         clip: Sequence[float] | None = None,
+        n_classes: int | None = None,
+        label_dropout: float = 0.1,
     ) -> None:
         if variance not in ("beta", "posterior"):
             raise ValueError(f"variance is 'beta' or 'posterior', got {variance!r}")
@@ -94,7 +116,12 @@ class DDPM(nn.Network):
             raise ValueError(f"predicts is 'noise' or 'velocity', got {predicts!r}")
         if clip is not None and (len(clip) != 2 or not clip[0] < clip[1]):
             raise ValueError(f"clip is a range (low, high), or None, got {clip}")
-        self._takes_rng = takes_rng(network)
+        self.n_classes = conditions.checked_number(n_classes)
+        if not 0 <= label_dropout <= 1:
+            raise ValueError(f"label_dropout is a share from 0 to 1, got {label_dropout}")
+        self.label_dropout = label_dropout
+        beside = {"time": "t/T"} if n_classes is None else {"time": "t/T", "label": "labels"}
+        self._takes_rng = conditions.takes_rng(network, **beside)
         self.network, self.shape = network, tuple(map(operator.index, shape))
         self.noising = Steps(schedule_of(schedule, T))
         self.T, self.schedule = self.noising.T, schedule
@@ -129,35 +156,69 @@ class DDPM(nn.Network):
         """
         return self.noising.q_sample(x0, self.noising.times(t, x0), noise)
 
-    def loss(self, x0: Array, t: Any, noise: Array, rng: Generator | None = None) -> Any:
+    def loss(
+        self, x0: Array, t: Any, noise: Array, rng: Generator | None = None, labels: Any = None
+    ) -> Any:
         """C = mean (ε̂(x_t, t/T) − ε)², over the samples and their entries, as in the notes.
 
         For a network that predicts v, it is the mean of (v̂ − v)² = (ε̂ − ε)²/ᾱ_t. Source: Ho et
-        al. 2020, eq. 14. ``rng`` is passed to a network with dropout.
+        al. 2020, eq. 14. ``rng`` is passed to a network with dropout. ``labels`` of a model with
+        classes are integers, (n,), or None for "none".
         """
-        return self.errors(x0, t, noise, rng).mean()
+        return self.errors(x0, t, noise, rng, labels).mean()
 
-    def errors(self, x0: Array, t: Any, noise: Array, rng: Generator | None = None) -> Any:
+    def errors(
+        self, x0: Array, t: Any, noise: Array, rng: Generator | None = None, labels: Any = None
+    ) -> Any:
         """The squared error of the network's prediction, averaged over each sample: (n,)."""
         t = self.noising.times(t, x0)
-        out = self.output(self.noising.q_sample(x0, t, noise), t, rng)
+        out = self.output(self.noising.q_sample(x0, t, noise), t, rng, labels)
         target = noise if self.predicts == "noise" else self.noising.velocity(x0, noise, t)
         return ops.squared_error(out, target) * (2 / math.prod(x0.shape[1:]))
 
-    def output(self, xt: Any, t: Any, rng: Generator | None = None) -> Any:
-        """The output of the network for x_t at t/T; here t need not be an integer."""
+    def output(self, xt: Any, t: Any, rng: Generator | None = None, labels: Any = None) -> Any:
+        """The output of the network for x_t at t/T, where t need not be an integer.
+
+        ``labels`` are integers, or None for "none".
+        """
         like = xt.data if isinstance(xt, Tensor) else xt
         time = np.zeros(len(like), like.dtype, like=like)
         time += t / self.T
-        return self.network(xt, time, rng=rng) if self._takes_rng else self.network(xt, time)
+        of_samples = self._checked(labels, like)
+        return self.network(xt, time, *of_samples, **({"rng": rng} if self._takes_rng else {}))
+
+    def conditioned_on(self, labels: Any = None, guidance: float = 0.0) -> DDPM:
+        """The same model, whose chain and bound are those of p(x₀|c) for n samples with ``labels``.
+
+        Without labels they are those of p(x₀). With ``guidance`` w, the chain steps with
+        ε̃ = (1 + w) ε̂(c) − w ε̂(none): w = 0 is no guidance. Then the samples do not have a density
+        that could be stated: see above.
+        """
+        if not math.isfinite(guidance):
+            raise ValueError(f"guidance is a number w, 0 for none, got {guidance}")
+        if guidance and labels is None:
+            raise ValueError(f"guidance towards a class takes labels, got w = {guidance:g} alone")
+        twin = copy.copy(self)
+        twin.labels, twin.guidance = labels, guidance
+        return twin
+
+    def guided(self, xt: Any, t: Any, labels: Any = None) -> Any:
+        """(1 + w) f(x_t, c) − w f(x_t, none), with the output f of the network.
+
+        The weights add up to 1, and v is an affine function of ε, so that the combination of v̂
+        belongs to that of ε̂.
+        """
+        w, out = self.guidance, self.output(xt, t, labels=labels)
+        return out if w == 0 else (1 + w) * out - w * self.output(xt, t)
 
     def predict(self, xt: Array, t: Any) -> Prediction:
         """x̂₀ = (x_t − √(1 − ᾱ_t) ε̂)/√ᾱ_t, clipped if ``clip`` is set, and the matching ε̂."""
         t, frozen, noising = self.noising.times(t, xt), self.frozen(), self.noising
+        labels = self._checked(self.labels, xt)
 
         def output(part: slice) -> Array:
-            out: Array = frozen.output(xt[part], t if np.ndim(t) == 0 else t[part])
-            return out
+            time = t if np.ndim(t) == 0 else t[part]
+            return frozen.guided(xt[part], time, *(c[part] for c in labels))
 
         parts = even_parts(len(xt), self.part_size or len(xt))
         out = by_parts(output, parts, self.parameters())
@@ -265,10 +326,18 @@ class DDPM(nn.Network):
         rng: Generator,
         steps: int | Sequence[int] | None = None,
         eta: float | None = None,
+        labels: Any = None,
+        guidance: float = 0.0,
     ) -> Array:
-        """Return n samples, (n, *shape): the end of :meth:`denoise`, by ancestral steps or DDIM."""
+        """Return n samples, (n, *shape): the end of :meth:`denoise`, by ancestral steps or DDIM.
+
+        ``labels`` and ``guidance`` are those of :meth:`conditioned_on`: integers, (n,), or one for
+        all, and the weight w in ε̃ = (1 + w) ε̂(c) − w ε̂(none).
+        """
+        model = self.conditioned_on(labels, guidance)
+        model._checked(labels, np.empty(n))
         noise = Gaussian.standard((n, *self.shape), self.dtype, rng)
-        for _, x in self.denoise(noise, rng, steps, eta):
+        for _, x in model.denoise(noise, rng, steps, eta):
             samples = x
         return samples
 
@@ -310,11 +379,14 @@ class DDPM(nn.Network):
         """Return Adam with a learning rate of 2 · 10⁻⁴."""
         return [optim.Adam(self.parameters(), lr=2e-4)]
 
-    def losses(self, x: Array, rng: Generator) -> Yields[Tensor, None, None]:
+    def losses(self, x: Any, rng: Generator) -> Yields[Tensor, None, None]:
         """Yield the cost at uniformly drawn times, with noise from N(0, I)."""
+        x, *labels = conditions.parted(x, self.n_classes, "a DDPM")
         t = rng.integers(0, self.T, size=len(x))
         noise = rng.standard_normal(x.shape, dtype=x.dtype)
-        yield self.loss(x, t, noise, rng)
+        share, none = self.label_dropout, self.n_classes
+        labels = [conditions.dropped(c, share, none, rng) for c in labels]
+        yield self.loss(x, t, noise, rng, *labels)
 
     @property
     def part_size(self) -> int | None:
@@ -333,6 +405,7 @@ class DDPM(nn.Network):
         A :class:`DiffusionWarning` names the problem that will keep the model from learning: see
         :mod:`scratchgen.models.diffusion.audit`.
         """
+        x, *_ = conditions.checked_data(x, self.n_classes, "a DDPM")
         audit.check(self, x)
 
     def _sample_shape(self) -> tuple[int, ...]:
@@ -340,6 +413,10 @@ class DDPM(nn.Network):
 
     def _one_pass(self, x: Array) -> None:
         self.output(x, self.T - 1)
+
+    def _checked(self, labels: Any, x: Array) -> list[Array]:
+        """The labels of samples x, "none" where they are not given, as a list."""
+        return conditions.checked(labels, len(x), self.n_classes, True, device_of(x))
 
     def _at(self, table: Array, t: Any, like: Array) -> Array:
         """table[t] in the precision of ``like``."""
@@ -354,11 +431,12 @@ def denoised(xt: Array, *, model: DDPM, t: Any, noising: Noising) -> Rule:
     it, in which no equation of a weight is called.
     """
     frozen, parts = model.frozen(), even_parts(len(xt), model.part_size or len(xt))
+    labels = model._checked(model.labels, xt)
     recorded: dict[int, tuple[Tensor, Tensor]] = {}
 
     def forward(part: slice) -> Array:
         x, time = Tensor(xt[part]), t if np.ndim(t) == 0 else t[part]
-        out = frozen.output(x, time)
+        out = frozen.guided(x, time, *(c[part] for c in labels))
         if model.predicts == "velocity":
             x0, _ = noising.of_velocity(x, out, time)
         else:
@@ -389,21 +467,3 @@ def with_unet(shape: Sequence[int], rng: Generator, width: int = 32, T: int = 30
     """
     network = UNet(shape[0], width, rng=rng)
     return DDPM(network, shape, T, "cosine", "posterior", "velocity", (-1, 1))
-
-
-def takes_rng(network: Any) -> bool:
-    """Whether a network is called with (x, t/T, rng=…); ``TypeError`` if it takes no (x, t/T)."""
-    if not callable(network):
-        raise TypeError(f"the network is called with (x, t/T), got {type(network).__name__}")
-    signature = inspect.signature(network)
-    names = list(signature.parameters)
-    takes_rng = "rng" in names
-    try:
-        signature.bind("x", "t/T", **({"rng": None} if takes_rng else {}))
-    except TypeError as error:
-        knows_time = len(names) - takes_rng > 1
-        raise TypeError(
-            f"the network is called with (x, t/T), {type(network).__name__} takes "
-            f"({', '.join(names)}): {error if knows_time else 'it knows no time'}"
-        ) from None
-    return takes_rng

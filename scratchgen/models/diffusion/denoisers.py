@@ -42,6 +42,7 @@ class PlainDenoiser(nn.Network):
         self.enc2 = nn.Conv2d(64, 128, 3, padding=1, rng=rng)
         self.dec1 = nn.ConvTranspose2d(128, 64, 3, padding=1, rng=rng)
         self.dec2 = nn.ConvTranspose2d(64, channels, 3, padding=1, rng=rng)
+        self.n_embedding = 128
         self.time_mlp = nn.Sequential(
             nn.Linear(1, 128, rng=rng), nn.ReLU(), nn.Linear(128, 128, rng=rng)
         )
@@ -65,14 +66,22 @@ class DenseDenoiser(nn.Network):
     def __init__(self, size: int, hidden: Sequence[int], *, rng: Generator) -> None:
         self.size, self.hidden = operator.index(size), tuple(map(operator.index, hidden))
         sizes, layers = [self.size + 1, *self.hidden], []
+        self.n_embedding = self.hidden[0] if self.hidden else self.size
         for n_in, n_out in itertools.pairwise(sizes):
             layers += [nn.Linear(n_in, n_out, rng=rng), nn.SiLU()]
         self.layers = nn.Sequential(*layers, nn.Linear(sizes[-1], self.size, rng=rng))
 
-    def __call__(self, x: Any, time: Any) -> Any:  # type: ignore[override]
-        """The noise in samples x: (n, …) at times t/T: (n,), in the shape of x."""
+    def __call__(self, x: Any, time: Any, condition: Any = None) -> Any:  # type: ignore[override]
+        """The noise in samples x: (n, …) at times t/T: (n,), in the shape of x.
+
+        ``condition``: (n, units of the first layer) is added to its sums, to which the time adds.
+        """
+        first, *others = self.layers.layers
         beside = ops.concatenate([x.reshape(len(x), self.size), time[:, None]], axis=1)
-        return self.layers(beside).reshape(*x.shape)
+        h = _sum_of(first(beside), condition)
+        for layer in others:
+            h = layer(h)
+        return h.reshape(*x.shape)
 
 
 class UNet(nn.Network):
@@ -104,6 +113,7 @@ class UNet(nn.Network):
             )
         self.width = width
         half, quarter, times = 2 * width, 4 * width, 4 * width
+        self.n_embedding = times
         self.time = nn.Sequential(
             nn.Linear(width, times, rng=rng), nn.SiLU(), nn.Linear(times, times, rng=rng), nn.SiLU()
         )
@@ -158,6 +168,22 @@ class TimedMLP(nn.Network):
         return self.out(h + ops.silu(self.middle(h)))
 
 
+class LabelledDenoiser(nn.Network):
+    """ε̂(x, t/T, c) = network(x, t/T, condition), where the condition is row c of a learned matrix.
+
+    ``network`` is one of the denoisers above, and adds the condition to its embedding of the time.
+    There are ``n_classes`` + 1 rows: label ``n_classes`` is "none".
+    """
+
+    def __init__(self, network: Any, n_classes: int, *, rng: Generator) -> None:
+        self.network = network
+        self.classes = nn.Embedding(n_classes + 1, network.n_embedding, rng=rng)
+
+    def __call__(self, x: Any, time: Any, labels: Any) -> Any:  # type: ignore[override]
+        """The noise in samples x at times t/T: (n,), for labels: (n,) integers."""
+        return self.network(x, time, self.classes(labels))
+
+
 class ResidualBlock(nn.Network):
     """y = W x + F(x, t),  F = conv₂(silu(norm₂(conv₁(silu(norm₁(x))) + V e(t)))).
 
@@ -195,7 +221,14 @@ def sinusoidal(time: Array, n: int) -> Array:
 
 def _sum_of(embedding: Any, condition: Any) -> Any:
     """Return the embedding of the time, plus the embedding of the condition if there is one."""
-    return embedding if condition is None else embedding + condition
+    if condition is None:
+        return embedding
+    if condition.shape != embedding.shape:
+        raise ValueError(
+            f"a condition is an embedding of shape {embedding.shape}, got {condition.shape}: for "
+            "labels, take LabelledDenoiser(network, n_classes, rng=rng)"
+        )
+    return embedding + condition
 
 
 def _beside(below: Any, across: Any) -> Any:

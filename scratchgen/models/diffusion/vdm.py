@@ -49,8 +49,8 @@ from ...autodiff import Tensor
 from ...backend import Array, Generator, check_generator, device_of, to_device, to_host
 from ...distributions import Gaussian
 from .. import audit
+from ..conditions import takes_rng
 from .audit import SIGNAL_LEFT, DiffusionWarning, caution_of_size
-from .ddpm import takes_rng
 from .denoisers import TimedMLP
 from .noising import Continuous, linear_gamma
 
@@ -98,7 +98,7 @@ class VDM(nn.Network):
         T: int | None = None,
         levels: int | Sequence[float] | Array | None = None,
     ) -> None:
-        self._takes_rng = takes_rng(network)
+        self._takes_rng = takes_rng(network, time="t")
         if T is not None and operator.index(T) < 1:
             raise ValueError(f"T is a number of steps from 1, or None, got {T}")
         is_learned = isinstance(gamma, str)
