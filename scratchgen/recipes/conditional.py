@@ -208,9 +208,10 @@ class CDDPMRecipe(ConditionalRecipe[Any], DDPMRecipe):
         guidance: float = GUIDANCE,
         steps: int | None = None,
         eta: float | None = None,
+        **given: Any,
     ) -> Array:
         """Return n guided samples, by default of all classes in turn."""
-        given = {"guidance": guidance, "steps": steps, "eta": eta}
+        given |= {"guidance": guidance, "steps": steps, "eta": eta}
         return super().samples(model, n, rng, labels, **given)
 
     def varied(self, model: DDPM, n: int, rng: Generator) -> Iterator[tuple[str, Array]]:

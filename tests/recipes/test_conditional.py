@@ -54,9 +54,7 @@ def test_names_of_classes_become_their_numbers_and_others_are_refused(name):
     recipe = RECIPES[name]
     given = recipe.conditions(("cat", "owl", "7"), 5, ("7", "owl"), None)
     np.testing.assert_array_equal(given["labels"], [2, 1, 2, 1, 2])
-    with pytest.raises(
-        ValueError, match=r"--label is the name of a class, got fox: .* cat, owl, 7"
-    ):
+    with pytest.raises(ValueError, match=r"--label is .* got fox: .* cat, owl, 7"):
         recipe.conditions(("cat", "owl", "7"), 5, ("owl", "fox"), None)
 
 
