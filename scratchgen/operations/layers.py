@@ -18,8 +18,8 @@ def affine(a: Array, W: Array, b: Array | None = None) -> Rule:
 
         ∂C/∂a = δ W,   ∂C/∂W = δᵀ a,   ∂C/∂b = Σₙ δₙ.
 
-    The first index of W is the unit in both directions, zⱼ = Σᵢ wⱼᵢ aᵢ + bⱼ and ∂C/∂aᵢ = Σⱼ δⱼ wⱼᵢ;
-    the notes mix two orders (erratum E5).
+    The first index of W is the unit, on the way forward and on the way back; the notes mix two
+    orders (erratum E5).
 
     Raises ``ValueError`` where the shapes do not fit. Source: the notes, "Back propagation".
     """

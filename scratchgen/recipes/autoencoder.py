@@ -12,7 +12,7 @@ from ..history import History
 from ..models import Autoencoder, autoencoder, pca
 from ..models.feed_forward import ACTIVATIONS
 from .data import Data
-from .recipe import Figures, Pictures, Recipe, curves_of, in_parts, layers_of
+from .recipe import Figures, Pictures, Recipe, curves_of, in_parts, layers_of, shown_of_dense
 from .settings import Choice, Settings, Whole, Wholes, setting
 
 
@@ -53,17 +53,8 @@ class AutoencoderRecipe(Recipe[AutoencoderSettings]):
 
     def shown(self, model: Autoencoder) -> dict[str, Any]:
         """The length of the code, and the sizes and the activation of the layers."""
-        layers = layers_of(model.encoder)
-        hidden = tuple(layer.weight.shape[0] for layer in layers[1:-1:2])
-        shown = {
-            "latent": layers[-1].weight.shape[0],
-            "hidden": hidden,
-            "pixels": layers[1].weight.shape[1],
-        }
-        for name, kind in ACTIVATIONS.items():
-            if hidden and type(layers[2]) is kind:
-                shown["activation"] = name
-        return shown
+        latent = layers_of(model.encoder)[-1].weight.shape[0]
+        return {"latent": latent, **shown_of_dense(model.encoder)}
 
     def build(self, settings: AutoencoderSettings, data: Data, rng: Generator) -> Autoencoder:
         """Build the model for samples with this many numbers."""

@@ -37,6 +37,7 @@ from .recipe import (
     layers_of,
     mean_and_error,
     only_mnist_sized,
+    shown_of_dense,
 )
 from .settings import Choice, Real, Settings, Whole, Wholes, setting
 
@@ -242,13 +243,7 @@ class FFNNRecipe(ClassifierRecipe[FFNNSettings]):
 
     def shown(self, model: Classifier) -> dict[str, Any]:
         """The penalties, and the sizes and the activation of the layers."""
-        layers = layers_of(model.network)
-        hidden = tuple(layer.weight.shape[0] for layer in layers[1:-1:2])
-        shown = {**super().shown(model), "hidden": hidden, "pixels": layers[1].weight.shape[1]}
-        for name, kind in ACTIVATIONS.items():
-            if hidden and type(layers[2]) is kind:
-                shown["activation"] = name
-        return shown
+        return {**super().shown(model), **shown_of_dense(model.network)}
 
 
 class CNNRecipe(ClassifierRecipe[CNNSettings]):

@@ -14,6 +14,7 @@ from .. import plotting
 from ..backend import Array, Generator, generator, to_device, to_host
 from ..datasets.toys import TOYS, log_density
 from ..history import Epoch, History
+from ..models.feed_forward import ACTIVATIONS
 from ..optim import Optimizer, WeightAverage
 from ..progress import watched
 from ..stopping import Patience
@@ -316,6 +317,17 @@ def layers_of(network: Any) -> tuple[Any, ...]:
     """Return the layers of a Sequential; ``AttributeError`` for another kind of network."""
     layers: tuple[Any, ...] = network.layers
     return layers
+
+
+def shown_of_dense(network: Any) -> dict[str, Any]:
+    """Return the hidden sizes, the activation and the inputs of a ``feed_forward.dense``."""
+    layers = layers_of(network)
+    hidden = tuple(layer.weight.shape[0] for layer in layers[1:-1:2])
+    shown = {"hidden": hidden, "pixels": layers[1].weight.shape[1]}
+    for name, kind in ACTIVATIONS.items():
+        if hidden and type(layers[2]) is kind:
+            shown["activation"] = name
+    return shown
 
 
 def to_model(x: Array) -> Array:
