@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 import linecache
+import math
 import os
 import re
 import sys
@@ -75,10 +76,11 @@ class Solver(NamedTuple):
 
     def sentence(self, entry: Entry) -> str:
         """Why this entry was not decided, and what to do."""
+        enough = 10.0 ** math.ceil(math.log10(max(self.tolerance, 1.2 * entry.max_relative_error)))
         return (
             f"the two differ by {entry.max_relative_error:.0e} of the derivative, and the cost "
             f"calls {self}: a difference of this size is not told from the solver's own. Make the "
-            f"solver more exact, or accept it by rtol={self.tolerance:.0e}"
+            f"solver more exact, or accept it by rtol={enough:.0e}"
         )
 
 

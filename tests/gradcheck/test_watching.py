@@ -6,9 +6,9 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.integrate import quad, solve_ivp
+from scipy.integrate import odeint, quad, solve_ivp
 from scipy.optimize import minimize
 
 import scratchgen as sg
@@ -174,6 +174,24 @@ def test_a_difference_of_the_size_of_a_solvers_tolerance_is_not_decided_and_the_
     assert any("its values scatter by" in note for note in report.notes)
 
 
+@pytest.mark.parametrize(
+    ("cost", "gradient"),
+    [
+        (decay, of_decay),
+        (lambda k: odeint(lambda y, t: -k * y, 1.0, [0, 1])[-1, 0], lambda k: -np.exp(-k)),
+        (
+            lambda a: minimize(lambda w: a * (w[0] - 1) ** 2, [0.5], method="Nelder-Mead").fun + a,
+            lambda a: 1.0 + 2e-5,
+        ),
+    ],
+)
+def test_with_the_tolerance_that_the_report_advises_the_derivative_agrees(cost, gradient):
+    report = sg.check_gradient(cost, gradient, 0.7)
+    (advised,) = re.findall(r"by rtol=(\S+)", report.diagnosis[0])
+    assert report.entries[0].verdict == "UNDECIDED"
+    assert sg.check_gradient(cost, gradient, 0.7, rtol=float(advised)).ok
+
+
 def test_a_wrong_derivative_of_a_solved_cost_is_wrong_all_the_same():
     report = sg.check_gradient(decay, lambda k: 2 * of_decay(k), 1.3)
     assert report["k"].verdict == "DISAGREES"
@@ -191,6 +209,7 @@ def test_with_a_tolerance_the_difference_is_accepted_and_the_scatter_is_said():
     assert not sg.check_gradient(decay, of_decay, 1.3, atol=1e-4).ok
 
 
+@settings(max_examples=5)
 @given(seeds)
 def test_rtol_is_relative_to_the_derivative_and_atol_in_its_units_for_any_number_of_entries(seed):
     rng = np.random.default_rng(seed)
