@@ -16,10 +16,10 @@ from ..models import hierarchical_vae
 from ..models.hierarchical_vae import ACTIVE, HierarchicalVAE
 from ..stopping import Patience
 from ..storage import Checkpoint
-from .data import Data
-from .recipe import Figures, Pictures, Recipe, in_parts, layers_of, mean_and_error
+from .data import LEVELS, Data
+from .recipe import Bits, Figures, Pictures, Recipe, in_parts, layers_of, mean_and_error
 from .settings import Whole, Wholes, setting
-from .vae import LatentSettings, bits_of, likelihood_shown
+from .vae import LatentSettings, bits_of, bits_per_dim, likelihood_shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +104,21 @@ class HVAERecipe(Recipe[HVAESettings]):
         frozen = model.frozen()
         costs = in_parts(lambda x: -frozen.elbo(x, rng=rng), data.test, rng)
         return {"test cost": float(costs.mean())}
+
+    def compared(self, model: HierarchicalVAE, n: int, rng: Generator) -> dict[str, Array]:
+        """Return draws of pixels with levels, or the means that stand for other pixels."""
+        draws = isinstance(model.likelihood, int)
+        return {"": self.draws(model, n, rng)} if draws else super().compared(model, n, rng)
+
+    def words_to_compare(self, data: str) -> list[str]:
+        """Return settings with a likelihood of levels, where their number is known."""
+        return ["--likelihood", "levels"] if data in LEVELS else []
+
+    def bits_per_dim(
+        self, model: HierarchicalVAE, data: Data, settings: HVAESettings, rng: Generator
+    ) -> Bits | str:
+        """Return the importance-weighted bound, for a likelihood of levels."""
+        return bits_per_dim(model, data, rng)
 
     def figures(
         self, model: HierarchicalVAE, data: Data, settings: HVAESettings, rng: Generator

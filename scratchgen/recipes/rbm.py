@@ -23,6 +23,7 @@ from ..stopping import Patience
 from ..storage import Checkpoint
 from .data import LEVELS, Data
 from .recipe import (
+    Bits,
     Figures,
     Pictures,
     Recipe,
@@ -309,6 +310,20 @@ class RBMRecipe(Recipe[RBMSettings]):
             log_p = _log_likelihood(model, data.test, model.log_partition(), rng)
             scores[LOG_P] = float(log_p.mean())
         return scores
+
+    def bits_per_dim(
+        self, model: rbm.RBM, data: Data, settings: RBMSettings, rng: Generator
+    ) -> Bits | str:
+        """Return a bound by the density of pixels spread over their levels, for Gaussian units."""
+        if settings.levels is None:
+            return "– (no levels)" if model.visible == "gaussian" else "– (pixels on or off)"
+        data = _spread_over_levels(data, settings)
+        log_z, error, _ = _log_partition(model, data, rng)
+        log_p = _log_likelihood(model, data.test, log_z, rng)
+        bits = _bits_per_dim(model, log_p, settings.levels)
+        of_z = error / (model.n_visible * math.log(2))
+        kind = "at most" if not error else f"at most (log Z ± {of_z:.3f})"
+        return Bits(float(bits.mean()), _error(bits), kind)
 
     def figures(self, model: rbm.RBM, data: Data, settings: RBMSettings, rng: Generator) -> Figures:
         """Yield log p(v), with log Z exact or by annealed importance sampling, and other measures.

@@ -18,7 +18,17 @@ from ..optim import schedules
 from ..stopping import Patience
 from ..storage import Checkpoint
 from .data import LEVELS, Data, listed
-from .recipe import Figures, Pictures, Recipe, in_parts, layers_of, mean_and_error, only_mnist_sized
+from .recipe import (
+    Bits,
+    Figures,
+    Pictures,
+    Recipe,
+    bits_of_nats,
+    in_parts,
+    layers_of,
+    mean_and_error,
+    only_mnist_sized,
+)
 from .settings import Choice, GenerativeSettings, Real, Whole, added, setting
 
 EDITS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)  # the shares of the way to another class
@@ -173,6 +183,24 @@ class VAERecipe(Recipe[VAESettings]):
         costs = in_parts(lambda x, *c: -p(*c).elbo(x, rng=rng), self.test(data), rng)
         return {"test cost": float(costs.mean())}
 
+    def compared(self, model: vae.VAE, n: int, rng: Generator) -> dict[str, Array]:
+        """Return draws of pixels with levels, or the means that stand for other pixels."""
+        draws = isinstance(model.likelihood, int)
+        return {"": self.draws(model, n, rng)} if draws else super().compared(model, n, rng)
+
+    def words_to_compare(self, data: str) -> list[str]:
+        """Return settings with a likelihood of levels, and with more latents than a picture has."""
+        if data not in LEVELS:
+            return []
+        epochs = ["--epochs", "100"] if data == "digits" else []
+        return ["--likelihood", "levels", "--latent", "16", "--schedule", "cosine", *epochs]
+
+    def bits_per_dim(
+        self, model: vae.VAE, data: Data, settings: VAESettings, rng: Generator
+    ) -> Bits | str:
+        """Return the importance-weighted bound, for a likelihood of levels."""
+        return bits_per_dim(model, data, rng)
+
     def figures(self, model: vae.VAE, data: Data, settings: VAESettings, rng: Generator) -> Figures:
         """−ELBO and its parts, the importance-weighted bound, and the number of active latents."""
         p, test, few = model.frozen().conditioned_on, self.test(data), data.few(1000)
@@ -316,6 +344,14 @@ class IWAERecipe(VAERecipe):
         return vae.IWAE(*networks, settings.latent, settings.of_x, settings.samples)
 
 
+def bits_per_dim(model: Any, data: Data, rng: Generator) -> Bits | str:
+    """Return the importance-weighted bound in bits, or the reason why there is none."""
+    if not isinstance(model.likelihood, int):
+        return f"– (a {model.likelihood} likelihood)"
+    log_p = in_parts(lambda x: model.log_likelihood(x, 100, rng), data.test[:1000], rng, 100)
+    return bits_of_nats(-log_p, data, "at most")
+
+
 def likelihood_shown(model: Any) -> dict[str, Any]:
     """Return the settings that state the likelihood of a model."""
     if isinstance(model.likelihood, int):
@@ -327,6 +363,8 @@ def bits_of(model: Any, name: str, nats: Array, data: Data) -> dict[str, str]:
     """Return a line with a measure in bits per pixel, for a likelihood of levels; else nothing."""
     if not isinstance(model.likelihood, int):
         return {}
-    bits = nats / (math.prod(data.shape) * math.log(2))
-    said = f"{bits.mean():.3f} ± {bits.std() / math.sqrt(len(bits)):.3f}"
-    return {f"  {name}, bits per pixel": f"{said}, for {model.likelihood} levels"}
+    bits = bits_of_nats(nats, data, "")
+    return {
+        f"  {name}, bits per pixel": f"{bits.mean:.3f} ± {bits.error:.3f}, for {model.likelihood} "
+        "levels"
+    }
