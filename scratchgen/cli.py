@@ -406,7 +406,7 @@ def _evaluate(asked: argparse.Namespace) -> None:
                 said |= {f"{kind}: {k.strip()}" if kind else k: v for k, v in lines.items()}
             for name, samples in recipe.varied(model, recipe.n_judged, rng):
                 of_kind = to_host(samples).reshape(-1, *data.shape)
-                said[name] = in_one_line(of_kind, data, folder, asked)
+                said[name] = in_one_line(of_kind, data, folder, recipe.asked(model, len(of_kind)))
             return said
 
         judged |= had(iter([("samples", compared)]))

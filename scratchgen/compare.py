@@ -64,8 +64,8 @@ HEADER = ("model", "bits/pixel", "MMD²", "precision", "recall", "s to train", "
 
 
 def names() -> list[str]:
-    """Return the models that are compared: all that draw samples."""
-    return [name for name, recipe in RECIPES.items() if recipe.generative]
+    """Return the models that are compared: all that draw samples, without being given labels."""
+    return [name for name, each in RECIPES.items() if each.generative and not each.labelled]
 
 
 def compare(

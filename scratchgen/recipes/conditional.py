@@ -26,6 +26,7 @@ N_ROWS = 20  # the largest number of classes in a picture
 N_COLUMNS = 10
 WEIGHTS = (0.0, 0.5, 1.0, 2.0, 4.0)
 """The weights w of the guidance that are compared."""
+N_VARIED = 200  # the largest number of samples for each of these weights
 EACH = 3  # the number of samples for each class and weight in a picture
 
 S = TypeVar("S", bound=Settings)
@@ -215,9 +216,9 @@ class CDDPMRecipe(ConditionalRecipe[Any], DDPMRecipe):
         return super().samples(model, n, rng, labels, **given)
 
     def varied(self, model: DDPM, n: int, rng: Generator) -> Iterator[tuple[str, Array]]:
-        """Yield samples with each weight of the guidance."""
+        """Yield samples with each weight of the guidance; they take as long as all others."""
         for w in WEIGHTS:
-            yield f"guidance w = {w:g}", self.samples(model, n, rng, guidance=w)
+            yield f"guidance w = {w:g}", self.samples(model, min(n, N_VARIED), rng, guidance=w)
 
     def by_class(
         self, model: DDPM, data: Data, n: int, rng: Generator, guidance: float = GUIDANCE

@@ -262,6 +262,10 @@ class Recipe(Generic[S]):
         """Return the samples to compare with data, by name for a model with several samplers."""
         return {"": self.samples(model, n, rng)}
 
+    def varied(self, model: Any, n: int, rng: Generator) -> Iterator[tuple[str, Array]]:
+        """Yield further samples to compare with data, in one line for each name."""
+        return iter(())
+
     def words_to_compare(self, data: str) -> list[str]:
         """Return words of a command line: the settings for a comparison, if they are others."""
         return []
@@ -269,10 +273,6 @@ class Recipe(Generic[S]):
     def bits_per_dim(self, model: Any, data: Data, settings: S, rng: Generator) -> Bits | str:
         """Return the bits per entry of held-out samples, or the reason why there are none."""
         return "– (no density)"
-
-    def varied(self, model: Any, n: int, rng: Generator) -> Iterator[tuple[str, Array]]:
-        """Yield further samples to compare with data, in one line for each name."""
-        return iter(())
 
     def figures(self, model: Any, data: Data, settings: S, rng: Generator) -> Figures:
         """Yield each measure of quality: its name, and a function that returns its lines."""
