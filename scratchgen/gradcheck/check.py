@@ -169,7 +169,8 @@ def checked(subject: Subject) -> Report:
             if entries[k].verdict != UNDECIDED:
                 entries[k].diagnosis, entries[k].kinds = finding
         for k in sorted(k for k in evidence.wrong if entries[k].verdict != UNDECIDED):
-            by_parts = time.thread_time() - started < QUICK
+            of_slip = any(slip.sentence in entries[k].diagnosis for slip in evidence.found)
+            by_parts = time.thread_time() - started < QUICK and (of_slip or not entries[k].kinds)
             _look_closer(subject, k, entries[k], comparisons[k], by_parts=by_parts)
         if evidence.unrecorded and not all(entries[k].kinds for k in evidence.wrong):
             why = evidence.unrecorded
@@ -241,7 +242,8 @@ def _look_closer(
     """Say more of a wrong derivative than its numbers do, and name the part of it at fault.
 
     If ``by_parts``, the parts of a flat vector are checked one by one, and their findings are
-    preferred where only some are wrong, or nothing was found in the whole.
+    preferred where only some are wrong, or nothing was found in the whole. This is of no use where
+    the numbers of the whole tell the mistake.
     """
     if not sides.has_shape:
         return
