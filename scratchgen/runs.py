@@ -42,9 +42,9 @@ CONFIG, MODEL, LAST = "config.json", "model.safetensors", "last.safetensors"
 HISTORY, EPOCHS = "history.csv", "epochs.npz"
 SHOWN = 5
 """The number of samples that are kept of an epoch."""
-FORMAT = 3
+FORMAT = 4
 """The format of config.json. The first format had no number, and other names for some settings. The
-second format lacks the settings that were added later."""
+second and the third lack the settings that were added later."""
 
 
 class RunWarning(UserWarning):
@@ -118,8 +118,8 @@ class Config:
         kind = type(RECIPES[model].MNIST)
         if number == 1:
             values = kind.from_first_format(values)
-        elif number == 2:
-            values = kind.from_second_format(values)
+        elif number < FORMAT:
+            values = kind.from_earlier_format(values)
         settings, low, high = kind.from_json(values), float(span[0]), float(span[1])
         return cls(model, settings, tuple(sizes), (low, high), tuple(names), sha256)
 

@@ -39,12 +39,27 @@ from ..parallel import by_rows
 from . import audit, conditions
 
 
-def discriminator_cost(real: Any, fake: Any) -> Any:
+def discriminator_cost(real: Any, fake: Any, smoothing: float = 0.0) -> Any:
     """−log D(x) − log(1 − D(G(z))) from the logits of n real and n generated samples: (n,) nats.
 
-    Its mean estimates −v(G, D); it is 2 log 2 where D answers ½ everywhere.
+    Its mean estimates −v(G, D); it is 2 log 2 where D answers ½ everywhere. ``smoothing`` s is the
+    share of real samples that are said to be generated, −(1 − s) log D(x) − s log(1 − D(x)), so
+    that D* = (1 − s) p_r/(p_r + p_g). Source of the latter: Salimans et al., arXiv:1606.03498,
+    section 3.4.
     """
-    return ops.softplus(-real) + ops.softplus(fake)
+    of_real = ops.softplus(-real)
+    if smoothing:
+        of_real = (1 - smoothing) * of_real + smoothing * ops.softplus(real)
+    return of_real + ops.softplus(fake)
+
+
+def discriminator_by_least_squares(real: Any, fake: Any, smoothing: float = 0.0) -> Any:
+    """½ (a(x) − 1 + s)² + ½ a(G(z))², whose best a is D* = (1 − s) p_r/(p_r + p_g) as well: (n,).
+
+    The cost bounds no logit, and its slope does not vanish where D is sure. ``smoothing`` is s.
+    Source: Mao et al., arXiv:1611.04076, eq. 9.
+    """
+    return 0.5 * ((real - (1 - smoothing)) ** 2 + fake * fake)
 
 
 def minimax(fake: Any) -> Any:
@@ -64,7 +79,19 @@ def non_saturating(fake: Any) -> Any:
     return ops.softplus(-fake)
 
 
-GENERATOR_COSTS = {"non_saturating": non_saturating, "minimax": minimax}
+def least_squares(fake: Any) -> Any:
+    """½ (a − 1)² at the outputs a of D, which is then fitted to 1 and 0 by least squares: (n,).
+
+    Source: Mao et al., arXiv:1611.04076, eq. 9.
+    """
+    return 0.5 * (fake - 1) ** 2
+
+
+GENERATOR_COSTS = {
+    "non_saturating": non_saturating,
+    "minimax": minimax,
+    "least_squares": least_squares,
+}
 
 
 class GAN(nn.Network):
@@ -74,7 +101,11 @@ class GAN(nn.Network):
     [−1, 1] for a tanh. ``discriminator`` maps each sample to one logit, (n, 1) or (n,). Real
     samples are reshaped to the shape of the generated ones. ``noise`` is uniform on [−1, 1) or
     normal, N(0, I). ``generator_cost`` is a name in ``GENERATOR_COSTS``. D takes ``d_steps`` steps
-    for each step of G, each against new samples of G.
+    for each step of G, each against new samples of G. With ``"least_squares"``, both players have
+    the costs of least squares, and the output of the discriminator is D(x) itself, not its logit.
+    ``smoothing`` is that of the labels of real samples: see :func:`discriminator_cost`. A penalty
+    on the gradient of D is not here: its gradient is a second derivative, and the engine has first
+    ones only. :class:`~scratchgen.nn.SpectralLinear` bounds the slope of D without it.
 
     With ``n_classes`` K, data are pairs (x, labels), and both networks are called with one-hot
     labels beside their input, (n, K): see :mod:`scratchgen.models.conditions`.
@@ -86,9 +117,10 @@ class GAN(nn.Network):
         discriminator: nn.Network,
         n_latent: int,
         noise: Literal["uniform", "normal"] = "uniform",
-        generator_cost: Literal["non_saturating", "minimax"] = "non_saturating",
+        generator_cost: Literal["non_saturating", "minimax", "least_squares"] = "non_saturating",
         d_steps: int = 1,
         n_classes: int | None = None,
+        smoothing: float = 0.0,
     ) -> None:
         if noise not in ("uniform", "normal"):
             raise ValueError(f"noise is 'uniform' or 'normal', got {noise!r}")
@@ -96,6 +128,9 @@ class GAN(nn.Network):
             raise ValueError(f"generator_cost is of {[*GENERATOR_COSTS]}, got {generator_cost!r}")
         if n_latent < 1 or d_steps < 1:
             raise ValueError(f"n_latent and d_steps are at least 1, got {n_latent}, {d_steps}")
+        if not 0 <= smoothing < 1:
+            raise ValueError(f"smoothing is a share from 0 to below 1, got {smoothing}")
+        self.smoothing = float(smoothing)
         conditions.check_networks(n_classes, generator, discriminator)
         self.n_classes = conditions.checked_number(n_classes)
         self.generator, self.discriminator = generator, discriminator
@@ -121,10 +156,11 @@ class GAN(nn.Network):
 
     def discriminate(self, x: Any, labels: Any = None) -> Any:
         """D(x) = P(x is real), or D(x, c), (n,), without dropout."""
-        return ops.sigmoid(self.logits(x, None, labels))
+        out = self.logits(x, None, labels)
+        return out if self.generator_cost == "least_squares" else ops.sigmoid(out)
 
     def logits(self, x: Any, rng: Generator | None = None, labels: Any = None) -> Any:
-        """log D(x)/(1 − D(x)), (n,); with ``rng``, dropout is on."""
+        """log D(x)/(1 − D(x)), or D(x) for least squares, (n,); with ``rng``, dropout is on."""
         out = self._given(self.discriminator, labels)(x, rng)
         if out.shape not in ((len(x),), (len(x), 1)):
             raise ValueError(
@@ -177,11 +213,13 @@ class GAN(nn.Network):
         some = conditions.repeated([c[:few] for c in labels], 2)
         outputs = _data(self.discriminate(np.concatenate([_data(x)[:few], fakes[:few]]), *some))
         twice = conditions.repeated(labels, 2)
+        by_squares = self.generator_cost == "least_squares"
+        cost_of_D = discriminator_by_least_squares if by_squares else discriminator_cost
         for k in range(self.d_steps):
             # Dropout is independent from row to row: one pass for real and generated samples.
             both = ops.concatenate([x, fakes[k * n : (k + 1) * n]])
             logits = self.logits(both, rng, *twice)
-            yield discriminator_cost(logits[:n], logits[n:]).mean()
+            yield cost_of_D(logits[:n], logits[n:], self.smoothing).mean()
         cost = GENERATOR_COSTS[self.generator_cost]
         yield cost(self.logits(self.generate(z[-1], *labels, rng=rng), rng, *labels)).mean()
         return {"D(x)": outputs[:few].mean(), "D(G(z))": outputs[few:].mean()}
@@ -218,9 +256,11 @@ class GAN(nn.Network):
             logits = self.logits(Tensor(real), None, *label)
         except ValueError as error:
             raise ValueError(f"this GAN takes no samples of shape {x.shape[1:]}: {error}") from None
-        audit.check_unconfined(
-            logits, "discriminator", "logits", "since the GAN applies σ itself, in D(x)"
+        by_squares = self.generator_cost == "least_squares"
+        reason = (
+            "since the GAN fits it as it is" if by_squares else "since the GAN applies σ itself"
         )
+        audit.check_unconfined(logits, "discriminator", "logits", f"{reason}, in D(x)")
 
     def _given(self, network: Any, labels: Any) -> Any:
         return conditions.given(network, self.n_classes, labels)
@@ -235,12 +275,16 @@ def dense(
     n_layers: int = 1,
     slope: float = 0.01,
     n_classes: int | None = None,
+    bounded: bool = True,
+    spectral: bool = False,
 ) -> GAN:
     """G: ``n_latent``–H–…–H–D, ending in tanh; D: D–H–…–H–1, its hidden layers without bias.
 
     Each of the ``n_layers`` hidden layers is followed by a LeakyReLU, and in D by a dropout of its
     own. In the notes' code the dropouts of all layers share one name, and only one survives
-    (erratum E16). With ``n_classes`` K, the first layer of each network has K more inputs.
+    (erratum E16). With ``n_classes`` K, the first layer of each network has K more inputs. G has no
+    tanh unless it is ``bounded``. With ``spectral``, the layers of D are
+    :class:`~scratchgen.nn.SpectralLinear`.
     """
     if n_layers < 1:
         raise ValueError(f"n_layers is at least 1, got {n_layers}")
@@ -249,11 +293,12 @@ def dense(
     of_D: list[nn.Network] = []
     for k in range(n_layers):
         of_G += [nn.Linear(n_hidden if k else n_latent + K, n_hidden, rng=rng), nn.LeakyReLU(slope)]
-    of_G += [nn.Linear(n_hidden, n_visible, rng=rng), nn.Tanh()]
+    of_G += [nn.Linear(n_hidden, n_visible, rng=rng), *([nn.Tanh()] if bounded else [])]
+    linear = nn.SpectralLinear if spectral else nn.Linear
     for k in range(n_layers):
-        of_D += [nn.Linear(n_hidden if k else n_visible + K, n_hidden, bias=False, rng=rng)]
+        of_D += [linear(n_hidden if k else n_visible + K, n_hidden, bias=False, rng=rng)]
         of_D += [nn.LeakyReLU(slope), nn.Dropout(dropout)]
-    of_D += [nn.Linear(n_hidden, 1, rng=rng)]
+    of_D += [linear(n_hidden, 1, rng=rng)]
     G, D = (conditions.with_label(nn.Sequential(*layers), n_classes) for layers in (of_G, of_D))
     return GAN(G, D, n_latent, n_classes=n_classes)
 

@@ -15,8 +15,18 @@ from ..history import History
 from ..models import gan
 from ..optim import Optimizer
 from .data import Data
-from .recipe import Figures, Pictures, Recipe, curves_of, in_parts, layers_of, only_mnist_sized
-from .settings import Choice, GenerativeSettings, Real, Whole, setting
+from .recipe import (
+    Figures,
+    Pictures,
+    Recipe,
+    curves_of,
+    from_model,
+    in_parts,
+    layers_of,
+    only_mnist_sized,
+    to_model,
+)
+from .settings import Choice, Flag, GenerativeSettings, Real, Whole, added, setting
 
 N_OUTPUTS = 10_000  # the number of samples in the mean of D(G(z))
 
@@ -33,10 +43,17 @@ class GANSettings(GenerativeSettings):
         Choice("what G is given", names=("uniform", "normal"))
     )
     dropout: float = setting(Real("share of D's hidden units that are dropped", most=1, below=True))
-    generator_cost: Literal["minimax", "non_saturating"] = setting(
+    generator_cost: Literal["minimax", "non_saturating", "least_squares"] = setting(
         Choice("what G minimises", names=tuple(gan.GENERATOR_COSTS)), default="non_saturating"
     )
     d_steps: int = setting(Whole("moves of D to each move of G", most=1000), default=1)
+    smoothing: float = added(
+        Real("share of the real samples that D is told are generated", most=1, below=True),
+        default=0.0,
+    )
+    spectral: bool = added(
+        Flag("divide the weights of D's layers by their spectral norms"), default=False
+    )
     beta1: float = setting(Real("Adam's first decay rate", most=1, below=True))
     equilibrium: float | None = setting(
         Real(
@@ -87,6 +104,18 @@ class GANRecipe(Recipe[GANSettings]):
         batch_size=32,
         lr=2e-4,
     )
+    TOY = replace(
+        DIGITS,
+        data="ring",
+        hidden=64,
+        latent=4,
+        dropout=0.0,
+        d_steps=3,
+        schedule="cosine",
+        epochs=100,
+        batch_size=256,
+        lr=2e-3,
+    )
 
     def shown(self, model: gan.GAN) -> dict[str, Any]:
         """The sizes of the networks, the noise, and the game."""
@@ -100,17 +129,21 @@ class GANRecipe(Recipe[GANSettings]):
             "dropout": of_D[2].p,
             "generator_cost": model.generator_cost,
             "d_steps": model.d_steps,
+            "smoothing": model.smoothing,
+            "spectral": isinstance(of_D[0], nn.SpectralLinear),
             "pixels": of_D[0].weight.shape[1] - (model.n_classes or 0),
         }
 
     def build(self, settings: GANSettings, data: Data, rng: Generator) -> gan.GAN:
         """Build the model for samples with this many numbers."""
         only_mnist_sized(settings, data)
-        data.check_unit_interval("a GAN")
+        if not plotting.is_plane(data.shape):
+            data.check_unit_interval("a GAN")
         pixels, s = math.prod(data.shape), settings
         K, sizes = self.n_classes(data), (pixels, s.hidden, s.latent)
-        networks = gan.dense(*sizes, rng, s.dropout, s.layers, s.slope, K)
-        game = s.noise, s.generator_cost, s.d_steps, K
+        bounded = not plotting.is_plane(data.shape)
+        networks = gan.dense(*sizes, rng, s.dropout, s.layers, s.slope, K, bounded, s.spectral)
+        game = s.noise, s.generator_cost, s.d_steps, K, s.smoothing
         return gan.GAN(networks.generator, networks.discriminator, s.latent, *game)
 
     def optimizers(self, model: gan.GAN, settings: GANSettings) -> list[Optimizer]:
@@ -118,12 +151,12 @@ class GANRecipe(Recipe[GANSettings]):
         return model.adam(settings.lr, settings.beta1)
 
     def prepare(self, data: Data) -> Any:
-        """2x − 1, on [−1, 1]."""
-        return self.paired(2 * data.train - 1, data.train_labels)
+        """2x − 1, on [−1, 1], or points of the plane as they are."""
+        return self.paired(to_model(data.train), data.train_labels)
 
     def samples(self, model: gan.GAN, n: int, rng: Generator, labels: Any = None) -> Array:
-        """(G(z) + 1)/2, on [0, 1]."""
-        return 0.5 * (model.sample(n, rng, labels) + 1)
+        """(G(z) + 1)/2, on [0, 1], or points of the plane as they are."""
+        return from_model(model.sample(n, rng, labels))
 
     def score(self, model: gan.GAN, data: Data, rng: Generator) -> dict[str, float]:
         """D(x) of held-out samples: it is lower if D has memorised its training samples."""
@@ -173,7 +206,8 @@ class GANRecipe(Recipe[GANSettings]):
         frozen = model.frozen()
 
         def D(part: Array, *labels: Array) -> Array:
-            rows = (2 * part - 1).astype(model.dtype).reshape(len(part), -1)
-            return 1 / (1 + np.exp(-frozen.logits(rows, rng if dropout else None, *labels)))
+            rows = to_model(part).astype(model.dtype).reshape(len(part), -1)
+            out = frozen.logits(rows, rng if dropout else None, *labels)
+            return out if model.generator_cost == "least_squares" else 1 / (1 + np.exp(-out))
 
         return in_parts(D, x, rng)

@@ -252,7 +252,7 @@ def setting(kind: Kind, **default: Any) -> Any:
 
 
 def added(kind: Kind, *, default: Any) -> Any:
-    """Make a field that runs of format 2 lack; these runs have its default."""
+    """Make a field that runs of an earlier format lack; these runs have its default."""
     return field(metadata={"kind": kind, "added": True}, default=default)
 
 
@@ -355,11 +355,11 @@ class Settings(Record):
     @classmethod
     def from_first_format(cls, values: dict[str, Any]) -> dict[str, Any]:
         """Rename the values of a ``config.json`` without a format to the current names."""
-        return cls.from_second_format({"schedule": "constant", **values})
+        return cls.from_earlier_format({"schedule": "constant", **values})
 
     @classmethod
-    def from_second_format(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Complete the values of a ``config.json`` of format 2 by the settings that it lacks."""
+    def from_earlier_format(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Complete the values of a ``config.json`` of format 2 or 3 by the settings it lacks."""
         later = {f.name: f.default for f in dataclasses.fields(cls) if "added" in f.metadata}
         return {**later, **values}
 
