@@ -288,14 +288,17 @@ def test_a_run_of_the_first_format_can_be_sampled(vae, capsys):
     assert Config.read(vae).settings.schedule == "constant"
 
 
-def test_a_run_of_the_second_format_has_the_defaults_of_what_was_added_since(trained, elsewhere):
+@pytest.mark.parametrize("number", [2, 3])
+def test_a_run_of_an_earlier_format_has_the_defaults_of_what_was_added_since(
+    trained, elsewhere, number
+):
     shutil.copytree(trained / "rbm", elsewhere / "run")
     path = elsewhere / "run" / CONFIG
     config = json.loads(path.read_text())
     now = Config.read(path.parent)
     for since in ("sigma", "levels", "scale", "temperatures", "centred", "k_every", "l1", "l2"):
         del config[since]
-    path.write_text(json.dumps({**config, "format": 2}))
+    path.write_text(json.dumps({**config, "format": number}))
     assert Config.read(path.parent) == now
     path.write_text(json.dumps(config))  # a file of today lacks nothing
     with pytest.raises(ValueError, match="it lacks centred; it lacks k_every"):

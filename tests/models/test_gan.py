@@ -64,6 +64,7 @@ def state_of(network):
 # The game
 
 generator_costs = pytest.mark.parametrize("generator_cost", [*gan.GENERATOR_COSTS])
+of_logits = pytest.mark.parametrize("generator_cost", ["non_saturating", "minimax"])
 
 
 @pytest.mark.parametrize(
@@ -145,6 +146,59 @@ def test_descent_on_Ds_cost_finds_it():
     np.testing.assert_allclose(logits[both], np.log(REAL[both] / FAKE[both]), atol=1e-9)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.4])
+def test_smoothed_labels_shrink_the_best_D_by_their_share(smoothing):
+    # D* = (1 − s) p_r/(p_r + p_g), for both kinds of costs.
+    best = (1 - smoothing) * REAL / (REAL + FAKE)
+    inside = (REAL > 0) & (FAKE > 0)
+
+    def expected(outputs, cost):
+        real = ops.take(outputs, np.repeat(np.arange(6), REAL), axis=0)
+        fake = ops.take(outputs, np.repeat(np.arange(6), FAKE), axis=0)
+        return cost(real, fake, smoothing).mean()
+
+    logits = np.log(np.where(inside, best, 0.5) / np.where(inside, 1 - best, 0.5))
+    by_logits = sg.grad(lambda a: expected(a, gan.discriminator_cost))(logits)
+    np.testing.assert_allclose(by_logits[inside], 0, atol=1e-15)
+    by_squares = sg.grad(lambda a: expected(a, gan.discriminator_by_least_squares))(best)
+    np.testing.assert_allclose(by_squares, 0, atol=1e-15)
+
+
+def test_the_least_squares_of_both_players_are_pearsons_divergence_at_the_best_D():
+    # ½ E_r (D* − 1)² + ½ E_g D*² = ½ Σ p_r p_g/(p_r + p_g): ¼ − ⅛ Σ (p_r − p_g)²/(p_r + p_g).
+    best, p_r, p_g = REAL / (REAL + FAKE), REAL / 20, FAKE / 20
+    real = ops.take(best, np.repeat(np.arange(6), REAL), axis=0)
+    fake = ops.take(best, np.repeat(np.arange(6), FAKE), axis=0)
+    value = gan.discriminator_by_least_squares(real, fake).mean()
+    assert value == pytest.approx(0.25 - ((p_r - p_g) ** 2 / (p_r + p_g)).sum() / 8, rel=1e-14)
+
+
+def test_the_game_of_least_squares_has_the_output_of_D_for_its_probability():
+    model, x = smooth(generator_cost="least_squares", smoothing=0.1), data()
+    np.testing.assert_array_equal(model.discriminate(x).data, model.logits(x).data)
+    z = rng(3).random((2, 16, 2))
+    losses = model.losses(x, rng(), z)
+    of_D, of_G = next(losses), next(losses)
+    real, fake = (model.logits(part).data for part in (x, model.generate(z[0]).data))
+    assert of_D.data == pytest.approx(((real - 0.9) ** 2 + fake**2).mean() / 2, rel=1e-13)
+    moved = model.logits(model.generate(z[1]).data).data
+    assert of_G.data == pytest.approx(((moved - 1) ** 2).mean() / 2, rel=1e-13)
+
+
+@pytest.mark.parametrize("smoothing", [-0.1, 1.0, math.nan])
+def test_a_smoothing_that_is_no_share_is_refused(smoothing):
+    with pytest.raises(ValueError, match="smoothing is a share from 0 to below 1"):
+        smooth(smoothing=smoothing)
+
+
+def test_a_spectral_discriminator_is_lipschitz_and_an_unbounded_generator_has_no_tanh():
+    model = gan.dense(3, 8, 2, rng(), 0.0, 2, 0.2, bounded=False, spectral=True).astype(np.float64)
+    x, y = rng(1).standard_normal((2, 40, 3))
+    gap = np.abs(model.logits(x).data - model.logits(y).data)
+    assert (gap <= np.linalg.norm(x - y, axis=1) * (1 + 1e-9)).all()
+    assert not any(isinstance(layer, nn.Tanh) for layer in model.generator.layers)
+
+
 def test_against_the_best_D_the_game_is_worth_2_JS_minus_2_log_2():
     divergence = metrics.jensen_shannon(REAL / 20, FAKE / 20)
     value = -expected_cost(optimal_logits())
@@ -216,7 +270,7 @@ def test_the_cost_of_G_is_built_after_D_has_moved():
     assert float(next(losses).data) == pytest.approx(float(expected.data), rel=1e-14)
 
 
-@generator_costs
+@of_logits
 def test_one_pass_of_D_for_both_kinds_of_samples_is_a_pass_for_each(generator_cost):
     model, x, z = smooth(generator_cost=generator_cost), data(), rng(3).random((2, 16, 2))
     losses = model.losses(x, rng(), z)
@@ -574,7 +628,7 @@ def lecture_without_dropout(dtype=np.float64):
 
 
 @pytest.mark.rounding
-@generator_costs
+@of_logits
 def test_50_steps_of_the_lectures_training_are_those_of_torch(torch, generator_cost):
     model, optimizers = lecture_without_dropout()
     model.generator_cost = generator_cost
