@@ -106,6 +106,7 @@ def test_a_file_with_names_as_labels_and_channels_last_goes_from_training_to_sam
     name, elsewhere, capsys, monkeypatch
 ):
     monkeypatch.setattr(recognition, "STEPS", 10)
+    monkeypatch.setattr(RECIPES[name], "n_judged", 60)
     rng = np.random.default_rng(0)
     labels = np.array(["owl", "cat", "fox"])[np.arange(90) % 3]
     images = rng.random((90, 8, 8, 3)) * 0.5 + 0.25 * (np.arange(90) % 3)[:, None, None, None]
