@@ -117,6 +117,8 @@ class Part:
     """What is known and what is hidden."""
     floor_said: str
     """The completion without a model."""
+    drawn_said: str
+    """The name of the row that shows the known part."""
     judged_said: str
     """The numbers over which errors are averaged."""
 
@@ -151,6 +153,7 @@ class Pixels(Part):
     """Some pixels are known, where ``mask`` is true: (channels, height, width)."""
 
     floor_said = "the mean of the training images"
+    drawn_said = "known (rest grey)"
     judged_said = "a hidden pixel"
 
     def __init__(self, mask: Array) -> None:
@@ -193,6 +196,7 @@ class Averages(Part):
     """The averages over squares of pixels are known, in images (channels, height, width)."""
 
     floor_said = "squares of equal pixels"
+    drawn_said = "known averages"
     judged_said = "a pixel"
 
     def __init__(self, factor: int, shape: tuple[int, ...]) -> None:
@@ -294,7 +298,7 @@ class Completed:
     def table(self, shape: tuple[int, ...], value_range: tuple[float, float]) -> Axes:
         """Draw the first images in columns: the original, the known part, and completions."""
         n, few = len(self.original), min(len(self.original), COLUMNS)
-        rows = {"original": self.original[:few], "known": self.known[:few]}
+        rows = {"original": self.original[:few], self.part.drawn_said: self.known[:few]}
         for k, start in enumerate([0, *range(n, len(self.drawn), few)]):
             rows[f"completion {k + 1}"] = self.drawn[start : start + few]
         images = {name: x.reshape(-1, *shape) for name, x in rows.items()}

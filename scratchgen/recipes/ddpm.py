@@ -16,6 +16,7 @@ from .. import plotting
 from ..backend import Array, Generator, to_device, to_host
 from ..history import History
 from ..models import DDPM, LabelledDenoiser, PlainDenoiser, UNet
+from ..models.diffusion import likelihood
 from ..progress import watched
 from .data import Data
 from .recipe import Figures, Recipe, in_parts, only_mnist_sized
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PARTS = 128  # the number of samples denoised at a time
+PIXELS = 1600  # the likelihood is computed for about as many pixels, of at least two images
+PATHS = 4  # the number of noised paths of each image in the importance-weighted bound
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,6 +227,39 @@ class DDPMRecipe(Recipe[DDPMSettings]):
         for first, end in [(0, model.T), *quarters]:
             name = f"{squared}, averaged over t = {first} … {end - 1}"
             yield name, functools.partial(error, name, first, end)
+        few = x[: max(2, PIXELS // math.prod(model.shape))]
+        yield "−log₂ P(x)", functools.partial(self._bits, model, few, data, rng)
+
+    def _bits(self, model: DDPM, x: Array, data: Data, rng: Generator) -> dict[str, str]:
+        """Return −log₂ P(x) of the chain and of the flow for few images, in bits per pixel."""
+        width = 2 * level_width(data.train)
+        per_pixel = math.prod(model.shape) * math.log(2)
+
+        def terms(part: Array) -> Array:
+            return np.stack(likelihood.elbo_terms_of_levels(model, part, width, rng), axis=1)
+
+        def weighted(part: Array) -> Array:
+            return -likelihood.importance_weighted(model, part, PATHS, rng, width)
+
+        def flow(part: Array) -> Array:
+            u = width * (rng.random(part.shape, dtype=part.dtype) - 0.5)
+            log_p = model.flow_log_likelihood(part + u, 1, rng, tolerance=1e-3)
+            return -(log_p + math.prod(model.shape) * math.log(width))
+
+        x = x.astype(model.dtype)
+        of_terms = in_parts(terms, x, rng, PARTS)
+        chain = f"−log₂ P(x) of the chain, at most, for {round(2 / width) + 1} levels"
+        nats = {f"{chain}, {len(x)} images": of_terms.sum(axis=1)}
+        nats |= zip(
+            ("  reconstruction", "  prior matching", "  denoising"), of_terms.T, strict=True
+        )
+        nats[f"  from {PATHS} paths of each, weighted"] = in_parts(weighted, x, rng, PARTS)
+        nats["−log₂ P(x) of the flow, at most, the trace estimated"] = in_parts(flow, x, rng, PARTS)
+        return {
+            name: f"{each.mean() / per_pixel:.3f} ± "
+            f"{each.std() / math.sqrt(len(x)) / per_pixel:.3f} bits per pixel"
+            for name, each in nats.items()
+        }
 
     def draw(
         self,
@@ -291,6 +327,16 @@ class DDPMRecipe(Recipe[DDPMSettings]):
             return frozen.errors(part, t, noise, None, *labels)
 
         return in_parts(errors, x, rng, PARTS)
+
+
+def level_width(x: Array) -> float:
+    """Return w for pixels that are 0, w, 2w, … 1; ``ValueError`` for pixels of other values."""
+    values = np.unique(x)
+    width = float(np.diff(values).min()) if len(values) > 1 else 1.0
+    steps = round(1 / width)
+    if not 1 <= steps <= 255 or np.absolute(values * steps - np.round(values * steps)).max() > 1e-3:
+        raise ValueError("pixels have a probability if they have at most 256 levels from 0 to 1")
+    return 1 / steps
 
 
 def image_shape(data: Data, model: str) -> tuple[int, ...]:

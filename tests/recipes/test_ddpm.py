@@ -8,7 +8,7 @@ from scratchgen import cli
 from scratchgen.history import History
 from scratchgen.models import PlainDenoiser, UNet
 from scratchgen.recipes import Data
-from scratchgen.recipes.ddpm import DDPMRecipe
+from scratchgen.recipes.ddpm import DDPMRecipe, level_width
 
 recipe = DDPMRecipe()
 QUICK = {"width": 8, "T": 12, "epochs": 2}
@@ -71,7 +71,10 @@ def test_the_average_that_is_asked_for_is_kept_and_none_for_a_share_of_0(data):
     assert recipe.average(model, recipe.settings({"ema": 0.0})) is None
 
 
-def test_the_judgement_states_what_the_schedule_leaves_and_the_error_of_every_quarter(data):
+def test_the_judgement_states_what_the_schedule_leaves_and_the_error_of_every_quarter(
+    data, monkeypatch
+):
+    monkeypatch.setattr("scratchgen.recipes.ddpm.PIXELS", 0)  # the likelihood of two images
     model = built(data, sg.generator(0), noise_schedule="linear", clip="none", T=300)
     said = recipe.judge(model, data, {}, sg.generator(1))
     assert said["signal left at the end, ᾱ"] == "0.0481"
@@ -81,6 +84,27 @@ def test_the_judgement_states_what_the_schedule_leaves_and_the_error_of_every_qu
     whole, *quarters = means.values()
     assert len(quarters) == 4
     assert whole == pytest.approx(np.mean(quarters), rel=0.1)
+
+
+def test_the_judgement_bounds_the_bits_of_a_pixel_by_the_chain_and_by_the_flow(data):
+    model = built(data, sg.generator(0))
+    said = recipe.judge(model, data, {}, sg.generator(1))
+    bits = {name: float(text.split()[0]) for name, text in said.items() if "bits per" in text}
+    chain, *terms, weighted, flow = bits.values()
+    assert next(iter(bits)) == "−log₂ P(x) of the chain, at most, for 17 levels, 25 images"
+    assert chain == pytest.approx(sum(terms), abs=2e-3)
+    assert weighted < chain
+    assert flow > 2  # no network that knows nothing comes near the entropy of the digits
+
+
+@pytest.mark.parametrize(
+    ("x", "width"), [(np.arange(17) / 16, 1 / 16), (np.array([0, 7, 255]) / 255, None)]
+)
+def test_the_levels_of_pixels_are_found(x, width):
+    found = level_width(np.concatenate([x, np.arange(256) / 255]) if width is None else x)
+    assert found == pytest.approx(width or 1 / 255)
+    with pytest.raises(ValueError, match="if they have at most 256 levels"):
+        level_width(np.linspace(0, 1, 300) ** 2)
 
 
 def test_its_pictures_are_the_schedule_the_noising_and_the_denoising(data):

@@ -27,10 +27,17 @@ of L ratios is a bound, too, which rises with L to log p(x₀). It is the import
 a VAE whose encoder is fixed, and the sum along a path is the one of annealed importance sampling
 (Jarzynski's equality): :func:`scratchgen.sampling.weigh_path`.
 
+*Pixels of few levels*, a width w apart on [−1, 1], have probabilities in place of a density. For
+the chain, N(μ_0(x), β_0) is integrated over the width of each level to give P(x₀|x_{t=0}), which
+takes the place of the density in the bounds. For the flow, log P(x₀) ≥ E log [p(x₀ + u) w^D] with
+noise u, uniform on [−w/2, w/2] in each pixel.
+
 Sources: the notes, whose list of what diffusion models allow has "the model log likelihood, and the
 probability of individual states, to be cheaply evaluated"; Song et al., arXiv:2011.13456, sections
 4.3 and D.2; Chen et al., arXiv:1806.07366; Hutchinson 1990; Burda, Grosse and Salakhutdinov,
-arXiv:1509.00519; Sohl-Dickstein et al., arXiv:1503.03585, section 2.3.
+arXiv:1509.00519; Sohl-Dickstein et al., arXiv:1503.03585, section 2.3; Ho, Jain and Abbeel,
+arXiv:2006.11239, eq. 13 (levels of the chain); Theis, van den Oord and Bethge, arXiv:1511.01844
+(levels of a density).
 """
 
 from __future__ import annotations
@@ -43,7 +50,7 @@ import numpy as np
 
 from ... import operations as ops
 from ...autodiff import Tensor, gradient
-from ...backend import Array, Generator, check_generator, device_of, to_device, to_host
+from ...backend import Array, Generator, check_generator, device_of, special, to_device, to_host
 from ...distributions import Gaussian
 from ...sampling import weigh_path
 from . import bound
@@ -101,15 +108,18 @@ def flow_log_likelihood(
     return to_device(log_p, device_of(x0))
 
 
-def importance_weighted(model: DDPM, x0: Array, n_samples: int, rng: Generator) -> Array:
+def importance_weighted(
+    model: DDPM, x0: Array, n_samples: int, rng: Generator, width: float | None = None
+) -> Array:
     """log (1/L) Σₗ p(x₀, x⁽ˡ⁾)/q(x⁽ˡ⁾|x₀) over L = ``n_samples`` paths x⁽ˡ⁾: (n,) nats, in float64.
 
-    On average it is below log p(x₀), a density, and rises with L; L = 1 is the ELBO.
+    On average it is below log p(x₀), and rises with L; L = 1 is the ELBO. With ``width`` it is the
+    logarithm of a probability of levels, else of a density.
     """
     if n_samples < 1:
         raise ValueError(f"n_samples is at least 1, got {n_samples}")
     check_generator(rng)
-    weights = [path_log_weight(model, x0, rng) for _ in range(n_samples)]
+    weights = [path_log_weight(model, x0, rng, width) for _ in range(n_samples)]
     return ops.logsumexp(np.stack(weights), axis=0) - math.log(n_samples)
 
 
@@ -117,17 +127,23 @@ def path_log_weight(
     model: DDPM,
     x0: Array,
     rng: Generator,
+    width: float | None = None,
     progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
 ) -> Array:
-    """log p(x₀, x) − log q(x|x₀) of one noised path x for each sample: (n,) nats, in float64."""
+    """log p(x₀, x) − log q(x|x₀) of one noised path x for each sample: (n,) nats, in float64.
+
+    With ``width``, P(x₀|x_{t=0}) is the probability of levels.
+    """
 
     def pair(x: Array, t: int) -> Pair:
         return x, bound.forward_step(model, x, t).draw(rng)
 
     def log_ratio(state: Pair, _: float, t: Any) -> Array:
         before, after = state
-        forward, reverse = bound.forward_step(model, before, t), bound.reverse_step(model, after, t)
-        return forward.nll(after) - reverse.nll(before)
+        cost = bound.forward_step(model, before, t).nll(after)
+        if t == 0 and width is not None:
+            return cost + log_prob_of_levels(model, before, after, width)
+        return cost - bound.reverse_step(model, after, t).nll(before)
 
     times = range(-1, model.T)
     path = weigh_path(
@@ -135,6 +151,33 @@ def path_log_weight(
     )
     log_w, (_, end) = path
     return log_w - _standard_nll(end)
+
+
+def elbo_terms_of_levels(
+    model: DDPM, x0: Array, width: float, rng: Generator
+) -> tuple[Array, Array, Array]:
+    """The terms of :func:`~scratchgen.models.diffusion.bound.elbo_terms` for levels, (n,) nats."""
+    first = bound.forward_step(model, x0, 0).draw(rng)
+    _, prior, denoising = bound.elbo_terms(model, x0, rng)
+    return -log_prob_of_levels(model, x0, first, width), prior, denoising
+
+
+def log_prob_of_levels(model: DDPM, x0: Array, first: Array, width: float) -> Array:
+    """log P(x₀|x_{t=0}) of levels ``width`` apart on [−1, 1]: (n,) nats.
+
+    The normal distribution of x₀ is integrated over half a width on both sides of the level. The
+    first and the last level, −1 and 1, take in all that lies beyond them.
+    """
+    p = bound.reverse_step(model, first, 0)
+    low, high = x0 - 0.5 * width - p.mu, x0 + 0.5 * width - p.mu
+    low = np.where(x0 < 0.5 * width - 1, -np.inf, low * math.exp(-0.5 * p.log_var))
+    high = np.where(x0 > 1 - 0.5 * width, np.inf, high * math.exp(-0.5 * p.log_var))
+    # In the lower tail the digits of Φ(high) − Φ(low) are kept, and Φ(−x) = 1 − Φ(x).
+    above = low + high > 0
+    low, high = np.where(above, -high, low), np.where(above, -low, high)
+    log_ndtr = special(x0).log_ndtr
+    log_p = log_ndtr(high) + np.log1p(-np.exp(log_ndtr(low) - log_ndtr(high)))
+    return _rows(log_p).sum(axis=1)
 
 
 def _probes(x: Array, probes: int | None, rng: Generator | None) -> Iterable[Array]:

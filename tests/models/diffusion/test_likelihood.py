@@ -155,6 +155,42 @@ def test_the_mean_of_the_weights_is_the_density_and_the_mean_of_their_logarithms
     assert log_w.mean() - 0.05 < bounds[0] < bounds[1] < bounds[2] < expected + 0.01
 
 
+# Levels
+
+
+def test_the_probabilities_of_all_levels_add_up_to_1_at_every_state():
+    levels, width = np.linspace(-1, 1, 5)[:, None], 0.5
+    for first in (-0.7, 0.1, 3.0):
+        model = ddpm(6, D=1)
+        log_p = likelihood.log_prob_of_levels(model, levels, np.full((5, 1), first), width)
+        np.testing.assert_allclose(np.exp(log_p).sum(), 1, rtol=1e-12)
+    # Far from a level the logarithm keeps its digits: log Φ(−z) ≈ −z²/2 − log z − ½ log 2π.
+    beta = model.beta[0]
+    exact = DDPM(lambda x, time: 0 * x, (1,), schedule=model.beta)
+    mean = exact.p_sample(np.array([[0.0]]), 0).item()
+    z = (0.75 - mean) / math.sqrt(beta)
+    far = likelihood.log_prob_of_levels(exact, np.array([[1.0]]), np.array([[0.0]]), width)
+    expected = -0.5 * z**2 - math.log(z) - 0.5 * math.log(2 * math.pi)
+    assert far.item() == pytest.approx(expected, abs=1.1 / z**2)
+
+
+def test_the_weights_of_all_levels_add_up_to_1_on_average_and_the_bound_is_their_logarithm():
+    model, n, width = ddpm(6, D=1), 20_000, 0.5
+    total, variance = 0.0, 0.0
+    for level in np.linspace(-1, 1, 5):
+        x = np.full((n, 1), level)
+        log_w = likelihood.path_log_weight(model, x, sg.generator(1), width)
+        w = np.exp(log_w)
+        total, variance = total + w.mean(), variance + w.var() / n
+        terms = -sum(likelihood.elbo_terms_of_levels(model, x, width, sg.generator(2)))
+        error = math.hypot(terms.std(), log_w.std()) / math.sqrt(n)
+        assert abs(terms.mean() - log_w.mean()) < 5 * error
+        assert log_w.mean() < math.log(w.mean())
+        one = likelihood.importance_weighted(model, x, 1, sg.generator(1), width)
+        np.testing.assert_array_equal(one, log_w)
+    assert abs(total - 1) < 5 * math.sqrt(variance)
+
+
 # What is refused
 
 
@@ -180,7 +216,8 @@ def test_likelihoods_of_images_in_float32_are_on_their_device(device):
     x = rng.standard_normal((3, 1, 4, 4), dtype=np.float32)
     before = strict.transfers
     of_paths = model.log_likelihood(x, 2, rng)
+    of_levels = likelihood.path_log_weight(model, x, rng, 0.1)
     assert strict.transfers == before
     # SciPy integrates on the host.
-    for log_p in (of_paths, model.flow_log_likelihood(x, 1, rng, 1e-3)):
+    for log_p in (of_paths, of_levels, model.flow_log_likelihood(x, 1, rng, 1e-3)):
         assert (device_of(log_p), log_p.shape) == (device, (3,))
