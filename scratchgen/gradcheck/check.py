@@ -21,7 +21,12 @@ from .report import Report
 from .subject import Subject, of_gradient, of_operation, same
 
 
-def check_gradient(cost: Callable[..., Any], gradient: Callable[..., Any], *arrays: Any) -> Report:
+def check_gradient(
+    cost: Callable[..., Any],
+    gradient: Callable[..., Any],
+    *arrays: Any,
+    allow_undecided: bool = False,
+) -> Report:
     """Is ``gradient(*arrays)`` the derivative of the scalar ``cost(*arrays)``? If not, why not?
 
     ``gradient`` returns one array for each of ``arrays``, in their order, or a dictionary by name.
@@ -29,7 +34,8 @@ def check_gradient(cost: Callable[..., Any], gradient: Callable[..., Any], *arra
     array is the derivative by the first of ``arrays``. The report uses the names of the parameters
     of ``gradient``. ``arrays`` may be on a GPU; numbers and float32 arrays are converted to
     float64. Both functions are called many times and must give the same answer each time: use fixed
-    noise.
+    noise. A derivative is refused if an entry is too small, or the cost too inexact, to tell right
+    from wrong; ``allow_undecided=True`` accepts it if all other entries agree.
 
     >>> report = check_gradient(lambda w, x: (w @ x) ** 2, lambda w, x: (w @ x) * x,
     ...                         np.array([0.3, -1.2]), np.array([2.0, 0.7]))
@@ -38,7 +44,10 @@ def check_gradient(cost: Callable[..., Any], gradient: Callable[..., Any], *arra
 
     Raises ``ValueError`` if more derivatives are given than there are arrays, or none.
     """
-    return checked(of_gradient(cost, gradient, arrays))
+    report = checked(of_gradient(cost, gradient, arrays))
+    for entry in report.entries:
+        entry.allow_undecided = allow_undecided
+    return report
 
 
 def check_operation(operation: Any, *arrays: Any, **settings: Any) -> Report:
@@ -99,6 +108,7 @@ def checked(subject: Subject) -> Report:
     if problems:
         return Report([], problems, notes)
     rng = np.random.default_rng(0)
+    subject.effect = max(map(subject.effect_of, given.items()), default=0.0)
     comparisons = {k: compare(subject, k, given[k], rng) for k in given}
     entries = {k: sides.entry() for k, sides in comparisons.items()}
     if any(sides.is_wrong for sides in comparisons.values()):

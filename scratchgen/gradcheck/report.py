@@ -36,11 +36,14 @@ class Entry:
     kinks: list[tuple[int, ...]] = field(default_factory=list)
     kinds: list[str] = field(default_factory=list)
     """The kinds of mistake in ``diagnosis``, from the catalogue; empty if none fits."""
+    undecided: int = 0
+    """The number of entries that are too small, or too inexact, to be decided."""
+    allow_undecided: bool = False
 
     @property
     def ok(self) -> bool:
-        """Whether the derivative agrees."""
-        return self.verdict == AGREES
+        """Whether the derivative agrees; if ``allow_undecided``, in all entries that decide."""
+        return self.verdict == AGREES or (self.allow_undecided and self.verdict == UNDECIDED)
 
 
 HEAD = ("equation", "shape", "worst entry", "given", "numerical", "verdict")

@@ -43,6 +43,11 @@ class Subject:
     notes: list[str] = field(default_factory=list)
     rule: tuple[Callable[[Sequence[Any]], Any], Array] | None = None
     """For a rule, the function that computes its value, and δ: the cost is Σ δ ∘ value."""
+    by_hand: bool = False
+    """Whether the given derivatives are independent of the engine's."""
+    effect: float = 0.0
+    """The largest effect of an array on the cost, to first order: |∂C/∂x| times the size of x."""
+    _scatters: dict[bool, dict[int, Array]] = field(default_factory=dict)
 
     @functools.cached_property
     def roughness(self) -> float:
@@ -60,6 +65,39 @@ class Subject:
             return self.cost([x if step is None else x + t * step for x, step in pairs])
 
         return roughness(function)
+
+    def effect_of(self, given: tuple[int, Array]) -> float:
+        """The typical size of a given derivative times that of its array."""
+        k, g = given
+        finite = g[np.isfinite(g)]
+        return size_of(finite) * size_of(self.arrays[k]) if finite.any() else 0.0
+
+    def scatter_of_given(self, k: int, single: bool) -> Array:
+        """The rounding error of each entry given for array k: how it scatters in its last digits.
+
+        ``single`` says that they are those of float32.
+        """
+        if single not in self._scatters:
+            self._scatters[single] = self._scatter(1e-6 if single else 1e-14)
+        found: Array = self._scatters[single].get(k, np.zeros(np.shape(self.arrays[k])))
+        return found
+
+    def _scatter(self, size: float) -> dict[int, Array]:
+        rng, answers = np.random.default_rng(4), []
+        try:
+            for by in (0.0, size, size, size):
+                inputs = [
+                    x * to_device(1 + by * rng.uniform(-1, 1, np.shape(x)), device_of(x))
+                    if is_real(x)
+                    else copy.deepcopy(x)
+                    for x in self.arrays
+                ]
+                self.cost(inputs)
+                found = self.given(inputs)
+                answers.append({k: to_host(g).astype(float) for k, g in found.items()})
+            return {k: 8 * np.ptp([answer[k] for answer in answers], axis=0) for k in answers[0]}
+        except Exception:  # a derivative may be defined at its own inputs alone
+            return {}
 
     def along(self, k: int, move: Callable[[Array, Any], Array]) -> Callable[[Any], Any]:
         """F(t) = C with array k moved by t."""
@@ -182,7 +220,7 @@ def of_gradient(
         notes.append(f"no derivative was given for {', '.join(left_out)}")
     where = f"given side computed by {getattr(gradient, '__name__', 'gradient')}"
     notes.append(where.replace("<lambda>", "gradient"))
-    return Subject(names, lifted_arrays, lambda inputs: cost(*inputs), given, notes)
+    return Subject(names, lifted_arrays, lambda inputs: cost(*inputs), given, notes, by_hand=True)
 
 
 def of_operation(operation: Any, arrays: Sequence[Any], settings: Mapping[str, Any]) -> Subject:
@@ -265,9 +303,13 @@ def is_real(x: Any) -> bool:
 
 def size_of(x: Array) -> float:
     """The root mean square of the entries, or 1 if all are zero."""
-    host = to_host(x)
-    typical = float(np.sqrt(np.mean(host * host))) if host.size else 0.0
-    return typical if typical > 0 else 1.0
+    return rms(to_host(x)) or 1.0
+
+
+def rms(x: Array) -> float:
+    """√(mean x²), of numbers of any size; 0 if there are none."""
+    largest = float(np.abs(x).max(initial=0))
+    return largest * float(np.sqrt(np.mean(np.square(x / largest)))) if largest else 0.0
 
 
 def same(x: Any, y: Any) -> bool:
