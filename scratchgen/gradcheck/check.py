@@ -7,6 +7,7 @@ derivative agree, and if one does not, which mistake explains it?
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,8 @@ from .evidence import Evidence
 from .network import of_network, of_recorded_operations
 from .report import Report
 from .subject import Subject, of_gradient, of_operation, same
+
+NUMERICAL_SECONDS = 4  # the time after which entries are tried along a few directions only
 
 
 def check_gradient(
@@ -108,12 +111,14 @@ def checked(subject: Subject) -> Report:
     if problems:
         return Report([], problems, notes)
     rng = np.random.default_rng(0)
+    start = time.thread_time()
+    subject.until = start + NUMERICAL_SECONDS
     subject.effect = max(map(subject.effect_of, given.items()), default=0.0)
     comparisons = {k: compare(subject, k, given[k], rng) for k in given}
     entries = {k: sides.entry() for k, sides in comparisons.items()}
     if any(sides.is_wrong for sides in comparisons.values()):
         evidence = Evidence(subject, comparisons)
-        for k, finding in diagnose(evidence).items():
+        for k, finding in diagnose(evidence, start).items():
             entries[k].diagnosis, entries[k].kinds = finding
         if evidence.unrecorded and not all(entries[k].kinds for k in evidence.wrong):
             why = evidence.unrecorded

@@ -9,13 +9,15 @@ C(x + t v), and in some entries. If a direction disagrees, bisection finds a wro
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from ..backend import Array, device_of, to_device, to_host
+from ..progress import watched
 from . import numerical
 from .numerical import Derivative, Function, moved, number
 from .recording import recorded
@@ -26,6 +28,10 @@ EXHAUSTIVE = 256
 DIRECTIONS, LARGEST, RANDOM, AS_EVIDENCE = 4, 4, 6, 64
 OF_A_BAND = 2
 KINKS_ON_THE_WAY = 64
+CONFIRMED = 8
+"""After so many entries that disagree, those of a slow cost are not confirmed by differences."""
+CALLS = 4
+"""About this many calls of the cost decide an entry."""
 TELLING = 0.05
 """A number is decided if a change of it by this part would be seen."""
 TINY = 1e-6
@@ -85,7 +91,10 @@ class Comparison:
         self.scale = size_of(self.host)
         self.scales = np.maximum(np.abs(self.host), 0.1 * self.scale).reshape(-1)
         self.is_tiny = (self.host != 0) & (np.abs(self.host) < TINY * self.scale)
+        start = time.thread_time()
         self.cost = abs(number(subject.cost(subject.arrays)))
+        self.seconds = time.thread_time() - start
+        self.confirmed = 0
         self.single = given.dtype == np.float32
         self.rounding = ROUNDING_FLOAT32 if self.single else ROUNDING
         self.typical = rms(self.claimed[np.isfinite(self.claimed)])
@@ -113,10 +122,16 @@ class Comparison:
         """Whether a mistake must be searched for."""
         return self.verdict in (DISAGREES, WRONG_SHAPE)
 
-    def try_entries(self, entries: Iterable[int]) -> None:
-        """Compute these entries of the numerical side."""
-        for i in entries:
+    def try_entries(self, entries: Sequence[int]) -> int:
+        """Compute these entries of the numerical side, as far as time allows; return how many."""
+        long = self.seconds * len(entries) * CALLS > 2
+        for done, i in enumerate(
+            watched(entries, f"∂C/∂{self.subject.names[self.k]}") if long else entries
+        ):
+            if done >= LARGEST and time.thread_time() > self.subject.until:
+                return done
             self.disagrees |= not self.try_entry(i)
+        return len(entries)
 
     def try_entry(self, i: int) -> bool:
         """Compute entry i of the numerical side; return whether the given one agrees."""
@@ -134,11 +149,14 @@ class Comparison:
             return tried
 
         tried = self.estimate(function, scale, size, trial)
-        if self.analytic and not tried.agrees:  # at a kink the complex step sees only one side
+        few = self.confirmed < CONFIRMED or self.seconds * CALLS * self.right.size < 0.5
+        if self.analytic and not tried.agrees and few:
+            # At a kink the complex step sees only one side.
             differences = self.differences(function, scale, size)
             apart = abs(differences.value - tried.found.value)
             if differences.sides is not None or apart > 4 * differences.uncertainty:
                 tried = trial(differences)
+            self.confirmed += not tried.agrees
         at_kink = tried.found.sides is not None
         self.kinks += [i] if at_kink else []
         self.right.flat[i] = given if at_kink and tried.agrees else tried.found.value
@@ -173,7 +191,9 @@ class Comparison:
             return trial(self.differences(function, scale, size))
         found = numerical.by_complex_step(function, size or scale)
         tried = trial(found)
-        return tried if tried.agrees else trial(found.widened(self.scatter))
+        apart = abs(tried.given - found.value)
+        gross = not self.subject.roughness and apart > 0.01 * abs(found.value)
+        return tried if tried.agrees or gross else trial(found.widened(self.scatter))
 
     def differences(self, function: Function, scale: float, size: float) -> Derivative:
         """The derivative by differences, with the rounding error of C over the size of x.
@@ -230,8 +250,7 @@ class Comparison:
                 entries |= self.try_directions(rng, band, OF_A_BAND)
         if self.disagrees:
             more = rng.choice(size.size, min(AS_EVIDENCE, size.size), replace=False).tolist()
-            self.try_entries(more)
-            entries.update(more)
+            entries.update(more[: self.try_entries(more)])
         self.tried = f"{len(self.directions)} random directions and {len(entries)} entries"
 
     def try_directions(self, rng: np.random.Generator, band: Array, number: int) -> set[int]:
@@ -241,7 +260,7 @@ class Comparison:
         while number and tries_left:
             v = np.where(band, self.random_direction(rng), 0)
             tried = self.try_direction(v)
-            if not tried.agrees:
+            if not tried.agrees and not self.disagrees:
                 i = self.find_wrong(v)
                 blamed.add(i)
                 if not self.try_entry(i):
@@ -251,7 +270,7 @@ class Comparison:
                 else:
                     tries_left -= 1  # a kink on the way; if at this entry, later v leave it out
                     continue
-            elif not tried.is_decided and v.any():
+            elif tried.agrees and not tried.is_decided and v.any():
                 self.undecided |= band
             number -= 1
             self.directions.append((v, tried.found))
@@ -374,10 +393,13 @@ def compare(subject: Subject, k: int, given: Array, rng: np.random.Generator) ->
     sides = Comparison(subject, k, given)
     size = sides.x.size
     if not sides.has_shape:
-        sides.try_entries(range(size) if size <= EXHAUSTIVE else ())
+        sides.try_entries(range(size if size <= EXHAUSTIVE else 0))
     elif size <= EXHAUSTIVE or sides.disagrees:
-        sides.try_entries(range(min(size, EXHAUSTIVE)))
-        sides.tried = "all entries" if size <= EXHAUSTIVE else f"the first {EXHAUSTIVE} entries"
+        tried = sides.try_entries(range(min(size, EXHAUSTIVE)))
+        sides.tried = "all entries" if tried == size else f"the first {tried} entries"
+        if tried < size and not sides.disagrees:  # the others together, along a few directions
+            sides.try_directions(rng, np.isnan(sides.right), DIRECTIONS)
+            sides.tried += f" in the time, the others along {DIRECTIONS} random directions"
     else:
         sides.try_large(rng)
     if sides.verdict == UNDECIDED and subject.rule is not None:

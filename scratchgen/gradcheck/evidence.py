@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -110,11 +110,20 @@ class Evidence:
         return np.reshape([of_entry(i) for i in range(x.size)], x.shape)
 
     @functools.cached_property
-    def slips(self) -> list[Slip]:
+    def slips(self) -> Iterable[Slip]:
         """All slips in the recorded equations that lead to a wrong derivative."""
         if self.recording is None:
             return []
-        return [*slips(self.recording, sorted(self.wrong), self.lengths)]
+        return _Kept(slips(self.recording, sorted(self.wrong), self.lengths))
+
+    def with_place(self, slip: Slip) -> str:
+        """The sentence of a slip, with the line of the source where its value is computed."""
+        place = self.recording.places.get(slip.bends[0].tensor) if self.recording else None
+        return (
+            f"{slip.sentence} ({place})"
+            if place and str(place) not in slip.sentence
+            else slip.sentence
+        )
 
     def follows_from(self, k: int, *bends: Bend) -> Array | None:
         """Derivative k, computed with bends of the recorded equations."""
@@ -139,11 +148,14 @@ class Evidence:
         of_sums = 1e-14 * np.nansum(np.abs(self.right[k]))  # the rounding where terms cancel
         return bool(np.all(np.abs(left - right) <= bound + of_sums))
 
-    def explains_all(self, slip: Slip) -> bool:
-        """Whether all given derivatives follow from this one slip."""
+    def all_from(self, slip: Slip) -> dict[int, Array]:
+        """All derivatives that are compared, computed with the slip; none if it is impossible."""
         assert self.recording is not None
-        follows = self.recording.gradients([*self.given], slip.bend)
-        return follows is not None and all(map(self.fits, self.given, self.given.values(), follows))
+        return dict(
+            zip(
+                self.given, self.recording.gradients([*self.given], *slip.bends) or (), strict=False
+            )
+        )
 
     def what_is_seen(self, k: int) -> str:
         """Describe the numbers if no mistake explains them."""
@@ -162,6 +174,19 @@ class Evidence:
         shown = ", ".join(str([int(i) for i in index]) for index in wrong[:3])
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         return f"agrees but for entry {shown}{more}; "
+
+
+class _Kept:
+    """What an iterator yields, computed once and only as far as it is asked for."""
+
+    def __init__(self, iterator: Iterator[Slip]) -> None:
+        self._iterator, self._kept = iterator, list[Slip]()
+
+    def __iter__(self) -> Iterator[Slip]:
+        yield from self._kept
+        for one in self._iterator:
+            self._kept.append(one)
+            yield one
 
 
 def entries(known: Array) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,6 +44,8 @@ class Subject:
     notes: list[str] = field(default_factory=list)
     rule: tuple[Callable[[Sequence[Any]], Any], Array] | None = None
     """For a rule, the function that computes its value, and δ: the cost is Σ δ ∘ value."""
+    until: float = math.inf
+    """The processor time of this thread at which the numerical side ends."""
     by_hand: bool = False
     """Whether the given derivatives are independent of the engine's."""
     effect: float = 0.0

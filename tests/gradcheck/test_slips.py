@@ -16,7 +16,7 @@ def predictions(recording, k, **wanted):
     """What follows for argument k from each slip of this kind or sentence."""
     for slip in slips(recording, [*range(len(recording.arguments))], [(5, "the batch size")]):
         if all(text in getattr(slip, field) for field, text in wanted.items()):
-            yield recording.gradient(k, slip.bend)
+            yield recording.gradient(k, *slip.bends)
 
 
 def is_among(expected, found):
@@ -159,7 +159,7 @@ def test_a_mask_drawn_anew_is_solved_for_and_told_from_what_is_no_mask(seed):
     (slip,) = redrawn_mask(recording, 0, 2 * x * drawn)
     assert slip.kind == "mask not reused"
     assert f"{int((drawn != mask).sum())} of its 20 entries differ" in slip.sentence
-    np.testing.assert_allclose(recording.gradient(0, slip.bend), 2 * x * drawn, rtol=1e-12)
+    np.testing.assert_allclose(recording.gradient(0, *slip.bends), 2 * x * drawn, rtol=1e-12)
     assert not [*redrawn_mask(recording, 0, 2 * x * rng.random((4, 5)))]
 
 
@@ -174,7 +174,7 @@ def test_every_slip_leaves_the_record_as_it_was(seed, data):
     assert isinstance(slip, Slip)
     assert slip.kind
     assert slip.sentence
-    recording.gradient(0, slip.bend)
+    recording.gradient(0, *slip.bends)
     np.testing.assert_array_equal(recording.gradient(0), before)
 
 
