@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from ..backend import Array
-from . import catalogue
-from .evidence import Evidence, Mistake
+from . import catalogue, parts
+from .evidence import Evidence, Mistake, entries, known_ratio, shown
 from .slips import Slip, redrawn_mask
 
 NONE = "none of the known mistakes fits"
@@ -43,11 +43,17 @@ def diagnose(evidence: Evidence, start: float | None = None) -> dict[int, tuple[
                 findings[k] = found.sentence, found.kind.split(" + ")
 
     search(_in_numbers)
+    search(_in_other_places)
     open_ = evidence.wrong - findings.keys()
-    for k, found in _in_equations(evidence, open_, with_factor, until).items():
+    slipped = _in_equations(evidence, open_, with_factor, until)
+    if not (open_ <= slipped.keys() and len({found.sentence for found in slipped.values()}) == 1):
+        slipped.update(_of_one_ratio(evidence, open_))
+    for k, found in slipped.items():
         findings[k] = found.sentence, found.kind.split(" + ")
         evidence.found += [] if found.slip is None else [found.slip]
-    search(catalogue.of_residuals)
+    search(_of_ratio)
+    search(_in_residuals)
+    search(parts.of_parts)
     search(lambda evidence, k: iter([with_factor[k]] if k in with_factor else []))
     for way in (_with_factor, _on_top, _in_pairs):
         search(way)
@@ -88,6 +94,47 @@ def _in_numbers(evidence: Evidence, k: int) -> Iterator[Mistake]:
         return
     yield from catalogue.of_numbers(evidence, k, right)
     yield from catalogue.of_experiments(evidence, k)
+
+
+def _in_other_places(evidence: Evidence, k: int) -> Iterator[Mistake]:
+    """The right numbers in another place, or of a symmetric matrix."""
+    yield from parts.in_other_places(evidence, k)
+    yield from parts.of_symmetry(evidence, k)
+
+
+def _in_residuals(evidence: Evidence, k: int) -> Iterator[Mistake]:
+    if evidence.given[k].shape == evidence.right[k].shape:
+        yield from catalogue.of_residuals(evidence, k)
+
+
+def _of_ratio(evidence: Evidence, k: int) -> Iterator[Mistake]:
+    """A plain ratio, though no mistake is known that gives it."""
+    given, right = evidence.given[k], evidence.right[k]
+    ratio = known_ratio(given, right) if given.shape == right.shape and given.size > 2 else None
+    if ratio is not None:
+        sentence = f"yours = {shown(ratio)} × numerical {entries(right)}"
+        yield Mistake("ratio", sentence, given, ratio * right)
+
+
+def _of_one_ratio(evidence: Evidence, wanted: set[int]) -> dict[int, Mistake]:
+    """One plain ratio of several derivatives, all that are wrong."""
+    pairs = {k: (evidence.given[k], evidence.right[k]) for k in sorted(wanted)}
+    if len(pairs) < 2 or any(given.shape != right.shape for given, right in pairs.values()):
+        return {}
+    together = (
+        np.concatenate([x.reshape(-1) for x in side]) for side in zip(*pairs.values(), strict=True)
+    )
+    ratio = known_ratio(*together)
+    if ratio is None:
+        return {}
+    found = {}
+    for k, (given, right) in pairs.items():
+        of_each = f"yours = {shown(ratio)} × numerical in all entries"
+        one = Mistake("ratio", of_each, given, ratio * right)
+        if not evidence.fits(k, one.left, one.right):
+            return {}
+        found[k] = one
+    return found
 
 
 def _in_equations(
@@ -151,7 +198,7 @@ def _with_factor(evidence: Evidence, k: int) -> Iterator[Mistake]:
     """A mistake that shows in the numbers, together with a factor."""
     if evidence.loose:  # two mistakes can explain anything in such inexact numbers
         return
-    for mistake in itertools.chain(_in_numbers(evidence, k), catalogue.of_residuals(evidence, k)):
+    for mistake in itertools.chain(_in_numbers(evidence, k), _in_residuals(evidence, k)):
         if mistake.says_factor or mistake.left.shape != mistake.right.shape:
             continue
         for kind, factor, why in catalogue.factors(evidence):

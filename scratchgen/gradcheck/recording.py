@@ -185,6 +185,10 @@ class Recording:
         inputs = [y for y in x.inputs if y is not None]
         if x.operation in NOTATION:
             return NOTATION[x.operation].format(*(self._formula(y, depth - 1) for y in inputs))
+        if x.operation is operations.getitem and "key" in x.settings:
+            return f"{self._formula(inputs[0], depth - 1)}[{_key(x.settings['key'])}]"
+        if x.operation is operations.reshape:
+            return f"{self._formula(inputs[0], depth - 1)}.reshape{x.shape}"
         arguments = ", ".join(self.expression(y, depth - 1) for y in inputs)
         return f"{x.operation.__name__}({arguments})"
 
@@ -286,6 +290,19 @@ class Recording:
         """Whether the derivative of ``node`` by x depends on x."""
         elsewhere = np.where(step.x.data, -2 * step.x.data, 1)
         return self.equation_at(step, step.k, elsewhere) is not None
+
+
+def _key(key: Any) -> str:
+    """An index as it is written: ``:12``, ``0, ::2``."""
+    if isinstance(key, tuple):
+        return ", ".join(map(_key, key))
+    if isinstance(key, slice):
+        ends = ["" if end is None else str(end) for end in (key.start, key.stop)]
+        return ":".join(ends if key.step is None else [*ends, str(key.step)])
+    if key is None or key is Ellipsis or isinstance(key, (int, np.integer)):
+        return "…" if key is Ellipsis else str(key)
+    kind = getattr(getattr(key, "dtype", None), "kind", "")
+    return "mask" if kind == "b" else "indices"
 
 
 def recorded(
