@@ -227,11 +227,12 @@ def _lengths(
 ) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
     """The lengths that may be wrong factors in a derivation, and those of possible batches."""
     shapes = [(name, np.shape(x)) for name, x in zip(subject.names, subject.arrays, strict=True)]
-    data = [(name, shape) for k, (name, shape) in enumerate(shapes) if k not in given]
+    of_data = {shape[0] for k, (_, shape) in enumerate(shapes) if k not in given and shape}
     firsts: dict[int, list[str]] = {}
-    for name, shape in data if any(shape for _, shape in data) else shapes:
+    for name, shape in shapes:
         for n in shape[:1]:
-            firsts.setdefault(n, []).append(name)
+            if n in of_data or not of_data:
+                firsts.setdefault(n, []).append(name)
     batches = {
         n: "the batch size" if len(of) > 1 else f"the length of {of[0]}"
         for n, of in sorted(firsts.items(), key=lambda item: -len(item[1]))

@@ -163,8 +163,9 @@ def in_other_places(evidence: Evidence, k: int) -> Iterator[Mistake]:
     for block in found:
         if block.entries.ndim == 2 and min(block.entries.shape) > 1:
             places = block.entries.reshape(-1)
-            alone, unrolled = right.copy(), right.flat[places].reshape(block.entries.shape)
-            alone.flat[places] = by_columns.flat[places] = unrolled.ravel("F")
+            alone = right.copy()
+            columns = right.reshape(-1)[places].reshape(block.entries.shape).ravel("F")
+            alone.flat[places] = by_columns.flat[places] = columns
             sentence = f"{block.what} is unrolled by columns, where the cost unrolls it by rows"
             yield Mistake("unrolled in another order", sentence, given, alone)
     sentence = "all its parts are unrolled by columns, where the cost unrolls them by rows"

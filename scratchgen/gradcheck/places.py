@@ -15,10 +15,11 @@ from ..operations.lifting import is_library
 
 
 class Place(NamedTuple):
-    """A line of a file."""
+    """A line of a file, and an instruction in it."""
 
     file: str
     line: int
+    instruction: int
 
     @property
     def text(self) -> str:
@@ -49,7 +50,7 @@ def noted() -> Iterator[dict[Tensor, Place]]:
             while caller is not None and is_library(caller.f_code.co_filename):
                 caller = caller.f_back
             if caller is not None:
-                places[tensor] = Place(caller.f_code.co_filename, caller.f_lineno)
+                places[tensor] = Place(caller.f_code.co_filename, caller.f_lineno, caller.f_lasti)
 
     sys.setprofile(note)
     try:

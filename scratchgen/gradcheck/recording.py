@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import operations
-from ..autodiff import Equation, Tensor, ancestry, gradient
+from ..autodiff import Equation, Tensor, ancestry, share_of
 from ..backend import Array, device_of
 from ..operations import activations
 from ..operations.functions import recording
@@ -125,6 +125,7 @@ class Recording:
         named = zip(arguments, names, strict=True)
         self.names = {x: name for x, name in named if isinstance(x, Tensor)}
         self._shares: dict[Step, tuple[Array, Array]] = {}
+        self._leading: dict[tuple[int, ...], set[Tensor]] = {}
         self._functions: dict[Tensor, tuple[str, Tensor] | None] = {}
 
     def function(self, x: Tensor) -> tuple[str, Tensor] | None:
@@ -135,13 +136,36 @@ class Recording:
 
     def gradients(self, wrt: Sequence[int], *bends: Bend) -> list[Array] | None:
         """∂C/∂(argument k) for each k with these bends; ``None`` if their shapes do not fit."""
+        wanted = [self.arguments[k] for k in wrt]
+        leads, kept = self._leads(tuple(wrt)), {*wanted}
+        if any(x not in leads for b in bends for x in b.inputs if isinstance(x, Tensor)):
+            leads = {*self.nodes}
+        deltas = {self.cost: np.ones_like(self.cost.data)}
         with ExitStack() as stack, np.errstate(all="ignore"):
             for bend in bends:
                 stack.enter_context(bend.applied())
             try:
-                return gradient(self.cost, [self.arguments[k] for k in wrt], unused="zeros")
+                for node in reversed(self.nodes):  # an order that bends do not change
+                    if node.operation is None or node not in deltas:
+                        continue
+                    delta = deltas[node] if node in kept else deltas.pop(node)
+                    for k, x in enumerate(node.inputs):
+                        if isinstance(x, Tensor) and x in leads:
+                            share = share_of(node, k, delta)
+                            deltas[x] = deltas[x] + share if x in deltas else share
             except (ValueError, TypeError):
                 return None  # the shapes do not fit: nobody derived this
+        return [deltas[x] if x in deltas else np.zeros_like(x.data) for x in wanted]
+
+    def _leads(self, wrt: tuple[int, ...]) -> set[Tensor]:
+        """The tensors that are computed from these arguments."""
+        if wrt not in self._leading:
+            leads = {self.arguments[k] for k in wrt}
+            for node in self.nodes:
+                if any(isinstance(x, Tensor) and x in leads for x in node.inputs):
+                    leads.add(node)
+            self._leading[wrt] = leads
+        return self._leading[wrt]
 
     def gradient(self, k: int, *bends: Bend) -> Array | None:
         """∂C/∂(argument k) alone."""

@@ -36,6 +36,8 @@ from .recording import (
 
 MANY_SUBSTITUTES, MANY_MASKED, SMALL, LONG = 4000, 400, 20_000, 60
 LOGARITHMS = {operations.log}
+RARE = {"other slope", "power rule", "coupling dropped", "derivative elsewhere"}
+FREQUENT = {"term missing", "term sign", "term doubled", "term halved"}
 
 SLOPES_OF_VALUE: dict[str, Callable[[Array], Array]] = {
     "sigmoid": lambda a: a * (1 - a),
@@ -81,77 +83,66 @@ def slips(
         *(in_several_steps(recording, node) for node in computed),
     ]
     of_terms = [in_term(recording, step, lengths) for step in steps]
-    for families in (of_equations, of_terms):
-        yield from one_or_all(recording, families, first="one" if len(steps) < LONG else "all")
-    yield from neighbours(recording, steps)
-    for families in (
-        [*(function_elsewhere(recording, node) for node in computed)],
-        [*(substituted(recording, step) for step in steps)],
-    ):
-        if few:
-            yield from one_or_all(recording, families)
+    if len(steps) < LONG:
+        for families in (of_equations, of_terms):
+            yield from (found := [*itertools.chain(*families)])
+            yield from at_every_use(recording, found)
+        yield from neighbours(recording, steps)
+    else:  # each equation is likely to be used many times
+        terms, equations = ([*itertools.chain(*each)] for each in (of_terms, of_equations))
+        usual = [one for one in equations if one.kind not in RARE]
+        yield from at_every_use(recording, usual)
+        yield from at_every_use(recording, [one for one in terms if one.kind in FREQUENT])
+        yield from neighbours(recording, steps)
+        yield from at_every_use(recording, [one for one in equations if one.kind in RARE])
+        yield from at_every_use(recording, [one for one in terms if one.kind not in FREQUENT])
+        yield from usual
+        yield from terms
+        yield from (one for one in equations if one.kind in RARE)
     if few:
+        for families in (
+            [function_elsewhere(recording, node) for node in computed],
+            [substituted(recording, step) for step in steps],
+        ):
+            yield from (found := [*itertools.chain(*families)])
+            yield from at_every_use(recording, found)
         yield from of_another_cost(recording, computed)
 
 
-def one_or_all(
-    recording: Recording, families: Sequence[Iterator[Slip]], first: str = "one"
-) -> Iterator[Slip]:
-    """Slips in one equation each, and the same slip made at every use of the equation.
-
-    Equations are used more than once if a line runs in a loop, or if several lines apply the same
-    function. In a long record the latter are tried first.
-    """
-    if first == "all":
-        found = [*itertools.chain(*families)]
-        yield from at_every_use(recording, found)
-        yield from found
-        return
-    found = []
-    for one in itertools.chain(*families):
-        found.append(one)
-        yield one
-    yield from at_every_use(recording, found)
-
-
 def at_every_use(recording: Recording, found: Sequence[Slip]) -> Iterator[Slip]:
-    """The same slip at all uses of an equation: in one line of the source, and in all lines.
+    """The same slip at all uses of an equation: in a loop or a helper, in a line, in all lines.
 
     Of a term it may also be that only its first or its last use counts.
     """
     alike: dict[Any, list[Slip]] = {}
     for one in found:
-        alike.setdefault((one.kind, one.form), []).append(one)
-    for uses in alike.values():
-        by_line: dict[Any, list[Slip]] = {}
-        for one in uses:
-            by_line.setdefault(recording.places.get(one.bends[0].tensor), []).append(one)
-        for place, of_line in by_line.items():
-            where = f"in {place}" if place else "alike"
-            yield from _together(of_line, where)
-            with_same: dict[Any, list[Slip]] = {}
-            for one in of_line:
-                inputs = one.bends[0].tensor.inputs
-                named = frozenset(
-                    x for x in inputs if isinstance(x, Tensor) and x in recording.names
-                )
-                with_same.setdefault(named, []).append(one)
-            for same in with_same.values() if len(with_same) > 1 else ():
-                yield from _together(same, where)
-        if len(by_line) > 1:
-            yield from _together(uses, "alike")
+        place = recording.places.get(one.bends[0].tensor)
+        named = frozenset(
+            x for x in one.bends[0].tensor.inputs if isinstance(x, Tensor) and x in recording.names
+        )
+        for group in (
+            (0, place),
+            (1, place[:2] if place else None, named),
+            (2, place[:2] if place else None),
+            (3,),
+        ):
+            alike.setdefault((group[0], one.kind, one.form, group), []).append(one)
+    seen = set()
+    for (level, *_), uses in sorted(alike.items(), key=lambda item: item[0][0]):
+        nodes = frozenset(one.bends[0].tensor for one in uses)
+        if (nodes, uses[0].kind, uses[0].form) not in seen and len(nodes) > 1:
+            seen.add((nodes, uses[0].kind, uses[0].form))
+            place = recording.places.get(uses[0].bends[0].tensor)
+            yield from _together(uses, f"in {place}" if place and level < 3 else "alike")
 
 
 def _together(uses: Sequence[Slip], where: str) -> Iterator[Slip]:
     by_node = {one.bends[0].tensor: one for one in reversed(uses)}
-    bends = [one.bends[0] for one in by_node.values()]
-    if len(bends) < 2:
-        return
-    first = uses[0]
+    bends = sorted((one.bends[0] for one in by_node.values()), key=lambda b: b.tensor.birth)
+    first = by_node[bends[0].tensor]
     sentence = f"{first.sentence}; so at each of the {len(bends)} uses {where}"
     yield first._replace(sentence=sentence, bends=tuple(bends))
     if first.kind == "term missing" and len(bends) > 2:
-        bends.sort(key=lambda bend: bend.tensor.birth)
         for left, word in ((bends[1:], "first"), (bends[:-1], "last")):
             sentence = f"only the {word} of {len(bends)} uses counts {where}: {first.sentence}"
             yield first._replace(kind="one use only", sentence=sentence, bends=tuple(left))
@@ -496,13 +487,12 @@ def neighbours(recording: Recording, steps: Sequence[Step]) -> Iterator[Slip]:
         if len(of_line) < 2:
             continue
         for j in range(len(of_line[0].node.inputs)):
-            data = [data_of(step.node.inputs[j]) for step in of_line]
-            last = of_line[-1].node.data
-            after, before = [*data[1:], data[-1]], [data[0], *data[:-1]]
-            produced = [*(y.data for y in recording.steps if _feeds(y, of_line, j))][-1:]
-            others = [(after, "after"), (before, "before")]
-            others += [([*data[1:], *produced], "after")] if produced else []
-            others += [([*data[1:], last], "after")]
+            operands = [step.node.inputs[j] for step in of_line]
+            data = [data_of(x) for x in operands]
+            made_at = {recording.places.get(x) for x in operands if isinstance(x, Tensor)} - {None}
+            last = [y.data for y in recording.steps if recording.places.get(y) in made_at][-1:]
+            others = [([*data[1:], x], "after") for x in (data[-1], *last)]
+            others.append(([data[0], *data[:-1]], "before"))
             for values, word in others:
                 bends = []
                 for step, here, other in zip(of_line, data, values, strict=True):
@@ -516,14 +506,6 @@ def neighbours(recording: Recording, steps: Sequence[Step]) -> Iterator[Slip]:
                         f"({operand} in the first), at each of {len(of_line)} uses in {place}"
                     )
                     yield Slip("other step", sentence, tuple(bends), False)
-
-
-def _feeds(y: Tensor, of_line: Sequence[Step], j: int) -> bool:
-    """Whether y is made by the operation that makes operand j in later uses, as the last h is."""
-    makers = {x.operation for step in of_line if isinstance(x := step.node.inputs[j], Tensor)} - {
-        None
-    }
-    return y.operation in makers
 
 
 def of_another_cost(recording: Recording, computed: Sequence[Tensor]) -> Iterator[Slip]:
