@@ -141,11 +141,12 @@ def _together(uses: Sequence[Slip], where: str) -> Iterator[Slip]:
     bends = sorted((one.bends[0] for one in by_node.values()), key=lambda b: b.tensor.birth)
     first = by_node[bends[0].tensor]
     sentence = f"{first.sentence}; so at each of the {len(bends)} uses {where}"
-    yield first._replace(sentence=sentence, bends=tuple(bends))
+    yield first._replace(sentence=sentence, bends=tuple(bends), local=False)
     if first.kind == "term missing" and len(bends) > 2:
         for left, word in ((bends[1:], "first"), (bends[:-1], "last")):
             sentence = f"only the {word} of {len(bends)} uses counts {where}: {first.sentence}"
-            yield first._replace(kind="one use only", sentence=sentence, bends=tuple(left))
+            one = first._replace(kind="one use only", sentence=sentence, local=False)
+            yield one._replace(bends=tuple(left))
 
 
 def in_function(recording: Recording, node: Tensor) -> Iterator[Slip]:
@@ -206,10 +207,11 @@ def in_other_function(recording: Recording, node: Tensor) -> Iterator[Slip]:
         for other in ("sigmoid", "tanh", "softplus", "relu", "silu", "gelu"):
             if other in FUNCTIONS and other != name:
                 others.append((f"the derivative of {other}", slope(other, z.data)))
-    for what, factor in others:
+    for number, (what, factor) in enumerate(others):
         if np.isfinite(factor).all():
             sentence = f"{what} stands in the place of σ′, the derivative of {formula}"
-            yield slip("other slope", sentence, shortcut(node, z, factor), form=(name, what[:5]))
+            bend = shortcut(node, z, factor)
+            yield slip("other slope", sentence, bend, local=False, form=(name, number))
     masks: list[tuple[str, Equation]] = [
         ("δ > 0", lambda delta: delta * (delta > 0)),
         ("δ > 0 and z > 0", lambda delta: delta * (delta > 0) * (z.data > 0)),
@@ -218,7 +220,7 @@ def in_other_function(recording: Recording, node: Tensor) -> Iterator[Slip]:
         sentence = f"the mask is taken where {what}, in place of σ′, the derivative of {formula}"
         bend = shortcut(node, z)
         bend = bend._replace(equations=(equation, *bend.equations[1:]))
-        yield slip("other slope", sentence, bend, form=(name, what))
+        yield slip("other slope", sentence, bend, local=False, form=(name, what))
 
 
 def in_power(recording: Recording, step: Step) -> Iterator[Slip]:
@@ -269,6 +271,7 @@ def in_power(recording: Recording, step: Step) -> Iterator[Slip]:
                 "power rule" if power is not None else "other slope",
                 sentence,
                 bend,
+                local=False,
                 form=(node.operation, k, number),
             )
 
