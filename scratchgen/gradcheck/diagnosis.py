@@ -41,6 +41,7 @@ def diagnose(evidence: Evidence, start: float | None = None) -> dict[int, tuple[
             found = _first(evidence, k, way(evidence, k), until)
             if found is not None:
                 findings[k] = found.sentence, found.kind.split(" + ")
+                evidence.found += [] if found.slip is None else [found.slip]
 
     search(_in_numbers)
     search(_in_other_places)
@@ -167,6 +168,7 @@ def _in_equations(
                         f"two mistakes: {sentence}; and {value:.4g} × that: {why}",
                         evidence.given[k],
                         value * follows[k],
+                        slip=slip,
                     )
             elif not evidence.fits(k, evidence.right[k], follows[k]):
                 one = Mistake(slip.kind, sentence, evidence.given[k], follows[k], slip=slip)
