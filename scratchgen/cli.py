@@ -1,4 +1,4 @@
-"""The command line: ``scratchgen train | sample | evaluate | check | trace | info``.
+"""The command line: ``scratchgen train | sample | evaluate | compare | check | trace | info``.
 
 A run is a folder that is complete in itself: ``config.json``, ``model.safetensors``,
 ``history.csv`` and pictures. The exit codes are 0 for success; 2, with one line on standard error,
@@ -8,6 +8,7 @@ for a request that cannot be carried out; and 130 after Ctrl-C, with the last ep
 from __future__ import annotations
 
 import argparse
+import functools
 import io
 import math
 import os
@@ -17,7 +18,7 @@ import shutil
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, redirect_stdout
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -25,7 +26,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from . import __version__, interruption, plotting, tracing
+from . import __version__, compare, interruption, plotting, tracing
 from .backend import Generator, describe_cuda, generator, to_device, to_host
 from .datasets.toys import TOYS
 from .files import write_atomically
@@ -64,6 +65,13 @@ class Evaluation(Record):
     )
     seed: int = setting(SEED, default=0)
     device: str = setting(DEVICE, default="cpu")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison(Record):
+    """The options of ``scratchgen compare``."""
+
+    seed: int = setting(SEED, default=0)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -313,6 +321,39 @@ def _evaluate(asked: argparse.Namespace) -> None:
         print(f"  {name:<{max(map(len, judged))}}  {value}")
 
 
+def _compare(asked: argparse.Namespace) -> None:
+    wanted = Comparison(**Comparison.parsed(vars(asked)))
+    data = Data.named(asked.data)
+    models = asked.models or compare.names()
+    unknown = [name for name in models if name not in compare.names()]
+    if unknown:
+        raise ValueError(f"--models are of {', '.join(compare.names())}, got {', '.join(unknown)}")
+    if len(data.test) < compare.LEAST:
+        raise ValueError(
+            f"a comparison takes at least {compare.LEAST} held-out samples, {data.name} has "
+            f"{len(data.test)}"
+        )
+    folder = Path(asked.out or f"compare-{Path(asked.data).stem}")
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def train(words: list[str], run: Path) -> None:
+        said = io.StringIO()
+        with redirect_stdout(said):
+            _train(_parser().parse_args(["train", *words]))
+        write_atomically(run / "train.log", said.getvalue().encode())
+
+    rows: list[compare.Row] = []
+    note = functools.partial(print, file=sys.stderr, flush=True)
+    for row in compare.compare(data, models, folder, wanted.seed, train, note):
+        rows.append(row)
+        compare.write_csv(rows, folder / "compare.csv")
+    table = compare.table(rows)
+    write_atomically(folder / "compare.md", f"{table}\n".encode())
+    plotting.save(compare.picture(rows, data.name), folder / "compare.png")
+    print(table)
+    print(f"left in {folder}/: compare.md, compare.csv, compare.png, and a run for each model")
+
+
 def _run(asked: argparse.Namespace, device: str) -> tuple[Config, Checkpoint]:
     """Return the config of a run, and its model on a device."""
     folder = Path(asked.run)
@@ -430,6 +471,21 @@ def _parser() -> argparse.ArgumentParser:
     file = "FILE.png or FILE.npy (default RUN/samples-seed-SEED.png)"
     sampling.add_argument("--out", default=None, metavar="FILE", help=file)
     of_run("evaluate", _evaluate, Evaluation(), "say how good a trained model is")
+    comparing = command(
+        "compare",
+        _compare,
+        help="train every model on one data set, and measure all of them alike",
+        argument_default=argparse.SUPPRESS,
+    )
+    comparing.add_argument("data", metavar="DATA", help="digits, mnist, or a file .npy or .npz")
+    Comparison().add_options(comparing, {"": Comparison()})
+    names = ", ".join(compare.names())
+    comparing.add_argument(
+        "--models", nargs="+", default=None, metavar="MODEL", help=f"some of {names} (default: all)"
+    )
+    comparing.add_argument(
+        "--out", default=None, metavar="DIR", help="a folder with a run for each (compare-DATA)"
+    )
     check = command("check", _check, help="check every rule's equations, or your own")
     check.add_argument(
         "name",

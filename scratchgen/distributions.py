@@ -18,6 +18,14 @@ hidden units of an RBM are such a field for the visible ones. The sum in a field
     log Σₓ exp(s(x)ᵀf − E(x)) = Σᵢ log(1 + exp(zᵢ + fᵢ)),  Σᵢ log(2 cosh(zᵢ + fᵢ)),  or
     log ∫ exp(s(x)ᵀf − E(x)) dx = log Z + Σᵢ fᵢ (μᵢ + ½ fᵢ)/σᵢ².
 
+A fourth one is not of this form. Pixels have K levels, xᵢ ∈ {0, 1/(K − 1), … 1}, and a *discretised
+logistic* gives each the probability that a logistic number, with the mean μ and the scale s, falls
+nearest to it: with d = 1/(K − 1),
+
+    P(xᵢ) = σ((xᵢ + d/2 − μᵢ)/sᵢ) − σ((xᵢ − d/2 − μᵢ)/sᵢ),
+
+where the lowest level has all that is below it, and the highest all that is above it.
+
 Two distributions of one kind are compared by D_KL(q ‖ p) = E_q[log q(x) − log p(x)] ≥ 0, which is
 zero for equal ones alone, and has a closed form for each kind.
 
@@ -28,6 +36,7 @@ give them are asked for log odds and for log variances, which may be any real nu
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final, TypeAlias
@@ -35,6 +44,7 @@ from typing import Any, ClassVar, Final, TypeAlias
 import numpy as np
 
 from . import operations as ops
+from .autodiff import Tensor
 from .backend import Array, Generator, check_generator, to_host
 from .nn import ranges
 
@@ -366,8 +376,112 @@ class Gaussian:
             )
 
 
+@dataclass(frozen=True, eq=False)
+class Logistic:
+    """P(xᵢ) = σ((xᵢ + d/2 − μᵢ)/sᵢ) − σ((xᵢ − d/2 − μᵢ)/sᵢ) for K levels from 0 to 1.
+
+    ``mu``: μ, ``log_scale``: log s, ``levels``: K; d = 1/(K − 1). Source: Salimans et al. 2017,
+    arXiv:1701.05517, eq. 2, with one component.
+    """
+
+    mu: Any
+    log_scale: Any
+    levels: int
+
+    @property
+    def mean(self) -> Any:
+        """E[x] = d Σₖ P(x ≥ k d) = d Σₖ σ((μ − (k − ½) d)/s), over k = 1 … K − 1."""
+        d, per_scale = self._distance, ops.exp(-self.log_scale)
+        tails = [ops.sigmoid((self.mu - (k - 0.5) * d) * per_scale) for k in range(1, self.levels)]
+        return d * sum(tails[1:], tails[0])
+
+    def nll(self, x: Any) -> Any:
+        """−log P(x), (n,) nats, where −log P(xᵢ) = softplus(−b) + softplus(a) − log(1 − e^(a − b)).
+
+        a and b are the ends of the level, (xᵢ ∓ d/2 − μᵢ)/sᵢ: σ(b) − σ(a) =
+        σ(b) σ(−a) (1 − e^(a − b)), which keeps its digits where both are near 0 or near 1.
+        """
+        d, per_scale = self._distance, ops.exp(-self.log_scale)
+        data = x.data if isinstance(x, Tensor) else x
+        above, below = ((data < 1 - d / 2), (data > d / 2))  # another level is there
+        inside = (above & below).astype(data.dtype)
+        above, below = above.astype(data.dtype), below.astype(data.dtype)
+        beyond = ops.softplus((self.mu - x - d / 2) * per_scale) * above
+        short = ops.softplus((x - self.mu - d / 2) * per_scale) * below
+        width = ops.log(-ops.expm1(-d * per_scale)) * inside
+        return (beyond + short - width).sum(axis=-1)
+
+    def draw(self, rng: Generator | None = None, noise: Array | None = None) -> Array:
+        """x ~ P: the level nearest to μ + s log u/(1 − u), u ~ U[0, 1) by ``rng`` or ``noise``."""
+        if noise is None:
+            if rng is None:
+                raise ValueError(
+                    "levels are drawn from uniform numbers: give them as noise, or rng"
+                )
+            check_generator(rng)
+            noise = rng.random(self.mu.shape, dtype=self.mu.dtype)
+        with np.errstate(divide="ignore"):  # u = 0 is the lowest level
+            y = self.mu + np.exp(self.log_scale) * (np.log(noise) - np.log1p(-noise))
+        top = self.levels - 1
+        return (np.clip(np.rint(y * top), 0, top) / top).astype(self.mu.dtype)
+
+    @property
+    def unbounded(self) -> dict[str, Any]:
+        """None: means may lie in the range of the data."""
+        return {}
+
+    def doubts(self, x: Array, network: str) -> Iterator[str]:
+        """Yield a sentence if the log scales are confined: then no pixel can be known exactly."""
+        ends = ranges.confined(self.log_scale)
+        if ends is not None:
+            low, high = ends
+            yield (
+                f"the log scales that the {network} gives lie between {low:g} and {high:g}: leave "
+                "the last layer out, so that they may be any real numbers"
+            )
+
+    @property
+    def _distance(self) -> float:
+        """The distance d of two levels."""
+        return 1 / (self.levels - 1)
+
+
+@dataclass(frozen=True)
+class Logistics:
+    """The discretised logistic distributions of K ``levels`` from 0 to 1, a kind of likelihood."""
+
+    levels: int
+
+    discrete: ClassVar[bool] = True
+    values: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    per_entry: ClassVar[int] = 2
+    parameters: ClassVar[str] = "the means of {size} {what} beside the logarithms of their scales"
+    __name__ = "discretised logistic"
+
+    def of(self, outputs: Any) -> Logistic:
+        """The distribution whose means a network gives, and then, along axis 1, log scales.
+
+        The network's numbers count in units of the range: μ is its number plus ½, and log s is its
+        number less log 8, so that an untrained network spreads its probability over all levels.
+        """
+        half = outputs.shape[1] // 2
+        return Logistic(outputs[:, :half] + 0.5, outputs[:, half:] - math.log(8), self.levels)
+
+    def check(self, x: Array, who: str, otherwise: str) -> None:
+        """Raise ``ValueError`` unless all x are levels; ``otherwise`` says what takes others."""
+        Bernoulli.check(x, who, otherwise)
+        top = self.levels - 1
+        between = float(to_host(np.absolute(x * top - np.rint(x * top)).max()))
+        if between > 0.01:
+            raise ValueError(
+                f"{who} {self.levels} levels 0, 1/{top}, … 1, got values between them: count the "
+                f"levels of your data, round them, or {otherwise}"
+            )
+
+
 Distribution: TypeAlias = Bernoulli | Spin | Gaussian
 Family: TypeAlias = type[Bernoulli] | type[Spin] | type[Gaussian]
+Likelihood: TypeAlias = Family | Logistics
 
 FAMILIES: Final[dict[str, Family]] = {"bernoulli": Bernoulli, "gaussian": Gaussian, "spin": Spin}
 """The kinds of distributions, by the names that settings have for them."""
@@ -381,7 +495,16 @@ def family(name: str, setting: str) -> Family:
     return FAMILIES[name]
 
 
-def of_rows(kind: Family, outputs: Any, size: int, network: str, what: str) -> Any:
+def likelihood_of(given: str | int) -> Likelihood:
+    """The distributions of that name, or the discretised logistics of ``given`` levels."""
+    if isinstance(given, str):
+        return family(given, "likelihood")
+    if operator.index(given) < 2:
+        raise ValueError(f"likelihood is a name, or a number of levels from 2, got {given}")
+    return Logistics(operator.index(given))
+
+
+def of_rows(kind: Likelihood, outputs: Any, size: int, network: str, what: str) -> Any:
     """The distribution of ``size`` entries that a network gives for each sample, as rows.
 
     Raises ``ValueError`` where it gives more numbers or fewer; ``what`` the entries are is named.

@@ -136,6 +136,34 @@ def noise_schedule(beta: ArrayLike, ax: Axes | None = None) -> Axes:
     return _draw_lines(ax or _new_axes(5.6, 3.5), lines, yscale="log", xlabel="t")
 
 
+def bars(
+    names: Sequence[str], measures: Mapping[str, tuple[Sequence[float | None], bool]], title: str
+) -> Figure:
+    """Draw bars for each measure side by side, one row for each name; None leaves a row empty.
+
+    ``measures`` has the values by their label, and whether their axis is logarithmic. On such an
+    axis zeros are drawn at its lower end.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure((2.2 + 1.9 * len(measures), 1.2 + 0.26 * len(names)), DPI, layout="constrained")
+    place = np.arange(len(names))
+    for k, (label, (values, logarithmic)) in enumerate(measures.items()):
+        ax = figure.add_subplot(1, len(measures), k + 1)
+        there = [value is not None for value in values]
+        x = _numbers(label, [value for value in values if value is not None])
+        if logarithmic:
+            least = x[x > 0].min() / 2 if (x > 0).any() else 1.0
+            x = np.maximum(x, least)
+            ax.set(xscale="log", xlim=(least, 2 * x.max()))
+        ax.barh(place[there], x, color="C0", height=0.7)
+        _open_frame(ax, math.inf, xlabel=label)
+        ax.set_yticks(place, names if k == 0 else [""] * len(names))
+        ax.set_ylim(len(names) - 0.4, -0.6)
+    figure.suptitle(title)
+    return figure
+
+
 def image_grid(
     images: ArrayLike,
     ax: Axes | None = None,

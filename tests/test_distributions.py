@@ -16,9 +16,11 @@ from scratchgen.distributions import (
     FAMILIES,
     Bernoulli,
     Gaussian,
+    Logistic,
     Spin,
     bernoulli,
     family,
+    likelihood_of,
     of_rows,
 )
 from tests import strict
@@ -463,3 +465,110 @@ def test_what_a_distribution_says_on_the_device_is_what_it_says_on_the_host(devi
         assert device_of(value) == device, name
         if device == "cpu" or name != "standard":
             np.testing.assert_allclose(sg.to_host(value), expected[name], rtol=1e-12, err_msg=name)
+
+
+# Levels
+
+
+def logistic(K=5, n=N, D=D):
+    return Logistic(0.5 + 0.4 * normal(n, D), normal(n, D, seed=1) - 2, K)
+
+
+def levels(K, n=N, D=D):
+    """Every level of every entry, the same in all entries of a sample: (K, n, D)."""
+    return np.broadcast_to(np.arange(K)[:, None, None] / (K - 1), (K, n, D))
+
+
+@pytest.mark.parametrize("K", [2, 5, 256])
+def test_the_probabilities_of_a_level_are_differences_of_the_logistic_function(K):
+    p, d = logistic(K), 1 / (K - 1)
+    scale = np.exp(p.log_scale)
+    ends = [-np.inf, *((np.arange(K - 1) + 0.5) * d), np.inf]
+    for k, x in enumerate(levels(K)):
+        above, below = (special.expit((end - p.mu) / scale) for end in (ends[k + 1], ends[k]))
+        expected = -np.log(above - below).sum(axis=1)
+        np.testing.assert_allclose(p.nll(x), expected, rtol=1e-6)  # of the difference
+
+
+@given(st.floats(-30, 30), st.floats(-8, 8), st.integers(2, 20))
+def test_the_probabilities_of_all_levels_add_up_to_one(mu, log_scale, K):
+    p = Logistic(np.array([[mu]]), np.array([[log_scale]]), K)
+    total = sum(np.exp(-p.nll(x)).item() for x in levels(K, 1, 1))
+    assert total == pytest.approx(1, rel=1e-12)
+
+
+def test_levels_far_from_the_mean_keep_the_digits_of_their_logarithm():
+    # −log P = a − log(1 − e^(−d/s)) + log(1 + e^(−a)) + … for a level that begins at a scales.
+    p = Logistic(np.array([[0.0]]), np.array([[math.log(1e-3)]]), 11)
+    a = (0.5 - 0.05) * 1e3
+    assert p.nll(np.array([[0.5]])).item() == pytest.approx(a, rel=1e-12)
+
+
+def test_the_mean_of_levels_is_their_mean():
+    p, K = logistic(7), 7
+    one = [Logistic(p.mu[:, i : i + 1], p.log_scale[:, i : i + 1], K) for i in range(D)]
+    for i, each in enumerate(one):
+        x = levels(K, N, 1)
+        expected = sum(np.exp(-each.nll(value)) * value[:, 0] for value in x)
+        np.testing.assert_allclose(p.mean[:, i], expected, rtol=1e-12)
+
+
+def test_draws_of_levels_have_their_probabilities():
+    K, n = 4, 40_000
+    one = logistic(K, 1, 1)
+    many = Logistic(np.repeat(one.mu, n, axis=0), np.repeat(one.log_scale, n, axis=0), K)
+    x = many.draw(rng())
+    for k, value in enumerate(levels(K, 1, 1)):
+        share = np.exp(-one.nll(value)).item()
+        found = np.count_nonzero(np.rint(x * (K - 1)) == k)
+        assert abs(found - n * share) <= 5 * math.sqrt(n * share * (1 - share)) + 1
+    assert one.draw(noise=np.zeros((1, 1))) == 0
+    with pytest.raises(ValueError, match="levels are drawn from uniform numbers"):
+        many.draw()
+
+
+def test_the_gradient_of_levels_flows_to_mean_and_scale():
+    p, x = logistic(5), levels(5)[[0, 1, 2, 3, 4, 2], np.arange(N)]
+    report = sg.check_gradient(
+        lambda mu, log_scale: Logistic(mu, log_scale, 5).nll(x).sum(),
+        sg.grad(lambda mu, log_scale: Logistic(mu, log_scale, 5).nll(x).sum(), (0, 1)),
+        p.mu,
+        p.log_scale,
+    )
+    assert report.ok, str(report)
+
+
+def test_an_untrained_network_spreads_over_all_levels():
+    p = likelihood_of(17).of(np.zeros((1, 2)))
+    shares = [math.exp(-p.nll(x).item()) for x in levels(17, 1, 1)]
+    # With s = 1/8 the density is 8 σ′(8 (x − ½)): 2 in the middle, 8 σ′(4) at both ends.
+    assert max(shares) <= 2 / 16
+    assert min(shares) >= 8 * special.expit(4) * special.expit(-4) / 16
+
+
+@pytest.mark.parametrize(
+    ("x", "said"),
+    [
+        (np.array([[0.0, 0.3]]), "17 levels 0, 1/16, … 1, got values between them"),
+        (np.array([[0.0, 16.0]]), r"x / 16 brings whole numbers from 0 to 16 there"),
+    ],
+)
+def test_values_that_are_no_levels_are_refused(x, said):
+    with pytest.raises(ValueError, match=said):
+        likelihood_of(17).check(x, "it takes", "take a Gaussian likelihood")
+    likelihood_of(17).check(levels(17)[3], "it takes", "no other")
+
+
+@pytest.mark.parametrize("given", [1, 0, -3])
+def test_fewer_than_two_levels_are_refused(given):
+    with pytest.raises(ValueError, match="a number of levels from 2"):
+        likelihood_of(given)
+
+
+def test_scales_that_are_confined_are_told():
+    z = sg.Tensor(normal(3, 4))
+    p = likelihood_of(9).of(ops.tanh(z))
+    assert any(
+        "log scales that the decoder gives lie between" in said for said in p.doubts(z, "decoder")
+    )
+    assert not [*likelihood_of(9).of(z * 1.0).doubts(z, "decoder")]

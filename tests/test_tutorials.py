@@ -1,5 +1,6 @@
 """Each chapter of ``tutorials/`` prints what it says, and the numbers are the notes'."""
 
+import functools
 import importlib.util
 import os
 import pathlib
@@ -21,19 +22,25 @@ def chapter(name):
     return module
 
 
-perceptron = chapter("scalar_perceptron")
-hidden = chapter("hidden_scalar_layer")
-network = chapter("two_two_one")
-depth = chapter("vanishing_gradient")
-divergences = chapter("divergences")
-errata = chapter("errata")
+kept = functools.cache(chapter)
+"""The chapter that the tests share, so that each network is trained once."""
+
+perceptron = kept("scalar_perceptron")
+hidden = kept("hidden_scalar_layer")
+network = kept("two_two_one")
+depth = kept("vanishing_gradient")
+divergences = kept("divergences")
+diffusion = kept("variational_diffusion")
+adversaries = kept("adversarial_game")
+autoencoder = kept("linear_vae")
+errata = kept("errata")
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_a_chapter_is_silent_when_imported_and_prints_when_run(name, capsys):
-    module = chapter(name)
+    chapter(name)
     assert capsys.readouterr().out == ""
-    module.main()
+    kept(name).main()
     assert len(capsys.readouterr().out.splitlines()) > 10
 
 
@@ -279,6 +286,137 @@ def test_draws_of_one_mode_cover_its_share():
     shares = sg.metrics.precision_recall_density_coverage(of_fits["reverse, left"], real)
     # A binomial share of 1,000 draws: five standard deviations around 0.6.
     assert abs(shares.recall - 0.6) <= 5 * np.sqrt(0.24 / len(real))
+
+
+# The bound of a diffusion model.
+
+
+@pytest.mark.parametrize("T", [2, 5])
+def test_the_consistency_is_the_third_term_along_a_path(T):
+    model, rng = diffusion.best(T, "linear"), sg.generator(0)
+    x0 = diffusion.MEAN + diffusion.DEVIATION * rng.standard_normal((20_000, 1))
+    sampled = diffusion.bound.path_terms(model, x0, rng)[2]
+    error = sampled.std() / np.sqrt(len(sampled))
+    assert abs(sampled.mean() - diffusion.consistencies(model)[0]) <= 5 * error
+
+
+def test_the_printed_divergence_exceeds_the_consistency_by_the_noise_that_it_counts_twice():
+    # For N(0, 1) the excess is Σ α_{t+1} β_t/β_{t+1}.
+    model = diffusion.best(50, "linear", mean=0.0, deviation=1.0)
+    signs = np.array(np.meshgrid([-1.0, 1.0], [-1.0, 1.0], [-1.0, 1.0])).reshape(3, -1)
+    both = [
+        [of.mean() for of in diffusion.consistency(model, t, signs, 0.0, 1.0)]
+        for t in range(model.T - 1)
+    ]
+    right, printed = np.sum(both, axis=0)
+    excess = (model.alpha[1:] * model.beta[:-1] / model.beta[1:]).sum()
+    assert printed - right == pytest.approx(excess, rel=1e-10)
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+def test_the_exact_terms_add_up_to_no_less_than_the_entropy(schedule):
+    for T in (2, 20):
+        first, prior, steps = diffusion.terms(diffusion.best(T, schedule))
+        assert first + prior + steps.sum() > diffusion.entropy()
+    first, prior, steps = diffusion.terms(diffusion.best(20, schedule, "beta", 0.0, 1.0), 0.0, 1.0)
+    assert first + prior + steps.sum() == pytest.approx(diffusion.entropy(1.0), abs=1e-12)
+
+
+def test_a_term_of_one_variable_varies_less_but_the_sum_along_a_path_does():
+    apart, along = diffusion.of_one_term(100, 50)
+    assert apart < along / 10
+    wholes = diffusion.spreads()
+    assert (wholes[:, 1] < wholes[:, 0]).all()
+
+
+# The linear autoencoder.
+
+
+def test_the_bound_of_the_linear_autoencoder_comes_down_to_its_exact_optimum_and_never_below():
+    _, costs = autoencoder.trained()
+    best, _ = autoencoder.best_log_likelihood(autoencoder.LATENTS)
+    assert (costs >= -best).all()
+    assert costs[-1] + best < 0.05
+
+
+def test_the_optimum_is_the_log_likelihood_of_the_principal_components_with_noise():
+    from scipy import stats
+
+    x, q = autoencoder.data(), 3
+    values, axes = autoencoder.spectrum()
+    best, s2 = autoencoder.best_log_likelihood(q)
+    W = axes[:q].T * np.sqrt(values[:q] - s2)
+    exact = stats.multivariate_normal(np.zeros(x.shape[1]), W @ W.T + s2 * np.eye(x.shape[1]))
+    assert exact.logpdf(x).mean() == pytest.approx(best, rel=1e-10)
+
+
+def test_the_cost_in_closed_form_is_the_mean_of_the_models_own_estimates():
+    model, x = autoencoder.trained()[0], autoencoder.data()
+    draws = [-model.frozen().elbo(x, rng=sg.generator(k)).mean() for k in range(20)]
+    error = np.std(draws, ddof=1) / np.sqrt(len(draws))
+    assert abs(np.mean(draws) - autoencoder.exact_cost(model)) <= 5 * error
+
+
+# The game of two players.
+
+
+def test_steps_at_the_same_time_leave_the_equilibrium_by_the_root_of_one_and_eta_squared():
+    distances = adversaries.orbit(50, "simultaneous", 0.2)
+    np.testing.assert_allclose(distances, 1.04 ** (np.arange(51) / 2), rtol=1e-12)
+
+
+def test_steps_in_turn_stay_on_an_ellipse():
+    # x² + y² − η x y is the same after each step; distances lie between its half axes.
+    x, y, eta = 1.0, 0.0, 0.2
+    for _ in range(100):
+        x -= eta * y
+        y += eta * x
+        assert x * x + y * y - eta * x * y == pytest.approx(1, rel=1e-12)
+    distances = adversaries.orbit(1000, "alternating", eta)
+    assert distances.max() <= 1 / np.sqrt(1 - eta / 2) + 1e-12
+    assert distances.min() >= 1 / np.sqrt(1 + eta / 2) - 1e-12
+
+
+def test_optimism_leads_into_the_equilibrium():
+    assert adversaries.orbit(1000, "optimistic", 0.2)[-1] < 1e-6
+
+
+def test_the_value_of_the_game_at_the_best_discriminator_is_the_divergence():
+    for s in adversaries.game(adversaries.STARTS[0])[0][::6]:
+        best = adversaries.value(s["D*"], s["p_r"], s["p_g"])
+        assert best == pytest.approx(2 * s["JS"] - 2 * np.log(2), abs=1e-6)
+        assert adversaries.value(s["D"], s["p_r"], s["p_g"]) <= best + 1e-9
+
+
+@pytest.mark.rounding
+def test_the_discriminator_learns_the_best_one():
+    states, _ = adversaries.game(adversaries.STARTS[0])
+    assert np.mean([adversaries.weighted_error(s) for s in states]) < 0.05
+
+
+@pytest.mark.parametrize(("a", "b"), [(0.7, 0.4), (0.9, -0.4)])
+def test_the_slopes_of_both_costs_of_the_generator_are_those_of_divergences(a, b):
+    x = adversaries.GRID
+    p_r, step = adversaries.density_of_data(x), x[1] - x[0]
+
+    def p_g(theta):
+        return np.exp(-0.5 * ((x - theta[1]) / theta[0]) ** 2) / (np.sqrt(2 * np.pi) * theta[0])
+
+    def kl(p, q):
+        return (p * np.log(p / q)).sum() * step
+
+    def js(theta):
+        q = p_g(theta)
+        m = (p_r + q) / 2
+        return (kl(p_r, m) + kl(q, m)) / 2
+
+    theta = np.array([a, b])
+    best = p_r / (p_r + p_g(theta))  # held fixed while G moves
+    non_saturating = sg.grad(lambda t: -(p_g(t) * np.log(best)).sum() * step)(theta)
+    minimax = sg.grad(lambda t: (p_g(t) * np.log1p(-best)).sum() * step)(theta)
+    of_js, of_kl = sg.grad(js)(theta), sg.grad(lambda t: kl(p_g(t), p_r))(theta)
+    np.testing.assert_allclose(minimax, 2 * of_js, rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(non_saturating, of_kl - 2 * of_js, rtol=1e-6, atol=1e-8)
 
 
 # The errata.

@@ -14,11 +14,12 @@ from .feed_forward import Classifier, Regressor
 from .gan import GAN
 from .hierarchical_vae import HierarchicalVAE
 from .rbm import RBM
-from .vae import VAE
+from .vae import IWAE, VAE
 
 __all__ = [
     "DDPM",
     "GAN",
+    "IWAE",
     "RBM",
     "VAE",
     "VDM",

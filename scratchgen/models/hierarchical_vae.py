@@ -38,7 +38,7 @@ from .. import nn, optim
 from .. import operations as ops
 from ..autodiff import Tensor
 from ..backend import Array, Generator
-from ..distributions import Gaussian, family
+from ..distributions import Gaussian, likelihood_of
 from ..parallel import by_rows
 from .vae import VAE
 
@@ -85,7 +85,7 @@ class HierarchicalVAE(nn.Network):
         encoders: Sequence[nn.Network],
         decoders: Sequence[nn.Network],
         n_latents: Sequence[int],
-        likelihood: Literal["bernoulli", "gaussian"] = "bernoulli",
+        likelihood: Literal["bernoulli", "gaussian"] | int = "bernoulli",
         beta: float = 1.0,
     ) -> None:
         counts = len(encoders), len(decoders), len(n_latents)
@@ -278,11 +278,11 @@ def dense(
     n_hidden: int,
     n_latents: Sequence[int],
     rng: Generator,
-    likelihood: Literal["bernoulli", "gaussian"] = "bernoulli",
+    likelihood: Literal["bernoulli", "gaussian"] | int = "bernoulli",
 ) -> HierarchicalVAE:
     """Each encoder and each decoder is an MLP with one layer of ``n_hidden`` ReLU units."""
     sizes = [n_visible, *n_latents]
-    per_entry = [family(likelihood, "likelihood").per_entry, *(2 for _ in n_latents[1:])]
+    per_entry = [likelihood_of(likelihood).per_entry, *(2 for _ in n_latents[1:])]
 
     def mlp(n_in: int, n_out: int) -> nn.Network:
         into, out_of = nn.Linear(n_in, n_hidden, rng=rng), nn.Linear(n_hidden, n_out, rng=rng)

@@ -14,13 +14,23 @@ through h.
 
 The notes print the estimate as Σₗ log p(x|h⁽ˡ⁾); the mean, (1/L) Σₗ, approximates E_q (erratum E8).
 
-Sources: the notes, "Reminder on VAEs" to "After training"; Kingma and Welling, arXiv:1312.6114.
+A tighter bound averages the weights p(x, h)/q(h|x) before it takes the logarithm. With L latents,
+
+    log p(x) ≥ E log (1/L) Σₗ p(x|h⁽ˡ⁾) p(h⁽ˡ⁾)/q(h⁽ˡ⁾|x) ≥ ELBO(x).
+
+It evaluates any VAE, and is itself the objective of an :class:`IWAE`, whose encoder may then cover
+the posterior instead of matching its mode.
+
+Sources: the notes, "Reminder on VAEs" to "After training"; Kingma and Welling, arXiv:1312.6114;
+Burda, Grosse and Salakhutdinov, arXiv:1509.00519; Higgins et al. 2017 (β).
 """
 
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Generator as Yields
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -29,7 +39,7 @@ from .. import nn, optim
 from .. import operations as ops
 from ..autodiff import Tensor
 from ..backend import Array, Generator
-from ..distributions import Gaussian, family, of_rows
+from ..distributions import Gaussian, likelihood_of, of_rows
 from ..parallel import by_rows
 from . import audit
 
@@ -44,9 +54,15 @@ class VAE(nn.Network):
     - ``"bernoulli"``: D logits for each sample, without a sigmoid, which the model applies; x lies
       in [0, 1], and grey values are means;
     - ``"gaussian"``: 2 D numbers, the means of x, then their log variances; for images, c channels
-      of means, then c of log variances.
+      of means, then c of log variances;
+    - an integer K, for pixels of K levels from 0 to 1: 2 D numbers, in the same order, for the
+      means and the log scales of discretised logistics
+      (:class:`~scratchgen.distributions.Logistic`), so that −ELBO bounds −log P(x).
 
-    ``n_samples`` is L, the number of latents per x in the training bound.
+    ``n_samples`` is L, the number of latents per x in the training bound. ``beta`` is the weight of
+    the KL divergence in the training cost; with ``beta`` = 1 the cost is −ELBO. A larger one forces
+    latents to be independent, at the price of blurred reconstructions. A smaller one at the start
+    of the training keeps latents in use: a schedule may set ``model.beta`` between epochs.
     """
 
     def __init__(
@@ -54,13 +70,16 @@ class VAE(nn.Network):
         encoder: nn.Network,
         decoder: nn.Network,
         n_latent: int,
-        likelihood: Literal["bernoulli", "gaussian"] = "bernoulli",
+        likelihood: Literal["bernoulli", "gaussian"] | int = "bernoulli",
         n_samples: int = 1,
+        beta: float = 1.0,
     ) -> None:
-        self.family = family(likelihood, "likelihood")
+        self.family = likelihood_of(likelihood)
         if n_latent < 1 or n_samples < 1:
             raise ValueError(f"n_latent and n_samples are at least 1, got {n_latent}, {n_samples}")
-        self.encoder, self.decoder = encoder, decoder
+        if not 0 <= beta < math.inf:
+            raise ValueError(f"beta, the weight of the KL, is a number from 0, got {beta}")
+        self.encoder, self.decoder, self.beta = encoder, decoder, float(beta)
         self._convolves = any(p.ndim == 4 for p in encoder.parameters())
         self.n_latent, self.likelihood, self.n_samples = n_latent, likelihood, n_samples
 
@@ -127,10 +146,23 @@ class VAE(nn.Network):
         return [optim.Adam(self.parameters(), lr=1e-3)]
 
     def losses(self, x: Any, rng: Generator) -> Yields[Tensor, None, dict[str, Array]]:
-        """Yield the cost −ELBO, averaged over the batch; report its two parts."""
+        """Yield the cost −E_q[log p(x|h)] + β D_KL, averaged over the batch; report its two parts.
+
+        With β = 1 the cost is −ELBO.
+        """
         nll, kl = self.elbo_terms(x, rng=rng, network_rng=rng)
-        yield (nll + kl).mean()
+        yield (nll + (kl if self.beta == 1 else self.beta * kl)).mean()
         return {"reconstruction": nll.data.mean(), "KL": kl.data.mean()}
+
+    def kl_of_units(self, x: Any) -> Array:
+        """The mean over samples x of ½ (μ² + σ² − 1 − log σ²) for each latent: (n_latent,) nats.
+
+        It is near zero for a latent that the encoder does not use. The sum is the KL divergence of
+        the bound.
+        """
+        mu, log_var = self.frozen().encode(x)
+        kl: Array = 0.5 * (mu * mu + np.exp(log_var) - 1 - log_var).mean(axis=0)
+        return kl
 
     def sample(self, n: int, rng: Generator) -> Array:
         """E[x|h] for n latents h ~ p(h): the means of the decoder, as in the notes, not draws of x.
@@ -158,15 +190,22 @@ class VAE(nn.Network):
         if n_samples < 1:
             raise ValueError(f"n_samples is at least 1, got {n_samples}")
         frozen = self.frozen()
-        mu, log_var = frozen.encode(x)
-        log_weights = []
-        for _ in range(n_samples):
-            eps = Gaussian.standard(mu.shape, mu.dtype, rng)
-            h = frozen.reparameterize(mu, log_var, eps)
-            # log p(h) − log q(h|x), in which both log 2π cancel
-            prior_over_posterior = 0.5 * (eps * eps + log_var - h * h).sum(axis=1)
-            log_weights.append(prior_over_posterior - frozen.nll(x, h))
-        return ops.logsumexp(np.stack(log_weights), axis=0) - math.log(n_samples)
+        q = frozen.encode(x)
+        noise = (Gaussian.standard(q[0].shape, q[0].dtype, rng) for _ in range(n_samples))
+        log_weights = np.stack([frozen.log_weight(x, *q, eps) for eps in noise])
+        return ops.logsumexp(log_weights, axis=0) - math.log(n_samples)
+
+    def log_weight(
+        self, x: Any, mu: Any, log_var: Any, eps: Array, rng: Generator | None = None
+    ) -> Any:
+        """log p(x, h) − log q(h|x) at h = μ + σ ∘ ε, for μ and log σ² by :meth:`encode`: (n,) nats.
+
+        Its mean over ε is the ELBO. If q is the posterior, it is log p(x) for every ε.
+        """
+        h = self.reparameterize(mu, log_var, eps)
+        # log p(h) − log q(h|x), in which both log 2π cancel
+        prior_over_posterior = 0.5 * (eps * eps + log_var - h * h).sum(axis=1)
+        return prior_over_posterior - self.nll(x, h, rng)
 
     def _latents(self, n: int, rng: Generator) -> Array:
         """Latents h ~ p(h), (n, n_latent)."""
@@ -209,15 +248,41 @@ class VAE(nn.Network):
             audit.caution(doubt)
 
 
+class IWAE(VAE):
+    """A VAE that trains the importance-weighted bound of ``n_samples`` latents for each x.
+
+    The cost is −log (1/L) Σₗ p(x, h⁽ˡ⁾)/q(h⁽ˡ⁾|x). With L = 1 it is −ELBO, with log p(h)/q(h|x) at
+    the latent in place of the closed form of its mean. Source: Burda et al. 2016, eq. 8.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Network,
+        decoder: nn.Network,
+        n_latent: int,
+        likelihood: Literal["bernoulli", "gaussian"] | int = "bernoulli",
+        n_samples: int = 5,
+    ) -> None:
+        super().__init__(encoder, decoder, n_latent, likelihood, n_samples)
+
+    def losses(self, x: Any, rng: Generator) -> Yields[Tensor, None, dict[str, Array]]:
+        """Yield minus the bound, averaged over the batch; report −ELBO from the same latents."""
+        mu, log_var = self.encode(x, rng)
+        noise = Gaussian.standard((self.n_samples, *mu.shape), mu.dtype, rng)
+        log_weights = ops.stack([self.log_weight(x, mu, log_var, eps, rng) for eps in noise])
+        yield -(ops.logsumexp(log_weights, axis=0) - math.log(self.n_samples)).mean()
+        return {"−ELBO": -log_weights.data.mean()}
+
+
 def dense(
     n_visible: int,
     n_hidden: int,
     n_latent: int,
     rng: Generator,
-    likelihood: Literal["bernoulli", "gaussian"] = "bernoulli",
+    likelihood: Literal["bernoulli", "gaussian"] | int = "bernoulli",
 ) -> VAE:
     """The autoencoder D–H–(μ, log σ²)–H–D, with ReLU in its hidden layers."""
-    n_out = family(likelihood, "likelihood").per_entry * n_visible
+    n_out = likelihood_of(likelihood).per_entry * n_visible
     encoder = nn.Sequential(
         nn.Linear(n_visible, n_hidden, rng=rng),
         nn.ReLU(),
@@ -227,6 +292,54 @@ def dense(
         nn.Linear(n_latent, n_hidden, rng=rng),
         nn.ReLU(),
         nn.Linear(n_hidden, n_out, rng=rng),
+    )
+    return VAE(encoder, decoder, n_latent, likelihood)
+
+
+def convolutional(
+    shape: Sequence[int],
+    n_channels: int,
+    n_latent: int,
+    rng: Generator,
+    likelihood: Literal["bernoulli", "gaussian"] | int = "bernoulli",
+) -> VAE:
+    """Two 3×3 convolutions halve images of ``shape`` = (c, h, w) twice; the decoder mirrors them.
+
+    Their channels are c, ``n_channels`` and twice as many, each followed by a ReLU; one linear
+    layer gives (μ, log σ²). Samples may be images or rows. Raises ``ValueError`` for other shapes.
+    """
+    if len(shape) != 3 or min(shape) < 1:
+        raise ValueError(f"convolutions take images (channels, height, width), got {tuple(shape)}")
+    c, *size = map(operator.index, shape)
+    half = [-(-k // 2) for k in size]
+    quarter = [-(-k // 2) for k in half]
+    wide = 2 * n_channels
+    features = wide * math.prod(quarter)
+
+    def down(c_in: int, c_out: int) -> nn.Network:
+        return nn.Conv2d(c_in, c_out, 3, stride=2, padding=1, rng=rng)
+
+    def up(c_in: int, c_out: int, size: list[int]) -> nn.Network:
+        # A transposed convolution makes 2k − 1 pixels of k: an even size needs one more.
+        added = 1 - size[0] % 2, 1 - size[1] % 2
+        return nn.ConvTranspose2d(c_in, c_out, 3, 2, 1, added, rng=rng)
+
+    encoder = nn.Sequential(
+        nn.Reshape(*shape),
+        down(c, n_channels),
+        nn.ReLU(),
+        down(n_channels, wide),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(features, 2 * n_latent, rng=rng),
+    )
+    decoder = nn.Sequential(
+        nn.Linear(n_latent, features, rng=rng),
+        nn.ReLU(),
+        nn.Reshape(wide, *quarter),
+        up(wide, n_channels, half),
+        nn.ReLU(),
+        up(n_channels, c * likelihood_of(likelihood).per_entry, size),
     )
     return VAE(encoder, decoder, n_latent, likelihood)
 

@@ -13,7 +13,7 @@ from .rbm import GaussianRBMRecipe, RBMRecipe
 from .recipe import Recipe
 from .recognition import recognised
 from .score import ScoreRecipe
-from .vae import VAERecipe
+from .vae import IWAERecipe, VAERecipe
 from .vdm import VDMRecipe
 
 RECIPES: dict[str, Recipe[Any]] = {
@@ -23,6 +23,7 @@ RECIPES: dict[str, Recipe[Any]] = {
     "gaussian-rbm": GaussianRBMRecipe(),
     "ebm": EBMRecipe(),
     "vae": VAERecipe(),
+    "iwae": IWAERecipe(),
     "hvae": HVAERecipe(),
     "gan": GANRecipe(),
     "score": ScoreRecipe(),

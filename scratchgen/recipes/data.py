@@ -26,6 +26,8 @@ training samples for validation.
 """
 POINTS = 4000
 """The number of points of a toy to train on; as many more are held out."""
+LEVELS = {"digits": 17, "mnist": 256}
+"""The number of values of a pixel, from 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -137,10 +139,10 @@ class Data:
         lines.append(f"{kept} samples to train on{validation}, {len(self.test)} held out")
         if self.test_labels is not None:
             k = len(self.classes)
-            lines.append(f"{k} class{'es' * (k > 1)}: {_listed(self.classes)}")
+            lines.append(f"{k} class{'es' * (k > 1)}: {listed(self.classes)}")
             absent = np.setdiff1d(np.arange(k), self.test_labels)
             if len(absent):
-                lines.append(f"none held out of: {_listed([self.classes[j] for j in absent])}")
+                lines.append(f"none held out of: {listed([self.classes[j] for j in absent])}")
         return "\n  ".join(lines)
 
     def check_unit_interval(self, model: str) -> None:
@@ -188,13 +190,13 @@ def _numbered(labels: Labels, classes: Sequence[str], name: str) -> tuple[tuple[
     unknown = [label for label in occurring if label not in classes]
     if unknown:
         raise ValueError(
-            f"{name} has labels that the model was not trained on: {_listed(unknown)}; it knows "
-            f"{_listed(classes)}"
+            f"{name} has labels that the model was not trained on: {listed(unknown)}; it knows "
+            f"{listed(classes)}"
         )
     return tuple(classes), np.array([classes.index(label) for label in occurring])[numbers]
 
 
-def _listed(names: Sequence[str], most: int = 12) -> str:
+def listed(names: Sequence[str], most: int = 12) -> str:
     """List the names, or only the first ones and the last if there are many."""
     if len(names) <= most:
         return ", ".join(names)

@@ -22,6 +22,7 @@ from ..models.feed_forward import dense
 from ..optim import Adam, Optimizer
 from .data import Data
 from .recipe import (
+    Bits,
     Figures,
     Recipe,
     beside_the_truth,
@@ -203,6 +204,12 @@ class EBMRecipe(Recipe[EBMSettings]):
         It rises above the mean energy of the training samples if the model memorises them.
         """
         return {"E(held out)": float(_energies(model, data.test, rng).mean())}
+
+    def bits_per_dim(
+        self, model: EnergyModel, data: Data, settings: EBMSettings, rng: Generator
+    ) -> Bits | str:
+        """Return the reason why there are none."""
+        return "– (log Z unknown)"
 
     def figures(
         self, model: EnergyModel, data: Data, settings: EBMSettings, rng: Generator

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -14,35 +14,26 @@ from ..backend import Array, Generator, to_device, to_host
 from ..history import Epoch, History
 from ..models import hierarchical_vae
 from ..models.hierarchical_vae import ACTIVE, HierarchicalVAE
-from ..optim import schedules
 from ..stopping import Patience
 from ..storage import Checkpoint
-from .data import Data
-from .recipe import Figures, Pictures, Recipe, in_parts, layers_of, mean_and_error
-from .settings import Choice, GenerativeSettings, Whole, Wholes, setting
+from .data import LEVELS, Data
+from .recipe import Bits, Figures, Pictures, Recipe, in_parts, layers_of, mean_and_error
+from .settings import Whole, Wholes, setting
+from .vae import LatentSettings, bits_of, bits_per_dim, likelihood_shown
 
 
 @dataclass(frozen=True, kw_only=True)
-class HVAESettings(GenerativeSettings):
-    """Sizes, likelihood, and the rise of the KL weight."""
+class HVAESettings(LatentSettings):
+    """The sizes of the networks."""
 
     hidden: int = setting(Whole("units of the hidden layer of each network"))
     latents: tuple[int, ...] = setting(Wholes("latent dimensions of each layer, bottom first"))
-    likelihood: Literal["bernoulli", "gaussian"] = setting(
-        Choice("the likelihood p(x|h)", names=("bernoulli", "gaussian")), default="bernoulli"
-    )
-    warm_up: int = setting(
-        Whole("epochs in which the weight of the KL rises from 0 to 1", least=0, most=1_000_000)
-    )
 
     @classmethod
     def following(cls, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return a rise of the KL weight over half of the given epochs."""
-        return {"warm_up": given["epochs"] // 2} if "epochs" in given else {}
-
-    def beta(self, done: int) -> float:
-        """Return the KL weight of the next epoch, after ``done`` epochs."""
-        return schedules.WarmUp(self.warm_up, start=0.0)(done) if self.warm_up else 1.0
+        rise = {"warm_up": given["epochs"] // 2} if "epochs" in given else {}
+        return {**super().following(given), **rise}
 
 
 class HVAERecipe(Recipe[HVAESettings]):
@@ -82,7 +73,7 @@ class HVAERecipe(Recipe[HVAESettings]):
         return {
             "hidden": hidden,
             "latents": model.n_latents,
-            "likelihood": model.likelihood,
+            **likelihood_shown(model),
             "pixels": pixels,
         }
 
@@ -91,7 +82,7 @@ class HVAERecipe(Recipe[HVAESettings]):
         if not settings.latents:
             raise ValueError("--latents lists the dimensions of at least one layer, got none")
         sizes = math.prod(data.shape), settings.hidden, settings.latents
-        return hierarchical_vae.dense(*sizes, rng, settings.likelihood)
+        return hierarchical_vae.dense(*sizes, rng, settings.of_x)
 
     def epochs(
         self,
@@ -102,15 +93,7 @@ class HVAERecipe(Recipe[HVAESettings]):
         patience: Patience | None = None,
     ) -> Iterator[Epoch]:
         """Train, with the KL weight of each epoch."""
-        epochs = super().epochs(state, data, settings, progress, patience)
-
-        def weighted() -> Iterator[Epoch]:
-            state.model.beta = settings.beta(len(state.history))
-            for epoch in epochs:
-                state.model.beta = settings.beta(epoch.number)
-                yield epoch
-
-        return weighted()
+        return settings.weighted(super().epochs(state, data, settings, progress, patience), state)
 
     def draws(self, model: HierarchicalVAE, n: int, rng: Generator) -> Array:
         """Return draws x ~ p(x|h₁)."""
@@ -121,6 +104,21 @@ class HVAERecipe(Recipe[HVAESettings]):
         frozen = model.frozen()
         costs = in_parts(lambda x: -frozen.elbo(x, rng=rng), data.test, rng)
         return {"test cost": float(costs.mean())}
+
+    def compared(self, model: HierarchicalVAE, n: int, rng: Generator) -> dict[str, Array]:
+        """Return draws of pixels with levels, or the means that stand for other pixels."""
+        draws = isinstance(model.likelihood, int)
+        return {"": self.draws(model, n, rng)} if draws else super().compared(model, n, rng)
+
+    def words_to_compare(self, data: str) -> list[str]:
+        """Return settings with a likelihood of levels, where their number is known."""
+        return ["--likelihood", "levels"] if data in LEVELS else []
+
+    def bits_per_dim(
+        self, model: HierarchicalVAE, data: Data, settings: HVAESettings, rng: Generator
+    ) -> Bits | str:
+        """Return the importance-weighted bound, for a likelihood of levels."""
+        return bits_per_dim(model, data, rng)
 
     def figures(
         self, model: HierarchicalVAE, data: Data, settings: HVAESettings, rng: Generator
@@ -136,11 +134,15 @@ class HVAERecipe(Recipe[HVAESettings]):
             names = ("reconstruction", "prior matching", "consistency")
             terms[:, 0] *= -1
             said = {f"  {n}": mean_and_error(x) for n, x in zip(names, terms.T, strict=True)}
-            return {"−ELBO": mean_and_error(terms.sum(axis=1)), **said}
+            total = terms.sum(axis=1)
+            return {"−ELBO": mean_and_error(total), **bits_of(model, "−ELBO", total, data), **said}
 
         def bound() -> dict[str, str]:
             log_p = in_parts(lambda x: model.log_likelihood(x, 100, rng), few, rng, 100)
-            return {bounded: mean_and_error(-log_p)}
+            return {
+                bounded: mean_and_error(-log_p),
+                **bits_of(model, "−log p(x), at most", -log_p, data),
+            }
 
         def told() -> dict[str, str]:
             kl = frozen.kl_of_units(to_device(data.test, rng), rng)

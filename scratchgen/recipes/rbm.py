@@ -21,8 +21,9 @@ from ..optim import SGD, Adam, Optimizer
 from ..progress import watched
 from ..stopping import Patience
 from ..storage import Checkpoint
-from .data import Data
+from .data import LEVELS, Data
 from .recipe import (
+    Bits,
     Figures,
     Pictures,
     Recipe,
@@ -52,7 +53,6 @@ SUMMED_EACH_EPOCH = 2**22  # numbers in the sum for log Z: some tenths of a seco
 CHAINS, TEMPERATURES = 200, 3000  # of annealed importance sampling
 LOG_P = "log p(held out)"
 STEPS = (0, 1, 10, 100, 1000)  # the picture shows the chains after these steps
-LEVELS = {"digits": 17, "mnist": 256}  # the number of values of a pixel
 PHASES = ("F(data)", "F(chains)")
 LEARNED: dict[str, Any] = {
     **{"visible": "gaussian", "sigma": None, "optimizer": "adam", "lr": 0.005},
@@ -310,6 +310,20 @@ class RBMRecipe(Recipe[RBMSettings]):
             log_p = _log_likelihood(model, data.test, model.log_partition(), rng)
             scores[LOG_P] = float(log_p.mean())
         return scores
+
+    def bits_per_dim(
+        self, model: rbm.RBM, data: Data, settings: RBMSettings, rng: Generator
+    ) -> Bits | str:
+        """Return a bound by the density of pixels spread over their levels, for Gaussian units."""
+        if settings.levels is None:
+            return "– (no levels)" if model.visible == "gaussian" else "– (pixels on or off)"
+        data = _spread_over_levels(data, settings)
+        log_z, error, _ = _log_partition(model, data, rng)
+        log_p = _log_likelihood(model, data.test, log_z, rng)
+        bits = _bits_per_dim(model, log_p, settings.levels)
+        of_z = error / (model.n_visible * math.log(2))
+        kind = "at most" if not error else f"at most (log Z ± {of_z:.3f})"
+        return Bits(float(bits.mean()), _error(bits), kind)
 
     def figures(self, model: rbm.RBM, data: Data, settings: RBMSettings, rng: Generator) -> Figures:
         """Yield log p(v), with log Z exact or by annealed importance sampling, and other measures.

@@ -6,7 +6,7 @@ import argparse
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -30,6 +30,19 @@ Figures: TypeAlias = Iterator[tuple[str, Callable[[], dict[str, str]]]]
 """Figures by name, each with a function that computes it and returns one or several lines."""
 Pictures: TypeAlias = "Iterator[tuple[str, Axes]]"
 """Pictures by file name; the title of a picture says what it shows."""
+
+
+class Bits(NamedTuple):
+    """The bits per entry of a sample whose entries have levels, −log₂ P(x)/D on average."""
+
+    mean: float
+    error: float
+    """The standard error of the mean."""
+    kind: str
+    """How the number relates to −log₂ P(x): exact, at most, or about."""
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3f} ± {self.error:.3f}, {self.kind}"
 
 
 class Recipe(Generic[S]):
@@ -199,6 +212,14 @@ class Recipe(Generic[S]):
         """Return the samples to compare with data, by name for a model with several samplers."""
         return {"": self.samples(model, n, rng)}
 
+    def words_to_compare(self, data: str) -> list[str]:
+        """Return words of a command line: the settings for a comparison, if they are others."""
+        return []
+
+    def bits_per_dim(self, model: Any, data: Data, settings: S, rng: Generator) -> Bits | str:
+        """Return the bits per entry of held-out samples, or the reason why there are none."""
+        return "– (no density)"
+
     def figures(self, model: Any, data: Data, settings: S, rng: Generator) -> Figures:
         """Yield each measure of quality: its name, and a function that returns its lines."""
         raise NotImplementedError
@@ -278,6 +299,12 @@ def drawn_in_parts(draw: Callable[[int], Array], n: int, size: int) -> Array:
     """Draw n samples, ``size`` of them at a time; on the host."""
     sizes = [min(size, n - start) for start in range(0, n, size)]
     return np.concatenate([to_host(draw(k)) for k in watched(sizes, "sampling")])
+
+
+def bits_of_nats(nats: Array, data: Data, kind: str) -> Bits:
+    """Return −log P(x) in nats, (n,), as bits per entry of a sample."""
+    bits = nats / (math.prod(data.shape) * math.log(2))
+    return Bits(float(bits.mean()), float(bits.std() / math.sqrt(len(bits))), kind)
 
 
 def mean_and_error(x: Array) -> str:

@@ -12,7 +12,7 @@ import scratchgen as sg
 from scratchgen import nn, optim
 from scratchgen import operations as ops
 from scratchgen.backend import device_of
-from scratchgen.models import VAE, vae
+from scratchgen.models import IWAE, VAE, vae
 from tests import strict
 
 
@@ -300,6 +300,95 @@ def test_losses_yield_minus_the_mean_bound_and_report_its_parts():
     report = end.value.value
     assert report.keys() == {"reconstruction", "KL"}
     assert cost.data == pytest.approx(report["reconstruction"] + report["KL"], rel=1e-14)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.3, 4.0])
+def test_beta_weighs_the_kl_in_the_cost_and_nothing_else(beta):
+    model, x = smooth(), rng(1).random((4, 5))
+    nll, kl = (term.data.mean() for term in model.elbo_terms(x, rng=rng(3)))
+    elbo = model.elbo(x, rng=rng(3)).data
+    model.beta = beta
+    cost = next(model.losses(x, rng(3)))
+    assert cost.data == pytest.approx(nll + beta * kl, rel=1e-14)
+    np.testing.assert_array_equal(model.elbo(x, rng=rng(3)).data, elbo)
+
+
+@pytest.mark.parametrize("beta", [-0.1, math.inf, math.nan])
+def test_a_weight_that_is_no_weight_is_refused(beta):
+    with pytest.raises(ValueError, match="beta, the weight of the KL, is a number from 0"):
+        VAE(nn.Linear(3, 2, rng=rng()), nn.Linear(1, 3, rng=rng()), 1, beta=beta)
+
+
+def test_the_kl_of_the_units_adds_up_to_that_of_the_bound():
+    model, x = smooth(), rng(1).random((40, 5))
+    _, kl = model.elbo_terms(x, rng=rng(3))
+    units = model.kl_of_units(x)
+    assert units.shape == (2,)
+    assert units.sum() == pytest.approx(kl.data.mean(), rel=1e-12)
+    mu, log_var = (each.data for each in model.encode(x))
+    of_first = ops.gaussian_kl(mu[:, :1], log_var[:, :1]).mean()
+    assert units[0] == pytest.approx(of_first, rel=1e-12)
+
+
+# The importance-weighted bound as an objective
+
+
+def iwae(k, L, shift=0.0, widen=1.0):
+    """An IWAE of the linear Gaussian model, and the data."""
+    truth = LinearGaussian(k)
+    model = truth.vae(shift, widen)
+    return truth, IWAE(model.encoder, model.decoder, k, "gaussian", L)
+
+
+@latents
+@pytest.mark.parametrize("L", [1, 5])
+def test_the_importance_weighted_cost_is_minus_the_evidence_where_q_is_the_posterior(k, L):
+    truth, model = iwae(k, L)
+    x = truth.data(8)
+    cost = next(model.losses(x, rng(3)))
+    assert cost.data == pytest.approx(-truth.log_evidence(x).mean(), rel=1e-12)
+
+
+def test_the_importance_weighted_cost_is_the_bound_of_the_same_noise():
+    truth, model = iwae(2, 5, 0.3, 1.7)
+    x = truth.data(8)
+    losses = model.losses(x, rng(3))
+    cost = next(losses)
+    bound = model.log_likelihood(x, 5, rng(3))
+    assert cost.data == pytest.approx(-bound.mean(), rel=1e-12)
+    with pytest.raises(StopIteration) as end:
+        next(losses)
+    assert cost.data < end.value.value["−ELBO"]  # Jensen's inequality, for these latents
+
+
+def test_the_gradient_of_the_importance_weighted_cost_is_its_slope():
+    truth, model = iwae(2, 3, 0.3, 1.7)
+    x, step = truth.data(4), 1e-5
+
+    def cost():
+        return next(model.losses(x, rng(3)))
+
+    gradients = sg.gradient(cost(), model.parameters())
+    for (name, p), gradient in zip(model.named_parameters(), gradients, strict=True):
+        direction = rng(4).standard_normal(p.shape)
+        values = p.data.copy()
+        p.data[...] = values + step * direction
+        above = float(cost().data)
+        p.data[...] = values - step * direction
+        slope = (above - float(cost().data)) / (2 * step)
+        p.data[...] = values
+        assert (gradient * direction).sum() == pytest.approx(slope, rel=1e-6, abs=1e-8), name
+
+
+def test_training_the_importance_weighted_bound_widens_an_encoder_that_is_too_narrow():
+    # With L = 20 the bound is nearly the evidence, whose optimum the posterior is not needed for:
+    # the encoder's variance may exceed that of the posterior, never collapse below it.
+    truth, model = iwae(1, 20, widen=0.2)
+    x, adam = truth.data(500), optim.Adam(model.encoder.parameters(), lr=0.02)
+    for _ in range(150):
+        adam.step(sg.gradient(next(model.losses(x, rng())), adam.parameters))
+    _, log_var = model.frozen().encode(x)
+    assert np.exp(log_var).mean() > 0.8 * truth.v[0]
 
 
 # The gradient
@@ -781,6 +870,37 @@ def test_the_bound_of_a_decoder_that_convolves_is_that_of_its_outputs_as_rows(li
     else:
         expected = ops.gaussian_nll(out[:, :192], out[:, 192:], rows)
     np.testing.assert_allclose(model.nll(x, h).data, expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian", 9])
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 7, 10), (1, 5, 1)])
+def test_the_convolutional_autoencoder_takes_images_and_rows_of_any_size(shape, likelihood):
+    model = vae.convolutional(shape, 4, 3, rng(), likelihood).astype(np.float64)
+    x = np.rint(8 * rng(5).random((6, *shape))) / 8
+    model.validate(x)
+    assert model.sample(2, rng()).shape == model.draw(2, rng()).shape == (2, *shape)
+    eps = rng(6).standard_normal((6, 3))
+    rows = model.elbo(x.reshape(6, -1), eps).data
+    np.testing.assert_array_equal(model.elbo(x, eps).data, rows)
+    assert sg.check_network(model.encoder, x[:2].reshape(2, -1)).ok
+
+
+@pytest.mark.parametrize("shape", [(64,), (8, 8), (0, 8, 8)])
+def test_what_is_no_image_has_no_convolutional_autoencoder(shape):
+    with pytest.raises(ValueError, match=r"convolutions take images \(channels, height, width\)"):
+        vae.convolutional(shape, 4, 3, rng())
+
+
+def test_the_bound_of_pixels_with_levels_is_one_of_their_probabilities():
+    model = vae.dense(1, 4, 1, rng(), 3).astype(np.float64)
+    h = rng(1).standard_normal((5, 1))
+    total = sum(np.exp(-model.nll(np.full((5, 1), x), h).data) for x in (0.0, 0.5, 1.0))
+    np.testing.assert_allclose(total, 1, rtol=1e-12)
+    x = np.full((4000, 1), 0.5)
+    log_p = [model.log_likelihood(np.full((1, 1), x), 4000, rng(2)) for x in (0.0, 0.5, 1.0)]
+    assert np.exp(log_p).sum() == pytest.approx(1, abs=0.05)  # weights of 4,000 draws
+    assert model.elbo(x, rng=rng(3)).data.mean() < log_p[1] + 0.05
+    assert set(np.unique(model.draw(50, rng()))) <= {0.0, 0.5, 1.0}
 
 
 def test_rows_for_an_encoder_that_convolves_are_refused_with_the_layer_that_is_missing():

@@ -16,6 +16,7 @@ SMALL = {
     "rbm": {"hidden": 4},
     "gaussian-rbm": {"hidden": 4},
     "vae": {"hidden": 6},
+    "iwae": {"hidden": 6},
     "hvae": {"hidden": 6, "latents": (3, 2), "warm_up": 1},
     "gan": {"hidden": 6},
     "ddpm": {"width": 8, "T": 5},
