@@ -190,7 +190,7 @@ def backward_sweep(
             yield tensor, finished
             for k, x in enumerate(tensor.inputs):
                 if isinstance(x, Tensor) and x in leads:
-                    share = _share(tensor, k, finished)
+                    share = share_of(tensor, k, finished)
                     deltas[x] = deltas[x] + share if x in deltas else share
 
 
@@ -214,7 +214,7 @@ def ancestry(tensor: Tensor, steps: float = math.inf) -> list[Tensor]:
     return sorted(found, key=operator.attrgetter("birth"))
 
 
-def _share(tensor: Tensor, k: int, delta: Array) -> Array:
+def share_of(tensor: Tensor, k: int, delta: Array) -> Array:
     """The share of ``delta`` for input k: its equation, then broadcasting and promotion undone."""
     x, equation, name = tensor.inputs[k].data, tensor.equations[k], tensor.operation.__name__
     if equation is None:

@@ -613,6 +613,8 @@ SAID = {
     "E6": ("other operand", "W1", "sigmoid((x @ W1) + b1) stands in the place of x"),
     "E8": ("factor n", "W", "a sum, not the mean"),
     "E10": ("zero block", "theta", "the block [6:9], which was left at zero"),
+    "E11": ("another cost", "a", "before stands in the place of after, in the cost and in its"),
+    "E23": ("another cost", "log_var", "a mean and a variance stand in the place of a sample"),
     "E19": ("derivative at the value", "b2", "σ′ is taken at the value a"),
 }
 

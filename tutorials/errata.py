@@ -5,8 +5,8 @@ there is a cost here, the derivative as the notes have it, and the corrected one
 the first, says what is wrong with it, and accepts the second. The numbers have to be general: at
 a₀ = 1, say, nothing tells a derivative without a₀ from a right one.
 
-Two, E3 and E8, are misprints of a function, and the derivative is what follows from it. Those from
-which none follows, and why, are in ``NO_DERIVATIVE``.
+Four, E3, E8, E11 and E23, are misprints of a function, and the derivative is what follows from it.
+``NO_DERIVATIVE`` lists the misprints from which no derivative follows, with the reason.
 
 Three of them are about a model p(x; θ) = f(x; θ) / Z(θ), Z = Σₓ f(x; θ), and n observations X:
 
@@ -292,6 +292,55 @@ def e10_corrected(theta, x, y):
     return update(theta, x, y, last=2)
 
 
+# E11 and E23: one term of the bound along a path x_{t−1}, x_t, x_{t+1}.
+
+
+def log_ratio(a, b, log_var, before, here, after):
+    """The mean of log q(x_t|x_{t−1})/p(x_t|x_{t+1}), for p = N(a x_{t+1} + b, e^{log σ²}).
+
+    x_{t−1} is ``before``, x_t ``here`` and x_{t+1} ``after``; q = N(√α x_{t−1}, 1 − α) is fixed.
+    """
+    log_q = -((here - np.sqrt(ALPHA) * before) ** 2 / (1 - ALPHA) + np.log(1 - ALPHA)) / 2
+    log_p = -((here - (a * after + b)) ** 2 / np.exp(log_var) + log_var) / 2
+    return np.mean(log_q - log_p)
+
+
+def of_gaussian(errors, times, log_var):
+    """The derivatives of the mean of ½ (e²/σ² + log σ²) by a, b and log σ², e = x − (a y + b)."""
+    variance = np.exp(log_var)
+    by_log_var = (1 - np.mean(errors**2) / variance) / 2
+    return -np.mean(errors * times) / variance, -np.mean(errors) / variance, by_log_var
+
+
+def consistency(a, b, log_var, before, here, after):
+    """−E ∇log p(x_t|x_{t+1}), at the sampled x_t."""
+    return of_gaussian(here - (a * after + b), after, log_var)
+
+
+def e11_printed(a, b, log_var, before, here, after):
+    """−E ∇log p(x_t|x_{t−1})."""
+    return of_gaussian(here - (a * before + b), before, log_var)
+
+
+def e23_printed(a, b, log_var, before, here, after):
+    """E ∇D_KL(q(x_t|x_{t−1}) ‖ p(x_t|x_{t+1})): the mean √α x_{t−1} of x_t, and its variance."""
+    errors = np.sqrt(ALPHA) * before - (a * after + b)
+    by_a, by_b, by_log_var = of_gaussian(errors, after, log_var)
+    return by_a, by_b, by_log_var - (1 - ALPHA) / np.exp(log_var) / 2
+
+
+def path(n, seed=0):
+    """x_{t−1}, x_t and x_{t+1} of n paths q, from x_{t−1} ~ N(½, ¼)."""
+    rng = sg.generator(seed)
+    x = [0.5 + 0.5 * rng.standard_normal(n)]
+    for _ in range(2):
+        x.append(np.sqrt(ALPHA) * x[-1] + np.sqrt(1 - ALPHA) * rng.standard_normal(n))
+    return tuple(x)
+
+
+ALPHA = 0.7
+
+
 def draw(*shapes, seed=0):
     """Arrays from N(0, 1)."""
     rng = sg.generator(seed)
@@ -382,6 +431,26 @@ ERRATA = [
         draw((9,), (2,), (1,)),
     ),
     Erratum(
+        "E11",
+        "Variational diffusion, continued: the step back is written as a step forth",
+        "−E ∇log p(x_t|x_{t−1})",
+        "−E ∇log p(x_t|x_{t+1})",
+        log_ratio,
+        e11_printed,
+        consistency,
+        (0.8, 0.1, -0.4, *path(6)),
+    ),
+    Erratum(
+        "E23",
+        "The last term: a divergence over all x_t, where x_{t+1} has been drawn from one x_t",
+        "E D_KL(q(x_t|x_{t−1}) ‖ p(x_t|x_{t+1}))",
+        "E log q(x_t|x_{t−1})/p(x_t|x_{t+1}), at that x_t",
+        log_ratio,
+        e23_printed,
+        consistency,
+        (0.8, 0.1, -0.4, *path(6)),
+    ),
+    Erratum(
         "E19",
         "The linked code, a demonstration: where σ′ is taken",
         "δᴸ = (aᴸ − y) ∘ σ′(aᴸ), and so in the layers below",
@@ -396,7 +465,6 @@ ERRATA = [
 NO_DERIVATIVE = {
     "E7": "a bound: the Jensen–Shannon divergence is at most ln 2 in nats, not 1",
     "E9": "a marginal, p(hⱼ) = Σᵢ f(xᵢ, hⱼ) / Z, with one index for two",
-    "E11": "conditionals and expectations of a hierarchical model, with t − 1 and t exchanged",
     "E12": "words: the forward process of a diffusion model is fixed, not trained",
     "E13": "a size: with T = 300 the prior-matching term is not small",
     "E14": "a name: a U-Net without skips or changes of resolution",
@@ -407,7 +475,6 @@ NO_DERIVATIVE = {
     "E20": "a matrix: the first row of the design matrix stands twice",
     "E21": "a label: epochs, not iterations",
     "E22": "a record: probabilities taken with dropout switched on",
-    "E23": "an expectation: a log-ratio at the state that was drawn, not a divergence over all",
 }
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import operations
 from ..backend import Array, device_of, to_device, to_host
-from .evidence import Evidence, Mistake, entries
+from .evidence import Evidence, Mistake, entries, shown
 
 SIGMA: dict[str, Any] = {
     "the sigmoid": operations.sigmoid,
@@ -34,10 +34,12 @@ def factors(evidence: Evidence) -> Iterator[tuple[str, float, str]]:
     for scale in evidence.recording.scales if evidence.recording else ():
         what = f"the factor 1/(1 − p) = {scale:.4g} of the dropout mask is missing"
         yield "mask not rescaled", 1 / scale, what
+    summed = dict(evidence.batches)
     for n, what in evidence.lengths:
         squared = f"the square of {n}, {what}"
-        yield "factor n", float(n), f"a 1/{n} is missing, {n} being {what}: a sum, not the mean"
-        yield "factor 1/n", 1 / n, f"a factor {n} is missing, {what}: a mean, not the sum"
+        mean, sum_ = (": a sum, not the mean", ": a mean, not the sum") if n in summed else ("", "")
+        yield "factor n", float(n), f"a 1/{n} is missing, {n} being {what}{mean}"
+        yield "factor 1/n", 1 / n, f"a factor {n} is missing, {what}{sum_}"
         yield "factor n²", float(n * n), f"a 1/{n * n} is missing, {squared}"
         yield "factor 1/n²", 1 / (n * n), f"a factor {n * n} is missing, {squared}"
 
@@ -85,7 +87,7 @@ def of_numbers(evidence: Evidence, k: int, right: Array) -> Iterator[Mistake]:
     if not np.any(given):
         yield Mistake("zero", "it is zero throughout: left out, or never written", given, 0 * given)
     for kind, factor, why in factors(evidence):
-        sentence = f"yours = {factor:.4g} × numerical {where}: {why}"
+        sentence = f"yours = {shown(factor)} × numerical {where}: {why}"
         yield Mistake(kind, sentence, given, factor * right, says_factor=True)
     if np.isnan(right).any():
         return
@@ -98,8 +100,10 @@ def of_numbers(evidence: Evidence, k: int, right: Array) -> Iterator[Mistake]:
     if blank.any() and not blank.all():
         box = tuple(slice(int(i.min()), int(i.max()) + 1) for i in np.nonzero(blank))
         if not given[box].any():
-            shown = ", ".join(f"{s.start}:{s.stop}" for s in box)
-            sentence = f"agrees but for the block [{shown}], which was left at zero"
+            kept = tuple(slice(int(i.min()), int(i.max()) + 1) for i in np.nonzero(given))
+            sentence = f"agrees but for the block [{_listed(box)}], which was left at zero"
+            if right.ndim > 1 and np.size(given[kept]) < blank.sum():
+                sentence = f"it is zero but for the block [{_listed(kept)}], which agrees"
             yield Mistake("zero block", sentence, given, np.where(blank, 0, right))
     if right.size > 1:
         for what, value in (("sum", right.sum()), ("mean", right.mean())):
@@ -123,6 +127,10 @@ def of_numbers(evidence: Evidence, k: int, right: Array) -> Iterator[Mistake]:
     if right.ndim > 1:
         sentence = "agrees if reversed along the last two axes: the kernel was flipped, or was not"
         yield Mistake("reversed", sentence, given, np.flip(right, (-2, -1)))
+
+
+def _listed(box: tuple[slice, ...]) -> str:
+    return ", ".join(f"{s.start}:{s.stop}" for s in box)
 
 
 def of_experiments(evidence: Evidence, k: int) -> Iterator[Mistake]:
@@ -198,6 +206,16 @@ def of_residuals(evidence: Evidence, k: int) -> Iterator[Mistake]:
             at = f"the derivative of {function} at {name}"
             sentence = f"agrees once multiplied by {at}: σ′ is missing"
             yield Mistake("derivative missing", sentence, equation(given), right)
-        for of, factor in (("σ", 2 * np.exp(-x / 2)), ("σ²", np.exp(-x))):
-            sentence = f"it is the derivative by {of} where {name} is log σ²"
-            yield Mistake("log σ² for σ", sentence, given, right * factor)
+        yield Mistake(
+            "log σ² for σ",
+            f"it is the derivative by σ where {name} is log σ²",
+            given,
+            right * 2 * np.exp(-x / 2),
+        )
+        for sentence, factor in (
+            (f"it is the derivative by log {name}, {name} ∂C/∂{name}", x),
+            (f"it is the derivative by e^{name}, as if {name} were no logarithm", np.exp(-x)),
+            (f"it is ∂C/∂{name} divided by {name}", 1 / x),
+            (f"it is ∂C/∂{name} multiplied by e^{name}", np.exp(x)),
+        ):
+            yield Mistake("log for value", sentence, given, right * factor)

@@ -34,6 +34,8 @@ IN_STEPS = (
 QUICK = 1.0  # the processor time of a search after which there is time for a second one
 SMALL = 1e-2  # a relative difference that the tolerance of an inner solver may explain
 
+NUMERICAL_SECONDS = 4  # the time after which entries are tried along a few directions only
+
 
 def check_gradient(
     cost: Callable[..., Any],
@@ -44,6 +46,7 @@ def check_gradient(
     parts: Mapping[str, Any] | None = None,
     rtol: float = 0.0,
     atol: float = 0.0,
+    allow_undecided: bool = False,
     **named: Any,
 ) -> Report:
     """Is ``gradient(*arrays)`` the derivative of the scalar ``cost(*arrays)``? If not, why not?
@@ -64,7 +67,9 @@ def check_gradient(
 
     ``parts`` names the parts of a flat vector, ``{"W": (3, 4), "b": 4}`` in its order, and each is
     then checked as an array of its own. A difference up to ``atol`` plus ``rtol`` times the
-    derivative is accepted, for a cost that an inner solver computes to a tolerance.
+    derivative is accepted, for a cost that an inner solver computes to a tolerance. A derivative is refused if an
+    entry is too small, or the cost too inexact, to tell right from wrong; ``allow_undecided=True``
+    accepts it if all other entries agree.
 
     >>> report = check_gradient(lambda w, x: (w @ x) ** 2, lambda w, x: (w @ x) * x,
     ...                         np.array([0.3, -1.2]), np.array([2.0, 0.7]))
@@ -77,7 +82,10 @@ def check_gradient(
         if not (isinstance(value, (int, float)) and 0 <= value < np.inf):
             raise ValueError(f"{what} is a number of at least 0, got {value!r}")
     subject = replace(of_gradient(cost, gradient, arrays, named, wrt), rtol=rtol, atol=atol)
-    return checked(subject if parts is None else _in_parts(subject, parts))
+    report = checked(subject if parts is None else _in_parts(subject, parts))
+    for entry in report.entries:
+        entry.allow_undecided = allow_undecided
+    return report
 
 
 def check_operation(operation: Any, *arrays: Any, **settings: Any) -> Report:
@@ -153,6 +161,9 @@ def checked(subject: Subject) -> Report:
     if problems:
         return Report([], problems, notes)
     rng = np.random.default_rng(0)
+    start = time.thread_time()
+    subject.until = start + NUMERICAL_SECONDS
+    subject.effect = max(map(subject.effect_of, given.items()), default=0.0)
     comparisons = {k: compare(subject, k, given[k], rng) for k in given}
     entries = {k: sides.entry() for k, sides in comparisons.items()}
     solver = solver_in(subject) if any(sides.is_wrong for sides in comparisons.values()) else None
@@ -165,7 +176,7 @@ def checked(subject: Subject) -> Report:
     evidence, started = None, time.thread_time()
     if any(entry.verdict in (DISAGREES, WRONG_SHAPE) for entry in entries.values()):
         evidence = Evidence(subject, comparisons)
-        for k, finding in diagnose(evidence).items():
+        for k, finding in diagnose(evidence, start).items():
             if entries[k].verdict != UNDECIDED:
                 entries[k].diagnosis, entries[k].kinds = finding
         for k in sorted(k for k in evidence.wrong if entries[k].verdict != UNDECIDED):
@@ -203,9 +214,7 @@ def _marked(entry: Entry, sides: Comparison) -> tuple[Array, Array, Array] | Non
     if not sides.has_shape:
         return None
     known, apart = np.isfinite(sides.right), np.abs(sides.given - sides.right) > sides.bound
-    size = np.maximum(np.abs(sides.given), np.abs(sides.right))
-    unclear = ~apart & (sides.uncertainty > size) & (size > 0)
-    marks = np.where(known, np.where(apart, "✗", np.where(unclear, "?", "✓")), "·")
+    marks = np.where(known, np.where(apart, "✗", np.where(sides.undecided, "?", "✓")), "·")
     marks = np.where(np.isfinite(sides.given), marks, "✗")
     if entry.verdict == UNDECIDED:
         marks[marks == "✗"] = "?"

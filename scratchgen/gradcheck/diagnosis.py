@@ -8,34 +8,56 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from . import catalogue
-from .evidence import Evidence, Mistake
+from ..backend import Array
+from . import catalogue, parts
+from .evidence import Evidence, Mistake, entries, known_ratio, shown
 from .slips import Slip, redrawn_mask
 
 NONE = "none of the known mistakes fits"
 MANY_SLIPS = 100
-SECONDS = 5  # the time limit of the search, counted in the processor time of its thread
+SECONDS = 4  # the time limit of the search, counted in the processor time of its thread
 
 
-def diagnose(evidence: Evidence) -> dict[int, tuple[str, list[str]]]:
+def diagnose(evidence: Evidence, start: float | None = None) -> dict[int, tuple[str, list[str]]]:
     """For each wrong derivative, find the mistake, or two mistakes, or say that none fits.
 
     The result is a sentence, and the kinds of mistake in it. A single mistake is searched for in
-    all derivatives first, since it is likely to be part of two in the others.
+    all derivatives first, since it is likely to be part of two in the others. The check
+    began at ``start``, in seconds of the processor time of this thread, and the search ends in
+    time.
     """
+    now = time.thread_time()
+    until = max((now if start is None else start) + SECONDS, now + SECONDS / 2)
     at_once = ((k, what) for k in evidence.wrong for what in _at_once(evidence, k))
     findings: dict[int, tuple[str, list[str]]] = {k: (what, []) for k, what in at_once}
-    until = time.thread_time() + SECONDS
-    for ways in (_alone, _with_factor, _on_top, _in_pairs):
+    with_factor: dict[int, Mistake] = {}
+
+    def search(way: Callable[[Evidence, int], Iterator[Mistake]]) -> None:
         for k in sorted(evidence.wrong - findings.keys()):
-            found = _best(evidence, k, ways(evidence, k), until)
+            found = _first(evidence, k, way(evidence, k), until)
             if found is not None:
                 findings[k] = found.sentence, found.kind.split(" + ")
                 evidence.found += [] if found.slip is None else [found.slip]
+
+    search(_in_numbers)
+    search(_in_other_places)
+    open_ = evidence.wrong - findings.keys()
+    slipped = _in_equations(evidence, open_, with_factor, until)
+    if not (open_ <= slipped.keys() and len({found.sentence for found in slipped.values()}) == 1):
+        slipped.update(_of_one_ratio(evidence, open_))
+    for k, found in slipped.items():
+        findings[k] = found.sentence, found.kind.split(" + ")
+        evidence.found += [] if found.slip is None else [found.slip]
+    search(_of_ratio)
+    search(_in_residuals)
+    search(parts.of_parts)
+    search(lambda evidence, k: iter([with_factor[k]] if k in with_factor else []))
+    for way in (_with_factor, _on_top, _in_pairs):
+        search(way)
     stopped = f", of those that could be tried in {SECONDS} s" if time.thread_time() > until else ""
     for k in evidence.wrong - findings.keys():
         findings[k] = evidence.what_is_seen(k) + NONE + stopped, []
@@ -51,22 +73,18 @@ def _at_once(evidence: Evidence, k: int) -> Iterator[str]:
         yield "the difference is too small for any known mistake"
 
 
-def _best(evidence: Evidence, k: int, mistakes: Iterator[Mistake], until: float) -> Mistake | None:
-    """The first mistake that fits; for slips, preferably one that explains all derivatives."""
-    first = None
+def _first(evidence: Evidence, k: int, mistakes: Iterator[Mistake], until: float) -> Mistake | None:
+    """The first mistake that fits."""
     for mistake in mistakes:
+        if evidence.fits(k, mistake.left, mistake.right):
+            return mistake
         if time.thread_time() > until:
             break
-        if evidence.fits(k, mistake.left, mistake.right):
-            slip = mistake.slip
-            if slip is None or mistake.kind != slip.kind or evidence.explains_all(slip):
-                return mistake
-            first = first or mistake
-    return first
+    return None
 
 
-def _alone(evidence: Evidence, k: int) -> Iterator[Mistake]:
-    """One mistake."""
+def _in_numbers(evidence: Evidence, k: int) -> Iterator[Mistake]:
+    """One mistake that shows in the numbers."""
     given, right = evidence.given[k], evidence.right[k]
     finite = np.isfinite(given)
     if not finite.all():
@@ -77,25 +95,112 @@ def _alone(evidence: Evidence, k: int) -> Iterator[Mistake]:
         return
     yield from catalogue.of_numbers(evidence, k, right)
     yield from catalogue.of_experiments(evidence, k)
-    yield from _slipped(evidence, k)
-    yield from catalogue.of_residuals(evidence, k)
 
 
-def _slipped(evidence: Evidence, k: int) -> Iterator[Mistake]:
-    """One slip in the recorded equations, if it changes the derivative."""
+def _in_other_places(evidence: Evidence, k: int) -> Iterator[Mistake]:
+    """The right numbers in another place, or of a symmetric matrix."""
+    yield from parts.in_other_places(evidence, k)
+    yield from parts.of_symmetry(evidence, k)
+
+
+def _in_residuals(evidence: Evidence, k: int) -> Iterator[Mistake]:
+    if evidence.given[k].shape == evidence.right[k].shape:
+        yield from catalogue.of_residuals(evidence, k)
+
+
+def _of_ratio(evidence: Evidence, k: int) -> Iterator[Mistake]:
+    """A plain ratio, though no mistake is known that gives it."""
     given, right = evidence.given[k], evidence.right[k]
-    redrawn = redrawn_mask(evidence.recording, k, given) if evidence.recording else ()
-    for slip in itertools.chain(evidence.slips, redrawn):
-        follows = evidence.follows_from(k, slip.bend)
-        if follows is not None and not evidence.fits(k, right, follows):
-            yield Mistake(slip.kind, slip.sentence, given, follows, slip=slip)
+    ratio = known_ratio(given, right) if given.shape == right.shape and given.size > 2 else None
+    if ratio is not None:
+        sentence = f"yours = {shown(ratio)} × numerical {entries(right)}"
+        yield Mistake("ratio", sentence, given, ratio * right)
+
+
+def _of_one_ratio(evidence: Evidence, wanted: set[int]) -> dict[int, Mistake]:
+    """One plain ratio of several derivatives, all that are wrong."""
+    pairs = {k: (evidence.given[k], evidence.right[k]) for k in sorted(wanted)}
+    if len(pairs) < 2 or any(given.shape != right.shape for given, right in pairs.values()):
+        return {}
+    together = (
+        np.concatenate([x.reshape(-1) for x in side]) for side in zip(*pairs.values(), strict=True)
+    )
+    ratio = known_ratio(*together)
+    if ratio is None:
+        return {}
+    found = {}
+    for k, (given, right) in pairs.items():
+        of_each = f"yours = {shown(ratio)} × numerical in all entries"
+        one = Mistake("ratio", of_each, given, ratio * right)
+        if not evidence.fits(k, one.left, one.right):
+            return {}
+        found[k] = one
+    return found
+
+
+def _in_equations(
+    evidence: Evidence, wanted: set[int], with_factor: dict[int, Mistake], until: float
+) -> dict[int, Mistake]:
+    """For each derivative the first slip from which it follows, preferably one for all of them.
+
+    Each slip is made once, and all derivatives that follow are compared. Those that follow up to a
+    known factor are put into ``with_factor``.
+    """
+    found: dict[int, Mistake] = {}
+    comparable = {k for k in wanted if evidence.given[k].shape == evidence.right[k].shape}
+    if not comparable or evidence.recording is None:
+        return found
+    redrawn = (redrawn_mask(evidence.recording, k, evidence.given[k]) for k in sorted(comparable))
+    factors = () if evidence.loose else [*catalogue.factors(evidence)]
+    for slip in itertools.chain(evidence.slips, *redrawn):
+        if time.thread_time() > until:
+            break
+        follows = evidence.all_from(slip)
+        fitting = {k for k, right in follows.items() if evidence.fits(k, evidence.given[k], right)}
+        sentence = evidence.with_place(slip)
+        for k in comparable & follows.keys():
+            if k not in fitting:
+                factor = _factor(evidence, k, follows[k], factors)
+                if factor and k not in with_factor:
+                    kind, value, why = factor
+                    with_factor[k] = Mistake(
+                        f"{slip.kind} + {kind}",
+                        f"two mistakes: {sentence}; and {value:.4g} × that: {why}",
+                        evidence.given[k],
+                        value * follows[k],
+                        slip=slip,
+                    )
+            elif not evidence.fits(k, evidence.right[k], follows[k]):
+                one = Mistake(slip.kind, sentence, evidence.given[k], follows[k], slip=slip)
+                if fitting == evidence.given.keys():
+                    found[k] = one
+                found.setdefault(k, one)
+        if comparable <= found.keys() and fitting == evidence.given.keys():
+            break
+    return found
+
+
+def _factor(
+    evidence: Evidence, k: int, follows: Array, factors: Sequence[tuple[str, float, str]]
+) -> tuple[str, float, str] | None:
+    """The known factor between the given derivative and one that follows from a slip, if any."""
+    given = evidence.given[k]
+    at = int(np.argmax(np.abs(follows))) if follows.size else 0
+    if not factors or not follows.size or not np.isfinite(follows).all() or not follows.flat[at]:
+        return None
+    ratio = given.flat[at] / follows.flat[at]
+    for factor in factors:
+        if abs(ratio - factor[1]) <= 1e-6 * abs(factor[1]):
+            changed = not evidence.fits(k, evidence.right[k], follows)
+            return factor if changed and evidence.fits(k, given, factor[1] * follows) else None
+    return None
 
 
 def _with_factor(evidence: Evidence, k: int) -> Iterator[Mistake]:
-    """A mistake together with a factor."""
+    """A mistake that shows in the numbers, together with a factor."""
     if evidence.loose:  # two mistakes can explain anything in such inexact numbers
         return
-    for mistake in _alone(evidence, k):
+    for mistake in itertools.chain(_in_numbers(evidence, k), _in_residuals(evidence, k)):
         if mistake.says_factor or mistake.left.shape != mistake.right.shape:
             continue
         for kind, factor, why in catalogue.factors(evidence):
@@ -107,7 +212,7 @@ def _with_factor(evidence: Evidence, k: int) -> Iterator[Mistake]:
 def _on_top(evidence: Evidence, k: int) -> Iterator[Mistake]:
     """A slip in the recorded equations, and a mistake in the numbers that follow from it."""
     for slip in [*evidence.found, *_few(evidence)] if _comparable(evidence, k) else ():
-        follows = evidence.follows_from(k, slip.bend)
+        follows = evidence.follows_from(k, *slip.bends)
         if follows is not None:
             for mistake in catalogue.of_numbers(evidence, k, follows):
                 two = (
@@ -127,9 +232,9 @@ def _in_pairs(evidence: Evidence, k: int) -> Iterator[Mistake]:
         itertools.combinations(_few(evidence), 2),
     )
     for first, second in tried:
-        if first.bend.tensor is second.bend.tensor:
+        if {b.tensor for b in first.bends} & {b.tensor for b in second.bends}:
             continue
-        follows = evidence.follows_from(k, first.bend, second.bend)
+        follows = evidence.follows_from(k, *first.bends, *second.bends)
         if follows is not None:
             sentence = f"two mistakes: {first.sentence}; and {second.sentence}"
             yield Mistake(f"{first.kind} + {second.kind}", sentence, evidence.given[k], follows)

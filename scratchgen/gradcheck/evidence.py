@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -47,7 +48,7 @@ class Evidence:
         self.at_kink: dict[int, Array] = {}
         self.found: list[Slip] = []
         """The slips that explain one derivative; each is likely a part of two in another."""
-        self.lengths, self.batches = _lengths(subject)
+        self.lengths, self.batches = _lengths(subject, comparisons)
         self.recording: Recording | None = None
         self.unrecorded = "the recorded gradient is not the numerical one"
         recording = recorded(subject.cost, subject.arrays, subject.names)
@@ -110,11 +111,20 @@ class Evidence:
         return np.reshape([of_entry(i) for i in range(x.size)], x.shape)
 
     @functools.cached_property
-    def slips(self) -> list[Slip]:
+    def slips(self) -> Iterable[Slip]:
         """All slips in the recorded equations that lead to a wrong derivative."""
         if self.recording is None:
             return []
-        return [*slips(self.recording, sorted(self.wrong), self.lengths)]
+        return _Kept(slips(self.recording, sorted(self.wrong), self.lengths))
+
+    def with_place(self, slip: Slip) -> str:
+        """The sentence of a slip, with the line of the source where its value is computed."""
+        place = self.recording.places.get(slip.bends[0].tensor) if self.recording else None
+        return (
+            f"{slip.sentence} ({place})"
+            if place and str(place) not in slip.sentence
+            else slip.sentence
+        )
 
     def follows_from(self, k: int, *bends: Bend) -> Array | None:
         """Derivative k, computed with bends of the recorded equations."""
@@ -130,31 +140,34 @@ class Evidence:
         known = np.isfinite(right)
         if right.shape == self.right[k].shape:
             known &= ~self.at_kink[k]
-        left, right = left[known], right[known]
-        if not right.size or not np.isfinite(left).all():
+        if not known.any() or not np.isfinite(left[known]).all():
             return False
+        return bool(self.equal(k, left, right)[known].all())
+
+    def equal(self, k: int, left: Array, right: Array) -> Array:
+        """Which entries of two arrays are equal, within the rounding of one that is explained."""
         # With more hypotheses, one has to fit more closely to be more than a coincidence.
         tolerance = 1e-4 if self.loose else 1e-6 if self.recording is None else 1e-8
-        bound = tolerance * (np.abs(right) + 0.01 * np.abs(right).max())
+        size = np.abs(right[np.isfinite(right)]).max(initial=0)
+        bound = tolerance * (np.abs(right) + 0.01 * size)
         of_sums = 1e-14 * np.nansum(np.abs(self.right[k]))  # the rounding where terms cancel
-        return bool(np.all(np.abs(left - right) <= bound + of_sums))
+        equal: Array = np.abs(left - right) <= bound + of_sums
+        return equal
 
-    def explains_all(self, slip: Slip) -> bool:
-        """Whether all given derivatives follow from this one slip."""
+    def all_from(self, slip: Slip) -> dict[int, Array]:
+        """All derivatives that are compared, computed with the slip; none if it is impossible."""
         assert self.recording is not None
-        follows = self.recording.gradients([*self.given], slip.bend)
-        return follows is not None and all(map(self.fits, self.given, self.given.values(), follows))
+        return dict(
+            zip(
+                self.given, self.recording.gradients([*self.given], *slip.bends) or (), strict=False
+            )
+        )
 
     def what_is_seen(self, k: int) -> str:
         """Describe the numbers if no mistake explains them."""
         given, right = self.given[k], self.right[k]
         if given.shape != right.shape:
             return f"shape {given.shape} was given, {right.shape} was expected; "
-        known = np.isfinite(right) & (right != 0)
-        ratio = given[known] / right[known]
-        in_proportion = ratio.size > 2 and np.ptp(ratio) <= 1e-6 * abs(ratio[0])
-        if in_proportion and not np.any(given[right == 0]):
-            return f"yours = {ratio[0]:.6g} × numerical {entries(right)}; "
         size = np.abs(right[np.isfinite(right)]).max(initial=0)
         wrong = np.argwhere(np.abs(given - right) > 1e-6 * (np.abs(right) + 0.01 * size))
         if not 0 < 4 * len(wrong) <= given.size:
@@ -162,6 +175,43 @@ class Evidence:
         shown = ", ".join(str([int(i) for i in index]) for index in wrong[:3])
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         return f"agrees but for entry {shown}{more}; "
+
+
+def known_ratio(given: Array, right: Array) -> float | None:
+    """The ratio of two arrays, if it is the same in two entries at least, and in all."""
+    at = np.abs(right) > 1e-3 * np.abs(right).max(initial=0)
+    if at.sum() < 2 or not np.isfinite(given).all():
+        return None
+    ratios = given[at] / right[at]
+    ratio = float(np.median(ratios))
+    return ratio if ratio and np.ptp(ratios) <= 1e-7 * abs(ratio) else None
+
+
+def shown(ratio: float) -> str:
+    """A factor in a few digits, or as a fraction where it is one.
+
+    >>> shown(0.5), shown(-2.0), shown(1 / 3), shown(0.7213)
+    ('0.5', '-2', '1/3', '0.7213')
+    """
+    if abs(float(f"{ratio:.4g}") - ratio) <= 1e-9 * abs(ratio):
+        return f"{ratio:.4g}"
+    fraction = Fraction(ratio).limit_denominator(200)
+    if abs(fraction - ratio) <= 1e-8 * abs(ratio) and fraction:
+        return str(fraction)
+    return f"{ratio:.6g}"
+
+
+class _Kept:
+    """What an iterator yields, computed once and only as far as it is asked for."""
+
+    def __init__(self, iterator: Iterator[Slip]) -> None:
+        self._iterator, self._kept = iterator, list[Slip]()
+
+    def __iter__(self) -> Iterator[Slip]:
+        yield from self._kept
+        for one in self._iterator:
+            self._kept.append(one)
+            yield one
 
 
 def entries(known: Array) -> str:
@@ -172,13 +222,17 @@ def entries(known: Array) -> str:
     return {1: "in its one entry", 2: "in both entries"}.get(size, f"in all {size:,} entries")
 
 
-def _lengths(subject: Subject) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
+def _lengths(
+    subject: Subject, given: Container[int]
+) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
     """The lengths that may be wrong factors in a derivation, and those of possible batches."""
     shapes = [(name, np.shape(x)) for name, x in zip(subject.names, subject.arrays, strict=True)]
+    of_data = {shape[0] for k, (_, shape) in enumerate(shapes) if k not in given and shape}
     firsts: dict[int, list[str]] = {}
     for name, shape in shapes:
         for n in shape[:1]:
-            firsts.setdefault(n, []).append(name)
+            if n in of_data or not of_data:
+                firsts.setdefault(n, []).append(name)
     batches = {
         n: "the batch size" if len(of) > 1 else f"the length of {of[0]}"
         for n, of in sorted(firsts.items(), key=lambda item: -len(item[1]))

@@ -30,6 +30,7 @@ Function: TypeAlias = Callable[[Any], Any]
 """F(t), for a real or an imaginary t."""
 
 _STEP, _OTHER_STEP = 2.0**-70, 1.7 * 2.0**-71
+_SMALLEST, _UNDERFLOW = 2.0**-1015, 2.0**-970
 _RATIO, _LEVELS = 4.0, 11
 
 
@@ -63,17 +64,26 @@ def is_analytic(function: Function, scale: float, rounding: float = 0.0) -> bool
     return abs(complex_step.value - differences.value) <= bound and differences.sides is None
 
 
-def by_complex_step(function: Function) -> Derivative:
+def by_complex_step(function: Function, scale: float = 1.0) -> Derivative:
     """F′(0) = Im F(ih)/h, from two steps h that round differently.
 
-    Raises ``TypeError`` if F does not return a complex number for an imaginary step.
+    The steps are in proportion to ``scale``, the size of the entry that is moved: log w at 10⁻⁶⁰
+    needs h far smaller than that. If F(ih) is then too small for a float, they are those of
+    ``scale`` = 1. Raises ``TypeError`` if F does not return a complex number for an imaginary step.
     """
-    with np.errstate(all="ignore"):
-        values = [number(function(1j * h)) for h in (_STEP, _OTHER_STEP)]
-    if not all(isinstance(value, complex) for value in values):
-        raise TypeError("the function is not defined off the real line")
-    first, second = values[0].imag / _STEP, values[1].imag / _OTHER_STEP
+    scale = max(scale, _SMALLEST / _STEP)
+    first, second = (_by_imaginary_step(function, h * scale) for h in (_STEP, _OTHER_STEP))
+    if abs(first) * _STEP * scale < _UNDERFLOW and scale < 1:
+        first, second = (_by_imaginary_step(function, h) for h in (_STEP, _OTHER_STEP))
     return Derivative(first, 16 * abs(first - second) + 64 * EPS * abs(first))
+
+
+def _by_imaginary_step(function: Function, h: float) -> float:
+    with np.errstate(all="ignore"):
+        value = number(function(1j * h))
+    if not isinstance(value, complex):
+        raise TypeError("the function is not defined off the real line")
+    return value.imag / h
 
 
 def scatter_of_complex_step(function: Function, scale: float) -> float:

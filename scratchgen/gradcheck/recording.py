@@ -11,18 +11,19 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import operations
-from ..autodiff import Equation, Tensor, ancestry, gradient
+from ..autodiff import Equation, Tensor, ancestry, share_of
 from ..backend import Array, device_of
 from ..operations import activations
 from ..operations.functions import recording
 from ..operations.lifting import joined
+from .places import Place, noted
 from .subject import as_tensors
 
 FUNCTIONS: dict[str, Callable[[Array], Any]] = {
@@ -34,6 +35,7 @@ FUNCTIONS: dict[str, Callable[[Array], Any]] = {
 """The rules of the activation functions that have no settings: a = σ(z)."""
 COUPLED = {name for name, rule in FUNCTIONS.items() if "axis" in inspect.signature(rule).parameters}
 """The functions in which each entry of a depends on all entries of z along an axis."""
+FEW = 32  # entries that tell most functions apart
 NOTATION = {
     operations.add: "({} + {})",
     operations.subtract: "({} − {})",
@@ -110,28 +112,60 @@ def data_of(x: Any) -> Any:
 class Recording:
     """A cost, the arguments from which it was recorded, and names for all values in between."""
 
-    def __init__(self, cost: Tensor, arguments: Sequence[Any], names: Sequence[str]) -> None:
-        self.cost, self.arguments = cost, list(arguments)
+    def __init__(
+        self,
+        cost: Tensor,
+        arguments: Sequence[Any],
+        names: Sequence[str],
+        places: Mapping[Tensor, Place] | None = None,
+    ) -> None:
+        self.cost, self.arguments, self.places = cost, list(arguments), places or {}
         self.nodes = ancestry(cost)
         self.steps = [node for node in self.nodes if node.operation is not None]
         named = zip(arguments, names, strict=True)
         self.names = {x: name for x, name in named if isinstance(x, Tensor)}
         self._shares: dict[Step, tuple[Array, Array]] = {}
+        self._leading: dict[tuple[int, ...], set[Tensor]] = {}
+        self._functions: dict[Tensor, tuple[str, Tensor] | None] = {}
 
-    @functools.cached_property
-    def functions(self) -> dict[Tensor, tuple[str, Tensor]]:
-        """The name of σ and the tensor z for each value that is σ(z), computed in any way."""
-        return {node: found for node in self.steps if (found := _function(node))}
+    def function(self, x: Tensor) -> tuple[str, Tensor] | None:
+        """The name of σ and the tensor z if x is σ(z), computed in any way."""
+        if x not in self._functions:
+            self._functions[x] = None if x.operation is None else _function(x)
+        return self._functions[x]
 
     def gradients(self, wrt: Sequence[int], *bends: Bend) -> list[Array] | None:
         """∂C/∂(argument k) for each k with these bends; ``None`` if their shapes do not fit."""
+        wanted = [self.arguments[k] for k in wrt]
+        leads, kept = self._leads(tuple(wrt)), {*wanted}
+        if any(x not in leads for b in bends for x in b.inputs if isinstance(x, Tensor)):
+            leads = {*self.nodes}
+        deltas = {self.cost: np.ones_like(self.cost.data)}
         with ExitStack() as stack, np.errstate(all="ignore"):
             for bend in bends:
                 stack.enter_context(bend.applied())
             try:
-                return gradient(self.cost, [self.arguments[k] for k in wrt], unused="zeros")
+                for node in reversed(self.nodes):  # an order that bends do not change
+                    if node.operation is None or node not in deltas:
+                        continue
+                    delta = deltas[node] if node in kept else deltas.pop(node)
+                    for k, x in enumerate(node.inputs):
+                        if isinstance(x, Tensor) and x in leads:
+                            share = share_of(node, k, delta)
+                            deltas[x] = deltas[x] + share if x in deltas else share
             except (ValueError, TypeError):
                 return None  # the shapes do not fit: nobody derived this
+        return [deltas[x] if x in deltas else np.zeros_like(x.data) for x in wanted]
+
+    def _leads(self, wrt: tuple[int, ...]) -> set[Tensor]:
+        """The tensors that are computed from these arguments."""
+        if wrt not in self._leading:
+            leads = {self.arguments[k] for k in wrt}
+            for node in self.nodes:
+                if any(isinstance(x, Tensor) and x in leads for x in node.inputs):
+                    leads.add(node)
+            self._leading[wrt] = leads
+        return self._leading[wrt]
 
     def gradient(self, k: int, *bends: Bend) -> Array | None:
         """∂C/∂(argument k) alone."""
@@ -172,12 +206,16 @@ class Recording:
                 return name
         if not depth:
             return "…"
-        if x in self.functions:
-            name, z = self.functions[x]
+        if function := self.function(x):
+            name, z = function
             return f"{name}({self.expression(z, depth - 1)})"
         inputs = [y for y in x.inputs if y is not None]
         if x.operation in NOTATION:
             return NOTATION[x.operation].format(*(self._formula(y, depth - 1) for y in inputs))
+        if x.operation is operations.getitem and "key" in x.settings:
+            return f"{self._formula(inputs[0], depth - 1)}[{_key(x.settings['key'])}]"
+        if x.operation is operations.reshape:
+            return f"{self._formula(inputs[0], depth - 1)}.reshape{x.shape}"
         arguments = ", ".join(self.expression(y, depth - 1) for y in inputs)
         return f"{x.operation.__name__}({arguments})"
 
@@ -194,6 +232,17 @@ class Recording:
         """The arrays that may stand in place of ``x``: of the same shape, but not equal to it."""
         shape = getattr(x, "shape", None)
         return [(what, y) for what, y in self.pool if y.shape == shape and not np.array_equal(y, x)]
+
+    @functools.cached_property
+    def constants(self) -> list[float]:
+        """The positive numbers in the source of the cost, at most a few."""
+        numbers = {
+            float(x)
+            for node in self.steps
+            for x in node.inputs
+            if not isinstance(x, Tensor) and np.size(x) == 1 and np.ndim(x) == 0
+        }
+        return sorted(c for c in numbers if c > 0)[:8]
 
     @functools.cached_property
     def scales(self) -> list[float]:
@@ -235,10 +284,52 @@ class Recording:
                 return None
         return None if unchanged else equation
 
+    def instead(
+        self, uses: Mapping[Tensor, tuple[Any, ...]], more: Mapping[Tensor, float] | None = None
+    ) -> tuple[Bend, ...]:
+        """The bends that make this the record of another cost, with other inputs of some nodes.
+
+        All values that follow are computed anew, those of ``more`` with a number added. There are
+        no bends if a value cannot be computed, or has another shape.
+        """
+        values: dict[Any, Array] = {}
+        bends, more = [], more or {}
+        for node in self.steps:
+            inputs = uses.get(node, node.inputs)
+            follows = any(isinstance(x, Tensor) and x in values for x in inputs)
+            if not follows and node not in uses and node not in more:
+                continue
+            if any(hasattr(value, "bit_generator") for value in node.settings.values()):
+                return ()
+            arrays = [values.get(x, x.data) if isinstance(x, Tensor) else x for x in inputs]
+            try:
+                with np.errstate(all="ignore"):
+                    value, equations = node.operation.rule(*arrays, **node.settings)
+            except Exception:  # a rule may raise anything for numbers outside its domain
+                return ()
+            if np.shape(value) != node.shape:
+                return ()
+            values[node] = np.asarray(value) + more.get(node, 0.0)
+            bends.append(Bend(node, tuple(inputs), tuple(equations)))
+        return tuple(bends)
+
     def is_curved(self, step: Step) -> bool:
         """Whether the derivative of ``node`` by x depends on x."""
         elsewhere = np.where(step.x.data, -2 * step.x.data, 1)
         return self.equation_at(step, step.k, elsewhere) is not None
+
+
+def _key(key: Any) -> str:
+    """An index as it is written: ``:12``, ``0, ::2``."""
+    if isinstance(key, tuple):
+        return ", ".join(map(_key, key))
+    if isinstance(key, slice):
+        ends = ["" if end is None else str(end) for end in (key.start, key.stop)]
+        return ":".join(ends if key.step is None else [*ends, str(key.step)])
+    if key is None or key is Ellipsis or isinstance(key, (int, np.integer)):
+        return "…" if key is Ellipsis else str(key)
+    kind = getattr(getattr(key, "dtype", None), "kind", "")
+    return "mask" if kind == "b" else "indices"
 
 
 def recorded(
@@ -248,9 +339,10 @@ def recorded(
     if any(device_of(x) != "cpu" for x in arrays):
         return "its arrays are on a GPU"
     tensors = as_tensors(arrays)
+    places: Mapping[Tensor, Place] = {}
     with np.errstate(all="ignore"):
         try:
-            with recording(cost):
+            with recording(cost), noted() as places:
                 value = joined(cost(tensors))
         except Exception as error:  # written with functions that have no rule
             value = getattr(error, "tensor", None)
@@ -258,7 +350,7 @@ def recorded(
                 return f"{type(error).__name__}: {error}"
         if not isinstance(value, Tensor) or value.shape != ():
             return "called on tensors it returned none"
-        return Recording(value, tensors, names)
+        return Recording(value, tensors, names, places)
 
 
 def slope(name: str, z: Array) -> Array:
@@ -335,15 +427,19 @@ def _function(node: Tensor) -> tuple[str, Tensor] | None:
     for z in near(node, 6):
         if z.shape == node.shape and z.data is not node.data:
             for name, rule in FUNCTIONS.items():
-                if (z.ndim or name not in COUPLED) and _is_value(rule, z.data, node.data):
+                if (z.ndim or name not in COUPLED) and _is_value(
+                    rule, z.data, node.data, name in COUPLED
+                ):
                     return name, z
     return None
 
 
-def _is_value(rule: Callable[[Array], Any], z: Array, a: Array) -> bool:
-    """Whether a = σ(z), first in one row, then in all; False if σ(z) is z or 0 everywhere."""
-    first: Any = (*(0,) * (z.ndim - 1), ...)
-    if not z.size or not np.allclose(a[first], rule(z[first])[0], rtol=1e-12, atol=0):
+def _is_value(rule: Callable[[Array], Any], z: Array, a: Array, coupled: bool) -> bool:
+    """Whether a = σ(z), first in a few entries, then in all; False if σ(z) is z or 0 everywhere."""
+    row: Any = (*(0,) * (z.ndim - 1), ...)
+    few = slice(None) if z.ndim == 0 or coupled else slice(FEW)
+    first, expected = (x[row] if x.ndim == 0 else x[row][few] for x in (z, a))
+    if not z.size or not np.allclose(expected, rule(first)[0], rtol=1e-12, atol=0):
         return False
     value = rule(z)[0]
     says_nothing = np.array_equal(value, z) or not value.any()

@@ -44,11 +44,14 @@ class Entry:
     """The kinds of mistake in ``diagnosis``, from the catalogue; empty if none fits."""
     sides: tuple[Array, Array, Array] | None = None
     """The given derivative, the numerical one (NaN where not tried), and the mark of each entry."""
+    undecided: int = 0
+    """The number of entries that are too small, or too inexact, to be decided."""
+    allow_undecided: bool = False
 
     @property
     def ok(self) -> bool:
-        """Whether the derivative agrees."""
-        return self.verdict == AGREES
+        """Whether the derivative agrees; if ``allow_undecided``, in all entries that decide."""
+        return self.verdict == AGREES or (self.allow_undecided and self.verdict == UNDECIDED)
 
 
 MARKS = {"✓": GOOD, "✗": BAD, "?": OPEN, "·": "transparent"}

@@ -9,7 +9,8 @@ with the given derivative. Each function below covers one family of slips, and r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from ..autodiff import Equation, Tensor
 from ..backend import Array
 from .recording import (
     COUPLED,
+    FUNCTIONS,
     Bend,
     Recording,
     Step,
@@ -32,7 +34,10 @@ from .recording import (
     times,
 )
 
-MANY_SUBSTITUTES, MANY_MASKED, SMALL = 4000, 400, 20_000
+MANY_SUBSTITUTES, MANY_MASKED, SMALL, LONG = 4000, 400, 20_000, 60
+LOGARITHMS = {operations.log}
+RARE = {"other slope", "power rule", "coupling dropped", "derivative elsewhere"}
+FREQUENT = {"term missing", "term sign", "term doubled", "term halved"}
 
 SLOPES_OF_VALUE: dict[str, Callable[[Array], Array]] = {
     "sigmoid": lambda a: a * (1 - a),
@@ -44,13 +49,21 @@ SLOPES_OF_VALUE: dict[str, Callable[[Array], Array]] = {
 
 
 class Slip(NamedTuple):
-    """A mistake in one recorded equation: its name, its sentence, and how it bends the equation."""
+    """A mistake in a recorded equation: its name, its sentence, and how it bends the equation."""
 
     kind: str
     sentence: str
-    bend: Bend
+    bends: tuple[Bend, ...]
+    """One, or one for each use of the equation."""
     local: bool = True
     """Whether it is a slip in one equation, not in a whole term; only such slips form pairs."""
+    form: Any = ""
+    """What tells slips of one kind apart. Those of equal kind and form are made together."""
+
+
+def slip(kind: str, sentence: str, bend: Bend, local: bool = True, form: Any = "") -> Slip:
+    """A slip in one equation."""
+    return Slip(kind, sentence, (bend,), local, form)
 
 
 def slips(
@@ -61,31 +74,87 @@ def slips(
     ``lengths`` are the lengths that may be wrong factors of a term, each with its description.
     """
     computed, steps = recording.leading_to(wanted)
-    for node in computed:
-        yield from in_function(recording, node)
-        yield from in_reparameterisation(recording, node)
-    for step in steps:
-        yield from in_mask(recording, step)
-        yield from left_out(recording, step)
-        yield from transposed(recording, step)
-    for node in computed:
-        yield from in_several_steps(recording, node)
-    for step in steps:
-        yield from in_term(recording, step, lengths)
     in_sight = len(recording.names) + len(recording.steps)
     numbers = sum(node.data.size for node in recording.nodes)
-    if len(steps) * in_sight * max(numbers, SMALL) <= MANY_SUBSTITUTES * SMALL:
-        for node in computed:
-            yield from function_elsewhere(recording, node)
-        for step in steps:
-            yield from substituted(recording, step)
+    few = len(steps) * in_sight * max(numbers, SMALL) <= MANY_SUBSTITUTES * SMALL
+    of_equations = [
+        *(family(recording, node) for node in computed for family in OF_NODES),
+        *(family(recording, step) for step in steps for family in OF_STEPS),
+        *(in_several_steps(recording, node) for node in computed),
+    ]
+    of_terms = [in_term(recording, step, lengths) for step in steps]
+    if len(steps) < LONG:
+        for families in (of_equations, of_terms):
+            yield from (found := [*itertools.chain(*families)])
+            yield from at_every_use(recording, found)
+        yield from neighbours(recording, steps)
+    else:  # each equation is likely to be used many times
+        terms, equations = ([*itertools.chain(*each)] for each in (of_terms, of_equations))
+        usual = [one for one in equations if one.kind not in RARE]
+        yield from at_every_use(recording, usual)
+        yield from at_every_use(recording, [one for one in terms if one.kind in FREQUENT])
+        yield from neighbours(recording, steps)
+        yield from at_every_use(recording, [one for one in equations if one.kind in RARE])
+        yield from at_every_use(recording, [one for one in terms if one.kind not in FREQUENT])
+        yield from usual
+        yield from terms
+        yield from (one for one in equations if one.kind in RARE)
+    if few:
+        for families in (
+            [function_elsewhere(recording, node) for node in computed],
+            [substituted(recording, step) for step in steps],
+        ):
+            yield from (found := [*itertools.chain(*families)])
+            yield from at_every_use(recording, found)
+        yield from of_another_cost(recording, computed)
+
+
+def at_every_use(recording: Recording, found: Sequence[Slip]) -> Iterator[Slip]:
+    """The same slip at all uses of an equation: in a loop or a helper, in a line, in all lines.
+
+    Of a term it may also be that only its first or its last use counts.
+    """
+    alike: dict[Any, list[Slip]] = {}
+    for one in found:
+        place = recording.places.get(one.bends[0].tensor)
+        named = frozenset(
+            x for x in one.bends[0].tensor.inputs if isinstance(x, Tensor) and x in recording.names
+        )
+        for group in (
+            (0, place),
+            (1, place[:2] if place else None, named),
+            (2, place[:2] if place else None),
+            (3,),
+        ):
+            alike.setdefault((group[0], one.kind, one.form, group), []).append(one)
+    seen = set()
+    for (level, *_), uses in sorted(alike.items(), key=lambda item: item[0][0]):
+        nodes = frozenset(one.bends[0].tensor for one in uses)
+        if (nodes, uses[0].kind, uses[0].form) not in seen and len(nodes) > 1:
+            seen.add((nodes, uses[0].kind, uses[0].form))
+            place = recording.places.get(uses[0].bends[0].tensor)
+            yield from _together(uses, f"in {place}" if place and level < 3 else "alike")
+
+
+def _together(uses: Sequence[Slip], where: str) -> Iterator[Slip]:
+    by_node = {one.bends[0].tensor: one for one in reversed(uses)}
+    bends = sorted((one.bends[0] for one in by_node.values()), key=lambda b: b.tensor.birth)
+    first = by_node[bends[0].tensor]
+    sentence = f"{first.sentence}; so at each of the {len(bends)} uses {where}"
+    yield first._replace(sentence=sentence, bends=tuple(bends), local=False)
+    if first.kind == "term missing" and len(bends) > 2:
+        for left, word in ((bends[1:], "first"), (bends[:-1], "last")):
+            sentence = f"only the {word} of {len(bends)} uses counts {where}: {first.sentence}"
+            one = first._replace(kind="one use only", sentence=sentence, local=False)
+            yield one._replace(bends=tuple(left))
 
 
 def in_function(recording: Recording, node: Tensor) -> Iterator[Slip]:
     """σ′ of a = σ(z), where σ is a rule or is composed of several steps, as 1/(1 + e⁻ᶻ)."""
-    if node not in recording.functions:
+    function = recording.function(node)
+    if function is None:
         return
-    name, z = recording.functions[node]
+    name, z = function
     at, a = recording.expression(z), f"{name}({recording.expression(z)})"
     of_value, coupled = SLOPES_OF_VALUE.get(name), name in COUPLED
     if of_value and coupled:
@@ -93,16 +162,131 @@ def in_function(recording: Recording, node: Tensor) -> Iterator[Slip]:
             f"only the diagonal of the Jacobian of {a}: its outputs are coupled by the sum, "
             "and that was dropped"
         )
-        yield Slip("coupling dropped", sentence, shortcut(node, z, of_value(node.data)))
+        yield slip("coupling dropped", sentence, shortcut(node, z, of_value(node.data)), form=name)
     sentence = f"{'' if coupled else 'σ′ is missing: '}the derivative of {a} by {at} was left out"
-    yield Slip("derivative missing", sentence, shortcut(node, z))
+    yield slip("derivative missing", sentence, shortcut(node, z), form=name)
     if coupled:
         return
     sentence = f"σ′ is taken at the value a = {a}, in place of {at}"
-    yield Slip("derivative at the value", sentence, shortcut(node, z, slope(name, node.data)))
+    at_value = shortcut(node, z, slope(name, node.data))
+    yield slip("derivative at the value", sentence, at_value, form=name)
     if of_value:
         sentence = f"σ′, written in terms of the value a = {a}, is taken at {at} instead"
-        yield Slip("derivative elsewhere", sentence, shortcut(node, z, of_value(z.data)))
+        yield slip("derivative elsewhere", sentence, shortcut(node, z, of_value(z.data)), form=name)
+
+
+def in_other_function(recording: Recording, node: Tensor) -> Iterator[Slip]:
+    """Another function in the place of σ′: the value itself, the σ′ of another σ, a mask."""
+    function = recording.function(node)
+    if function is None or function[0] in COUPLED:
+        return
+    (name, z), a = function, node.data
+    formula = f"{name}({recording.expression(z)})"
+    with np.errstate(all="ignore"):
+        right = slope(name, z.data)
+        others: list[tuple[str, Array]] = [
+            (f"the value a = {formula}", a),
+            ("1 − a", 1 - a),
+            ("a (1 − a), the derivative of the sigmoid,", a * (1 - a)),
+            ("1 − a², the derivative of tanh,", 1 - a * a),
+            ("1 + a²", 1 + a * a),
+            ("a²", a * a),
+            ("1 − z², taken at z and not at a,", 1 - z.data * z.data),
+            ("z (1 − z), taken at z and not at a,", z.data * (1 - z.data)),
+            ("1/σ′", 1 / right),
+            ("σ′²: σ′ counted twice,", right * right),
+            ("1 where z > 0, the derivative of the ReLU,", (z.data > 0) * 1.0),
+            ("1 where z < 0, an inverted mask,", (z.data < 0) * 1.0),
+            ("1 where a > 1,", (a > 1) * 1.0),
+            ("σ′ of the leaky ReLU, 0.01 where z < 0,", np.where(z.data > 0, 1, 0.01)),
+            ("σ′ of the leaky ReLU, 0.1 where z < 0,", np.where(z.data > 0, 1, 0.1)),
+            ("σ′ of the leaky ReLU, 0.2 where z < 0,", np.where(z.data > 0, 1, 0.2)),
+            ("z", z.data),
+            ("sign z", np.sign(z.data)),
+        ]
+        for other in ("sigmoid", "tanh", "softplus", "relu", "silu", "gelu"):
+            if other in FUNCTIONS and other != name:
+                others.append((f"the derivative of {other}", slope(other, z.data)))
+    for number, (what, factor) in enumerate(others):
+        if np.isfinite(factor).all():
+            sentence = f"{what} stands in the place of σ′, the derivative of {formula}"
+            bend = shortcut(node, z, factor)
+            yield slip("other slope", sentence, bend, local=False, form=(name, number))
+    masks: list[tuple[str, Equation]] = [
+        ("δ > 0", lambda delta: delta * (delta > 0)),
+        ("δ > 0 and z > 0", lambda delta: delta * (delta > 0) * (z.data > 0)),
+    ]
+    for what, equation in masks:
+        sentence = f"the mask is taken where {what}, in place of σ′, the derivative of {formula}"
+        bend = shortcut(node, z)
+        bend = bend._replace(equations=(equation, *bend.equations[1:]))
+        yield slip("other slope", sentence, bend, local=False, form=(name, what))
+
+
+def in_power(recording: Recording, step: Step) -> Iterator[Slip]:
+    """The rule for a power, a root, a logarithm or an exponential, as it is often misremembered."""
+    node, k, x = step
+    of, value, at = recording.expression(node), node.data, x.data
+    power = _exponent(node, k)
+    others: list[tuple[str, Array]] = []
+    with np.errstate(all="ignore"):
+        if power is not None:
+            p, w = power, recording.expression(x)
+            others += [
+                (f"{p:.4g} {w}^{p:.4g}: the exponent is not lowered", p * value),
+                (f"{p:.4g} {w}^{p + 1:.4g}: the exponent is raised", p * value * at),
+                (f"{p:.4g} {w}^{p - 2:.4g}: the exponent is lowered twice", p * value / at**2),
+                (f"{w}^{p + 1:.4g}/{p + 1:.4g}: its integral", value * at / (p + 1)),
+                (f"{p:.4g}: the power itself is missing", np.full_like(at, p)),
+                (f"{-p:.4g} {w}^{p:.4g}: sign and exponent are wrong", -p * value),
+                (f"log {w}, as if it were that of 1/{w}", np.log(np.abs(at))),
+            ]
+            if p not in (2, 0.5, -1):  # for which this is a factor 2, or the sign
+                lowered = f"{p - 1:.4g} {w}^{p - 1:.4g}: the factor is lowered too"
+                missing = f"{w}^{p - 1:.4g}: the factor {p:.4g} is missing"
+                others += [(lowered, (p - 1) * value / at), (missing, value / at)]
+        elif node.operation in LOGARITHMS:
+            others += [
+                ("1: the derivative 1/x is missing", np.ones_like(at)),
+                ("log x itself", value),
+                ("x, in place of 1/x", at),
+                ("1/x²", 1 / at**2),
+                ("1/log x", 1 / value),
+                ("exp x, as if it were the inverse", np.exp(at)),
+            ]
+        elif node.operation is operations.exp:
+            others += [
+                ("x exp(x − 1), the rule for powers,", at * np.exp(at - 1)),
+                ("exp(x − 1)", np.exp(at - 1)),
+                ("x exp x", at * value),
+                ("x", at),
+                ("1/x", 1 / at),
+                ("exp(−x)", 1 / value),
+            ]
+    for number, (what, factor) in enumerate(others):
+        if factor.shape == node.shape == x.shape and np.isfinite(factor).all():
+            sentence = f"the derivative of {of} is taken as {what}"
+            bend = step.bent(times(factor))
+            yield slip(
+                "power rule" if power is not None else "other slope",
+                sentence,
+                bend,
+                local=False,
+                form=(node.operation, k, number),
+            )
+
+
+def _exponent(node: Tensor, k: int) -> float | None:
+    """p, if ``node`` is the power p of its input k."""
+    if node.operation is operations.square:
+        return 2.0
+    if node.operation is operations.sqrt:
+        return 0.5
+    if node.operation is operations.power and k == 0 and np.size(data_of(node.inputs[1])) == 1:
+        return float(data_of(node.inputs[1]))
+    if node.operation is operations.divide and k == 1:
+        return -1.0
+    return None
 
 
 def in_reparameterisation(recording: Recording, node: Tensor) -> Iterator[Slip]:
@@ -123,8 +307,8 @@ def in_reparameterisation(recording: Recording, node: Tensor) -> Iterator[Slip]:
             ("log σ² for σ", f"σ² = e^{at} is taken for σ", sigma**2 * noise),
             ("log σ² for σ", f"σ² = e^{at} is taken for σ in ½σε", sigma**2 * noise / 2),
         ]
-        for kind, sentence, factor in factors:
-            yield Slip(kind, sentence, shortcut(node, z, factor))
+        for form, (kind, sentence, factor) in enumerate(factors):
+            yield slip(kind, sentence, shortcut(node, z, factor), form=form)
 
 
 def in_mask(recording: Recording, step: Step) -> Iterator[Slip]:
@@ -134,13 +318,13 @@ def in_mask(recording: Recording, step: Step) -> Iterator[Slip]:
         return
     what, scale = f"the dropout mask of {recording.expression(step.node)}", mask.max()
     sentence = f"{what} is left out on the way back: δ m with the same m is right"
-    yield Slip("mask not reused", sentence, step.bent(times()))
+    yield slip("mask not reused", sentence, step.bent(times()))
     if scale != 1:
         by = f"{scale:.4g} = 1/(1 − p)"
         sentence = f"the dropout mask is not rescaled on the way back: a factor {by} is missing"
-        yield Slip("mask not rescaled", sentence, step.bent(times(mask > 0)))
+        yield slip("mask not rescaled", sentence, step.bent(times(mask > 0)))
         sentence = f"δ is scaled by {by}, but not masked"
-        yield Slip("mask not reused", sentence, step.bent(times(scale)))
+        yield slip("mask not reused", sentence, step.bent(times(scale)))
 
 
 def redrawn_mask(recording: Recording, k: int, given: Array) -> Iterator[Slip]:
@@ -165,7 +349,7 @@ def redrawn_mask(recording: Recording, k: int, given: Array) -> Iterator[Slip]:
                     f"back: {int((other != mask).sum())} of its {int(seen.sum())} entries differ "
                     "from the mask of the forward pass"
                 )
-                yield Slip("mask not reused", sentence, step.bent(times(other)))
+                yield slip("mask not reused", sentence, step.bent(times(other)))
 
 
 def _solved(
@@ -191,12 +375,13 @@ def left_out(recording: Recording, step: Step) -> Iterator[Slip]:
         other = node.inputs[1 - k]
         factor = ("" if product else "1/") + recording.expression(other)
         kind = "factor missing" if isinstance(other, Tensor) else "constant dropped"
-        yield Slip(kind, f"it lacks a factor equal to {factor}, from {of}", as_it_came)
+        missing = f"it lacks a factor equal to {factor}, from {of}"
+        yield slip(kind, missing, as_it_came, form=(node.operation, k))
     elif node.operation is operations.subtract and k == 1:
-        yield Slip("sign", f"the minus sign of {of} is lost", as_it_came)
-    elif x.shape == node.shape and node not in recording.functions and recording.is_curved(step):
+        yield slip("sign", f"the minus sign of {of} is lost", as_it_came, form=k)
+    elif x.shape == node.shape and recording.function(node) is None and recording.is_curved(step):
         sentence = f"the derivative of {of} by {recording.expression(x)} was left out"
-        yield Slip("derivative missing", sentence, as_it_came)
+        yield slip("derivative missing", sentence, as_it_came, form=(node.operation, k))
 
 
 def transposed(recording: Recording, step: Step) -> Iterator[Slip]:
@@ -211,7 +396,7 @@ def transposed(recording: Recording, step: Step) -> Iterator[Slip]:
                     f"{recording.expression(other)} is transposed in what "
                     f"{recording.expression(node)} hands back to {recording.expression(x)}"
                 )
-                yield Slip("transposed operand", sentence, step.bent(equation))
+                yield slip("transposed operand", sentence, step.bent(equation), form=j)
 
 
 def in_several_steps(recording: Recording, node: Tensor) -> Iterator[Slip]:
@@ -220,7 +405,7 @@ def in_several_steps(recording: Recording, node: Tensor) -> Iterator[Slip]:
         if all(x is not z for x in node.inputs) and is_function_of(node, z):
             of, at = recording.expression(node), recording.expression(z)
             sentence = f"the derivative of {of} by {at} was left out"
-            yield Slip("derivative missing", sentence, shortcut(node, z))
+            yield slip("derivative missing", sentence, shortcut(node, z))
 
 
 def in_term(recording: Recording, step: Step, lengths: Sequence[tuple[int, str]]) -> Iterator[Slip]:
@@ -246,7 +431,8 @@ def in_term(recording: Recording, step: Step, lengths: Sequence[tuple[int, str]]
         factors.append(("times n", float(n), f"is not divided by {n}, {what}"))
     for name, factor, what in factors:
         bend = step.bent(_scaled(equation, factor))
-        yield Slip(f"{term} {name}", f"{what_of} {what}", bend, local=factor == 0)
+        form = node.operation, step.k, factor
+        yield slip(f"{term} {name}", f"{what_of} {what}", bend, local=factor == 0, form=form)
 
 
 def _scaled(equation: Equation, factor: float) -> Equation:
@@ -255,9 +441,10 @@ def _scaled(equation: Equation, factor: float) -> Equation:
 
 def function_elsewhere(recording: Recording, node: Tensor) -> Iterator[Slip]:
     """σ′ at another z, for a σ composed of several steps or written in terms of a."""
-    if node not in recording.functions:
+    function = recording.function(node)
+    if function is None:
         return
-    name, z = recording.functions[node]
+    name, z = function
     if name in COUPLED:
         return
     at, of_value = recording.expression(z), SLOPES_OF_VALUE.get(name)
@@ -268,11 +455,11 @@ def function_elsewhere(recording: Recording, node: Tensor) -> Iterator[Slip]:
                 f"{what} in the place of that"
             )
             bend = shortcut(node, z, of_value(other))
-            yield Slip("derivative elsewhere", sentence, bend, local=False)
+            yield slip("derivative elsewhere", sentence, bend, local=False)
         if node.operation.__name__ != name:
             sentence = f"the derivative of {name}({at}) is taken at {what}, in place of {at}"
             bend = shortcut(node, z, slope(name, other))
-            yield Slip("derivative elsewhere", sentence, bend, local=False)
+            yield slip("derivative elsewhere", sentence, bend, local=False)
 
 
 def substituted(recording: Recording, step: Step) -> Iterator[Slip]:
@@ -290,4 +477,96 @@ def substituted(recording: Recording, step: Step) -> Iterator[Slip]:
             if len(node.inputs) > 1:
                 kind = "other operand"
                 sentence = f"{what} stands in the place of {here}, in what {of} hands back to {to}"
-            yield Slip(kind, sentence, step.bent(equation), local=False)
+            yield slip(kind, sentence, step.bent(equation), local=False)
+
+
+def neighbours(recording: Recording, steps: Sequence[Step]) -> Iterator[Slip]:
+    """An operand of the step of a loop before or after, at every step."""
+    lines: dict[Any, list[Step]] = {}
+    for step in sorted(steps, key=lambda step: step.node.birth):
+        place = recording.places.get(step.node)
+        lines.setdefault((place, step.node.operation, step.k), []).append(step)
+    for (place, *_), of_line in lines.items():
+        if len(of_line) < 2:
+            continue
+        for j in range(len(of_line[0].node.inputs)):
+            operands = [step.node.inputs[j] for step in of_line]
+            data = [data_of(x) for x in operands]
+            made_at = {recording.places.get(x) for x in operands if isinstance(x, Tensor)} - {None}
+            last = [y.data for y in recording.steps if recording.places.get(y) in made_at][-1:]
+            others = [([*data[1:], x], "after") for x in (data[-1], *last)]
+            others.append(([data[0], *data[:-1]], "before"))
+            for values, word in others:
+                bends = []
+                for step, here, other in zip(of_line, data, values, strict=True):
+                    fits = getattr(other, "shape", 0) == getattr(here, "shape", 1)
+                    equation = recording.equation_at(step, j, other) if fits else None
+                    bends += [] if equation is None else [step.bent(equation)]
+                if len(bends) > 1:
+                    operand = recording.expression(of_line[0].node.inputs[j])
+                    sentence = (
+                        f"the operand of the step {word} is taken in place of that of this step "
+                        f"({operand} in the first), at each of {len(of_line)} uses in {place}"
+                    )
+                    yield Slip("other step", sentence, tuple(bends), False)
+
+
+def of_another_cost(recording: Recording, computed: Sequence[Tensor]) -> Iterator[Slip]:
+    """The given derivative is right for a cost with another operand, on the way there and back."""
+    named = [*recording.names]
+    for x, y in itertools.permutations(named, 2):
+        if x.shape == y.shape and not np.array_equal(x.data, y.data):
+            yield from _with_other(recording, computed, x, y, recording.names[y])
+    for node in computed:
+        for j, x in enumerate(node.inputs):
+            for y in (*named, *recording.steps) if isinstance(x, Tensor) else ():
+                if y.birth < node.birth and y is not x and y.shape == x.shape:
+                    yield from _with_other(recording, [node], x, y, recording.expression(y), j)
+
+
+def _with_other(
+    recording: Recording,
+    nodes: Sequence[Tensor],
+    x: Tensor,
+    y: Tensor,
+    what: str,
+    place: int | None = None,
+) -> Iterator[Slip]:
+    uses = {
+        node: tuple(y if z is x and place in (None, j) else z for j, z in enumerate(node.inputs))
+        for node in nodes
+        if any(z is x for z in node.inputs)
+    }
+    if np.array_equal(x.data, y.data) or not uses:
+        return
+    bends = recording.instead(uses)
+    if not bends:
+        return
+    here, where = recording.expression(x), ""
+    if place is not None:
+        where = f" in {recording.expression(nodes[0])}"
+    sentence = (
+        f"right for another cost: {what} stands in the place of {here}{where}, in the cost and in "
+        "its derivative"
+    )
+    yield Slip("another cost", sentence, bends, False)
+    for square in _squares_of(recording, uses):
+        for c in recording.constants:
+            sentence_of_mean = (
+                f"{sentence}, and {c:.6g} is added to the square: a mean and a variance stand in "
+                "the place of a sample"
+            )
+            bends = recording.instead(uses, {square: c})
+            yield Slip("another cost", sentence_of_mean, bends, False)
+
+
+def _squares_of(recording: Recording, nodes: Iterable[Tensor]) -> Iterator[Tensor]:
+    """The squares of these values."""
+    for square in recording.steps:
+        is_power = square.operation is operations.power and np.all(data_of(square.inputs[1]) == 2)
+        if (is_power or square.operation is operations.square) and square.inputs[0] in nodes:
+            yield square
+
+
+OF_NODES = (in_function, in_other_function, in_reparameterisation)
+OF_STEPS = (in_mask, left_out, transposed, in_power)

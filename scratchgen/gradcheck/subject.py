@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -48,6 +49,13 @@ class Subject:
     """The relative difference of derivatives that is accepted, for an inexact cost."""
     atol: float = 0.0
     """The absolute difference that is accepted, in the units of the derivative."""
+    until: float = math.inf
+    """The processor time of this thread at which the numerical side ends."""
+    by_hand: bool = False
+    """Whether the given derivatives are independent of the engine's."""
+    effect: float = 0.0
+    """The largest effect of an array on the cost, to first order: |∂C/∂x| times the size of x."""
+    _scatters: dict[bool, dict[int, Array]] = field(default_factory=dict)
 
     @functools.cached_property
     def roughness(self) -> float:
@@ -77,6 +85,39 @@ class Subject:
         except (ValueError, ArithmeticError):
             return False  # far away, the cost is not defined
         return all(value == at_0 for value in near) and max(far) > 1e-5 * abs(at_0)
+
+    def effect_of(self, given: tuple[int, Array]) -> float:
+        """The typical size of a given derivative times that of its array."""
+        k, g = given
+        finite = g[np.isfinite(g)]
+        return size_of(finite) * size_of(self.arrays[k]) if finite.any() else 0.0
+
+    def scatter_of_given(self, k: int, single: bool) -> Array:
+        """The rounding error of each entry given for array k: how it scatters in its last digits.
+
+        ``single`` says that they are those of float32.
+        """
+        if single not in self._scatters:
+            self._scatters[single] = self._scatter(1e-6 if single else 1e-14)
+        found: Array = self._scatters[single].get(k, np.zeros(np.shape(self.arrays[k])))
+        return found
+
+    def _scatter(self, size: float) -> dict[int, Array]:
+        rng, answers = np.random.default_rng(4), []
+        try:
+            for by in (0.0, size, size, size):
+                inputs = [
+                    x * to_device(1 + by * rng.uniform(-1, 1, np.shape(x)), device_of(x))
+                    if is_real(x)
+                    else copy.deepcopy(x)
+                    for x in self.arrays
+                ]
+                self.cost(inputs)
+                found = self.given(inputs)
+                answers.append({k: to_host(g).astype(float) for k, g in found.items()})
+            return {k: 8 * np.ptp([answer[k] for answer in answers], axis=0) for k in answers[0]}
+        except Exception:  # a derivative may be defined at its own inputs alone
+            return {}
 
     def along(self, k: int, move: Callable[[Array, Any], Array]) -> Callable[[Any], Any]:
         """F(t) = C with array k moved by t."""
@@ -237,7 +278,7 @@ def of_gradient(
     if left_out := [name for k, name in enumerate(names) if k not in first]:
         notes.append(f"no derivative was given for {', '.join(left_out)}")
     notes += [*_shape_of_another(first, names, held.arrays), f"given side {side}"]
-    subject = Subject(names, lifted_arrays, value, given, notes)
+    subject = Subject(names, lifted_arrays, value, given, notes, by_hand=True)
     return in_convention(subject, held.complex) if held.complex else subject
 
 
@@ -485,9 +526,13 @@ def is_real(x: Any) -> bool:
 
 def size_of(x: Array) -> float:
     """The root mean square of the entries, or 1 if all are zero."""
-    host = to_host(x)
-    typical = float(np.sqrt(np.mean(host * host))) if host.size else 0.0
-    return typical if typical > 0 else 1.0
+    return rms(to_host(x)) or 1.0
+
+
+def rms(x: Array) -> float:
+    """√(mean x²), of numbers of any size; 0 if there are none."""
+    largest = float(np.abs(x).max(initial=0))
+    return largest * float(np.sqrt(np.mean(np.square(x / largest)))) if largest else 0.0
 
 
 def same(x: Any, y: Any) -> bool:

@@ -30,6 +30,11 @@ Function: TypeAlias = Callable[..., Any]
 # Arithmetic and statistics
 
 
+def sum_of(x: Tensor, axis: Any = None, dtype: Any = None, *_: Any, keepdims: bool = False) -> Any:
+    """Σ x, where the sum is computed in ``dtype``."""
+    return total(x if dtype is None else copied(x, dtype), axis=axis, keepdims=keepdims)
+
+
 def copied(x: Tensor, dtype: Any = None, *_: Any, **__: Any) -> Any:
     """x in memory of its own, of another type if one is given; integers have no slope."""
     dtype = x.dtype if dtype is None else np.dtype(dtype)

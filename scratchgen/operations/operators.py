@@ -482,7 +482,7 @@ METHODS: dict[str, Any] = {
     "__array_ufunc__": called_ufunc,
     "__array_function__": called_function,
     "_repr_html_": _shown,
-    "sum": total,
+    "sum": composed.sum_of,
     "mean": mean,
     "var": composed.variance,
     "std": composed.deviation,

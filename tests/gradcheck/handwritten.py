@@ -175,6 +175,18 @@ slip(
 )
 slip("σ′ taken at the value", "derivative at the value", "1 - a1**2 → 1 - np.tanh(a1)**2")
 slip("σ′ taken at z, as if a", "derivative elsewhere", "1 - a1**2 → 1 - z1**2")
+slip("another function for σ′", "other slope", "a2 * (1 - a2) → a2")
+slip("another function for σ′", "other slope", "a2 * (1 - a2) → 1 - a2")
+slip("another function for σ′", "other slope", "a2 * (1 - a2) → 1 - a2**2")
+slip("another function for σ′", "other slope", "1 - a1**2 → a1 * (1 - a1)")
+slip("another function for σ′", "other slope", "1 - a1**2 → (z1 > 0)")
+slip("a part alone", "sign", "dW3 = delta3.T @ a2 → dW3 = delta3.T @ a2; dW3[1] *= -1")
+slip("a part alone", "factor 2", "dW3 = delta3.T @ a2 → dW3 = delta3.T @ a2; dW3[:, 1] *= 2")
+slip("a part alone", "ratio", "dW3 = delta3.T @ a2 → dW3 = delta3.T @ a2; dW3[0] *= 0.7")
+slip("rows exchanged", "exchanged",
+     "dW3 = delta3.T @ a2 → dW3 = (delta3.T @ a2)[[1, 0, *range(2, len(W3))]]")  # fmt: skip
+slip("returned in another order", "returned in another order", "return dW1, db1, dW2, db2 → "
+     "return dW2, db1, dW1, db2", square=True)  # fmt: skip
 REGULARISER = "regulariser missing | L2 regulariser | L1 regulariser"
 slip("regulariser missing", REGULARISER, " + 0.1 * W1 → ")
 slip("regulariser missing", REGULARISER, " + 0.1 * np.sign(W2) → ")
@@ -739,9 +751,9 @@ slip("transposed", "transposed", f"{WHOLE} → ({WHOLE}).T")
 slip("sum over the batch missing", "not summed", f"{WHOLE} → "
      "delta[:, :, None] * x[:, None, :] + 0.3 * W / n")  # fmt: skip
 slip("reduced to a scalar", "reduced to a scalar", f"{WHOLE} → ({WHOLE}).sum()")
-slip("regulariser missing", "L2 regulariser", " + 0.3 * W → ")
-slip("regulariser doubled", "L2 regulariser", "0.3 * W → 0.6 * W")
-slip("regulariser by n", "L2 regulariser", "0.3 * W → 0.3 * W / n")
+slip("regulariser missing", REGULARISER, " + 0.3 * W → ")
+slip("regulariser doubled", "regulariser doubled | L2 regulariser", "0.3 * W → 0.6 * W")
+slip("regulariser by n", "regulariser divided by n | L2 regulariser", "0.3 * W → 0.3 * W / n")
 slip("left at zero", "zero", f"{WHOLE} → 0 * W")
 slip("a block left at zero", "zero block", f"return {WHOLE} → g = {WHOLE}; g[1:] = 0; return g")
 slip("an index shifted", "shifted", f"{WHOLE} → np.roll({WHOLE}, 1, axis=0)")

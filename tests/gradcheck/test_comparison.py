@@ -113,6 +113,73 @@ def test_what_is_lost_in_the_uncertainty_is_undecided():
         assert "too inexact to tell" in report.diagnosis[0]
 
 
+@pytest.mark.parametrize("c", [1e15, 1e17, 1e30])
+def test_what_a_large_constant_hides_never_agrees(c):
+    x = np.array([0.3, -0.5, 1.2])
+    inexact, exact = lambda x: float(c + np.sum(x**2)), lambda x: c + np.sum(x**2)
+    assert sg.check_gradient(inexact, lambda x: -2 * x, x).entries[0].verdict == "UNDECIDED"
+    assert sg.check_gradient(exact, lambda x: -2 * x, x).entries[0].verdict == "DISAGREES"
+    assert sg.check_gradient(exact, lambda x: 2 * x, x).ok
+
+
+@pytest.mark.parametrize("p", [1e-20, 1e-60, 1e-100, 1e-300])
+@pytest.mark.parametrize("analytic", [True, False])
+@pytest.mark.parametrize("entries", [2, 1000])
+def test_the_step_is_that_of_the_entry(p, analytic, entries):
+    w = np.full(entries, 0.5)
+    w[0] = p
+
+    def cost(w):
+        return np.sum(np.log(w)) if analytic else float(np.sum(np.log(w)))
+
+    assert sg.check_gradient(cost, lambda w: 1 / w, w).ok
+    assert not sg.check_gradient(cost, lambda w: -1 / w, w).ok
+    assert not sg.check_gradient(cost, lambda w: 1 / w * np.where(w == p, -1, 1), w).ok
+
+
+def test_entries_far_smaller_than_others_are_undecided_where_they_may_be_wrong():
+    x = np.array([1e-8, 1e-3, 1, 1e3, 1e8])
+    cost, right = lambda x: np.sum(x**4), lambda x: 4 * x**3
+    assert sg.check_gradient(cost, right, x).ok
+    twice = lambda x: right(x) * np.array([2, 1, 1, 1, 1])
+    entry = sg.check_gradient(cost, twice, x).entries[0]
+    assert (entry.verdict, entry.undecided, entry.worst_index) == ("UNDECIDED", 1, (0,))
+    assert "1 of 5 entries, [0], is not decided" in entry.diagnosis
+    assert sg.check_gradient(cost, twice, x, allow_undecided=True).ok
+    assert not sg.check_gradient(cost, lambda x: -twice(x), x, allow_undecided=True).ok
+
+
+@pytest.mark.parametrize("number", [6, 600])
+@pytest.mark.parametrize("wrong", [lambda g: -g, lambda g: 2 * g, lambda g: 0 * g])
+def test_a_part_of_a_flat_vector_far_smaller_than_the_others_is_not_passed_over(number, wrong):
+    theta = np.random.default_rng(0).standard_normal(2 * number)
+    small = np.arange(2 * number) < number // 3
+    scale = np.where(small, 1e-10, 1.0)
+    cost, right = lambda t: np.sum(scale * t**2), lambda t: 2 * scale * t
+    assert sg.check_gradient(cost, right, theta).ok
+    assert not sg.check_gradient(
+        cost, lambda t: np.where(small, wrong(right(t)), right(t)), theta
+    ).ok
+
+
+def test_a_small_row_of_float32_is_not_passed_over():
+    w = np.array([[0.3, -1.0], [0.8, 0.5]])
+
+    def cost(w):
+        return 1e4 * np.sum(w[0] ** 2) + 1e-2 * np.sum(w[1] ** 2)
+
+    for sign, ok in ((1, True), (-1, False)):
+        rows = lambda w, s=sign: np.stack([2e4 * w[0], s * 2e-2 * w[1]]).astype(np.float32)
+        assert sg.check_gradient(cost, rows, w).ok == ok
+
+
+@pytest.mark.parametrize("dead", [lambda x: np.maximum(x, 0), lambda x: x * (x > 0)])
+def test_a_derivative_that_is_zero_on_both_sides_is_decided(dead):
+    x = np.array([-1.0, -0.3, 2.0])
+    assert sg.check_gradient(lambda x: np.sum(dead(x)) + 7, lambda x: (x > 0) * 1.0, x).ok
+    assert sg.check_gradient(lambda x: np.sum(dead(x)), lambda x: 0 * x, -abs(x)).ok
+
+
 @given(value=st.floats(-5, 5), uncertainty=st.floats(0, 1), rounding=st.floats(0, 1))
 def test_the_two_sides_agree_within_the_uncertainty_and_the_rounding(value, uncertainty, rounding):
     found, bound = Derivative(value, uncertainty), uncertainty + rounding
@@ -166,8 +233,9 @@ def test_of_a_wrong_shape_the_right_side_is_found_all_the_same():
 def test_what_was_tried_bears_out_the_right_derivative_and_no_other(seed):
     x = np.random.default_rng(seed).standard_normal((20, 20))
     sides = compared(squares, x)
-    assert 4 <= np.isfinite(sides.right).sum() <= 10
-    assert len(sides.directions) == 4
+    bands = len(sides.bands())
+    assert 4 <= np.isfinite(sides.right).sum() <= 10 + bands
+    assert len(sides.directions) == 4 + 2 * bands
     assert sides.agrees_with(squares(x))
     assert not sides.agrees_with(1.001 * squares(x))
 

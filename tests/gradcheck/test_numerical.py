@@ -38,6 +38,22 @@ def test_the_complex_step_is_right_to_rounding(name, p):
     assert found.uncertainty <= 1e-12 * (1 + abs(derivative(p)))
 
 
+@pytest.mark.parametrize("x", [1e-300, 1e-60, 1e-8, 1.0, 1e60, 1e300])
+@pytest.mark.parametrize(
+    ("function", "derivative"),
+    [
+        (np.log, lambda x: 1 / x),
+        (lambda x: 3 * x, lambda x: 3.0),
+        (np.sqrt, lambda x: 0.5 * x**-0.5),
+    ],
+    ids=["log", "3x", "sqrt"],
+)
+def test_the_imaginary_step_is_in_proportion_to_the_argument(x, function, derivative):
+    found = by_complex_step(lambda t: function(x + t), x)
+    assert abs(found.value - derivative(x)) <= found.uncertainty + 1e-15 * derivative(x)
+    assert found.uncertainty <= 1e-8 * derivative(x)
+
+
 @every_function
 @given(p=parameters)
 def test_differences_are_right_within_their_uncertainty(name, p):

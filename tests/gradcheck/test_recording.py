@@ -64,9 +64,9 @@ def test_an_activation_function_is_recognised_however_it_was_composed(name, seed
     z = np.random.default_rng(seed).standard_normal((4, 5))
     for function in (COMPOSED[name], getattr(ops, name)):
         recording = record(lambda z, f=function: f(z).sum(), z=z)
-        assert recording.functions[last(recording)] == (name, recording.arguments[0])
+        assert recording.function(last(recording)) == (name, recording.arguments[0])
     other = record(lambda z: (COMPOSED[name](z) * 1.001).sum(), z=z)
-    assert last(other) not in other.functions
+    assert other.function(last(other)) is None
 
 
 def test_the_activation_functions_are_the_rules_of_their_chapter_that_have_no_settings():
@@ -78,7 +78,7 @@ def test_the_activation_functions_are_the_rules_of_their_chapter_that_have_no_se
 @pytest.mark.parametrize("z", [np.array([0.5, 2.0]), np.array([-0.5, -2.0]), np.zeros(2)])
 def test_what_equals_its_argument_or_zero_is_not_taken_for_a_function_of_it(z):
     recording = record(lambda z: (z * (z > 0)).sum(), z=z)
-    assert not recording.functions
+    assert not any(map(recording.function, recording.steps))
 
 
 @pytest.mark.parametrize("name", sorted(rec.FUNCTIONS.keys() - rec.COUPLED))

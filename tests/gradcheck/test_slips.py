@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import scratchgen as sg
 from scratchgen import operations as ops
 from scratchgen.gradcheck import recording as rec
 from scratchgen.gradcheck.slips import SLOPES_OF_VALUE, Slip, redrawn_mask, slips
@@ -16,7 +17,7 @@ def predictions(recording, k, **wanted):
     """What follows for argument k from each slip of this kind or sentence."""
     for slip in slips(recording, [*range(len(recording.arguments))], [(5, "the batch size")]):
         if all(text in getattr(slip, field) for field, text in wanted.items()):
-            yield recording.gradient(k, slip.bend)
+            yield recording.gradient(k, *slip.bends)
 
 
 def is_among(expected, found):
@@ -159,7 +160,7 @@ def test_a_mask_drawn_anew_is_solved_for_and_told_from_what_is_no_mask(seed):
     (slip,) = redrawn_mask(recording, 0, 2 * x * drawn)
     assert slip.kind == "mask not reused"
     assert f"{int((drawn != mask).sum())} of its 20 entries differ" in slip.sentence
-    np.testing.assert_allclose(recording.gradient(0, slip.bend), 2 * x * drawn, rtol=1e-12)
+    np.testing.assert_allclose(recording.gradient(0, *slip.bends), 2 * x * drawn, rtol=1e-12)
     assert not [*redrawn_mask(recording, 0, 2 * x * rng.random((4, 5)))]
 
 
@@ -174,7 +175,7 @@ def test_every_slip_leaves_the_record_as_it_was(seed, data):
     assert isinstance(slip, Slip)
     assert slip.kind
     assert slip.sentence
-    recording.gradient(0, slip.bend)
+    recording.gradient(0, *slip.bends)
     np.testing.assert_array_equal(recording.gradient(0), before)
 
 
@@ -190,3 +191,109 @@ def test_in_long_records_nothing_is_substituted():
 
     assert "term missing" in kinds(2) & kinds(50)
     assert "other operand" in kinds(2) - kinds(50)
+
+
+def relu(z):
+    return np.maximum(z, 0)
+
+
+OTHER_SLOPES = {
+    "tanh: a": (np.tanh, lambda z, a, d: d * a),
+    "tanh: 1 − a": (np.tanh, lambda z, a, d: d * (1 - a)),
+    "tanh: a (1 − a)": (np.tanh, lambda z, a, d: d * a * (1 - a)),
+    "tanh: 1/σ′": (np.tanh, lambda z, a, d: d / (1 - a * a)),
+    "sigmoid: 1 − a²": (ops.sigmoid, lambda z, a, d: d * (1 - a * a)),
+    "ReLU: a": (relu, lambda z, a, d: d * a),
+    "ReLU: δ > 0": (relu, lambda z, a, d: d * (d > 0)),
+    "ReLU: inverted": (relu, lambda z, a, d: d * (z < 0)),
+    "ReLU: leaky": (relu, lambda z, a, d: d * np.where(z > 0, 1, 0.01)),
+}
+
+
+@pytest.mark.parametrize(("sigma", "written"), OTHER_SLOPES.values(), ids=OTHER_SLOPES)
+def test_another_function_in_the_place_of_sigma_prime(sigma, written):
+    rng = np.random.default_rng(3)
+    z, y = rng.standard_normal((6, 4)), rng.standard_normal((6, 4))
+    recording = record(lambda z, y: 0.5 * np.square(sigma(z) - y).sum(), z=z, y=y)
+    a = getattr(sigma(z), "data", sigma(z))
+    assert is_among(written(z, np.asarray(a), a - y), predictions(recording, 0, kind="other slope"))
+
+
+POWERS = {
+    "3 w³": (lambda w: w**3, lambda w: 3 * w**3),
+    "2 w²": (lambda w: w**3, lambda w: 2 * w**2),
+    "w²": (lambda w: w**3, lambda w: w**2),
+    "√w/2": (np.sqrt, lambda w: np.sqrt(w) / 2),
+    "−1/w": (lambda w: 1 / w, lambda w: -1 / w),
+}
+
+
+@pytest.mark.parametrize(("power", "written"), POWERS.values(), ids=POWERS)
+def test_the_rule_for_powers_as_it_is_misremembered(power, written):
+    w = np.array([0.5, 1.3, 0.8])
+    recording = record(lambda w: power(w).sum(), w=w)
+    assert is_among(written(w), predictions(recording, 0, kind="power rule"))
+
+
+def recurrence(W, x, y):
+    h, cost = np.zeros(4), 0.0
+    for t in range(len(x)):
+        h = np.tanh(x[t] + W @ h)
+        cost = cost + 0.5 * np.sum((h - y[t]) ** 2)
+    return cost
+
+
+def through_time(W, x, y, slope=lambda h: 1 - h**2, back=np.transpose, kept=1, later=0):
+    h = [np.zeros(4)]
+    for t in range(len(x)):
+        h.append(np.tanh(x[t] + W @ h[-1]))
+    total, onwards = np.zeros_like(W), np.zeros(4)
+    for t in reversed(range(len(x))):
+        delta = (h[t + 1] - y[t] + kept * onwards) * slope(h[t + 1])
+        total += np.outer(delta, h[t + later])
+        onwards = back(W) @ delta
+    return total
+
+
+AT_EVERY_STEP = {
+    "derivative missing": {"slope": lambda h: 1},
+    "derivative at the value": {"slope": lambda h: 1 - np.tanh(h) ** 2},
+    "other slope": {"slope": lambda h: h * (1 - h)},
+    "transposed operand": {"back": lambda W: W},
+    "term missing": {"kept": 0},
+    "term sign": {"kept": -1},
+    "other step": {"later": 1},
+}
+
+
+@pytest.mark.parametrize("steps", [4, 15])
+@pytest.mark.parametrize("kind", AT_EVERY_STEP)
+def test_a_slip_at_every_step_of_a_recurrence_is_one_slip(kind, steps):
+    rng = np.random.default_rng(0)
+    W, x, y = 0.6 * rng.standard_normal((4, 4)), *rng.standard_normal((2, steps, 4))
+    assert sg.check_gradient(recurrence, through_time, W, x, y).ok
+    wrong = lambda W, x, y: through_time(W, x, y, **AT_EVERY_STEP[kind])
+    (entry,) = sg.check_gradient(recurrence, wrong, W, x, y).entries
+    assert entry.kinds == [kind], entry.diagnosis
+    assert "uses in" in entry.diagnosis
+    assert "test_slips.py:" in entry.diagnosis
+
+
+@given(seed=seeds)
+def test_the_right_derivative_of_another_cost_is_told(seed):
+    rng = np.random.default_rng(seed)
+    a, b, x, y, z = rng.standard_normal((5, 6))
+
+    def cost(a, b, x, y, z):
+        return np.mean((z - a * y - b) ** 2) + np.sum(np.exp(0.1 * x * a))
+
+    def of(a, b, x, y, z, regressor):
+        errors = (z - a * regressor - b) / 3
+        return -errors * regressor + 0.1 * x * np.exp(0.1 * x * a), -errors
+
+    wrong = lambda a, b, x, y, z: of(a, b, x, y, z, x)
+    assert sg.check_gradient(cost, lambda a, b, x, y, z: of(a, b, x, y, z, y), a, b, x, y, z).ok
+    report = sg.check_gradient(cost, wrong, a, b, x, y, z)
+    for entry in report.entries:
+        assert entry.kinds == ["another cost"]
+        assert "x stands in the place of y" in entry.diagnosis

@@ -1,0 +1,59 @@
+"""Where in the user's source each value of a recorded cost was computed."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, NamedTuple
+
+from ..autodiff import Tensor
+from ..operations.lifting import is_library
+
+
+class Place(NamedTuple):
+    """A line of a file, and an instruction in it."""
+
+    file: str
+    line: int
+    instruction: int
+
+    @property
+    def text(self) -> str:
+        """The source in this line, without its indentation; empty if there is none."""
+        return linecache.getline(self.file, self.line).strip()
+
+    def __str__(self) -> str:
+        where = f"{os.path.basename(self.file)}:{self.line}"
+        return f"`{self.text}`, {where}" if 0 < len(self.text) <= 60 else where
+
+
+@contextmanager
+def noted() -> Iterator[dict[Tensor, Place]]:
+    """Note the place of each tensor that is made in this context.
+
+    Python reports the calls of this thread meanwhile, so that no operation has to know of places.
+    If a profiler listens to them already, nothing is noted.
+    """
+    places: dict[Tensor, Place] = {}
+    births = Tensor.__init__.__code__
+    if sys.getprofile() is not None:
+        yield places
+        return
+
+    def note(frame: FrameType, event: str, _: Any) -> None:
+        if event == "call" and frame.f_code is births:
+            tensor, caller = frame.f_locals["self"], frame.f_back
+            while caller is not None and is_library(caller.f_code.co_filename):
+                caller = caller.f_back
+            if caller is not None:
+                places[tensor] = Place(caller.f_code.co_filename, caller.f_lineno, caller.f_lasti)
+
+    sys.setprofile(note)
+    try:
+        yield places
+    finally:
+        sys.setprofile(None)
