@@ -67,9 +67,9 @@ def check_gradient(
 
     ``parts`` names the parts of a flat vector, ``{"W": (3, 4), "b": 4}`` in its order, and each is
     then checked as an array of its own. A difference up to ``atol`` plus ``rtol`` times the
-    derivative is accepted, for a cost that an inner solver computes to a tolerance. A derivative is refused if an
-    entry is too small, or the cost too inexact, to tell right from wrong; ``allow_undecided=True``
-    accepts it if all other entries agree.
+    derivative is accepted, for a cost that an inner solver computes to a tolerance. A derivative is
+    refused if an entry is too small, or the cost too inexact, to tell right from wrong;
+    ``allow_undecided=True`` accepts it if all other entries agree.
 
     >>> report = check_gradient(lambda w, x: (w @ x) ** 2, lambda w, x: (w @ x) * x,
     ...                         np.array([0.3, -1.2]), np.array([2.0, 0.7]))
@@ -198,7 +198,7 @@ def checked(subject: Subject) -> Report:
         notes += [*_of_exactness(subject, comparisons, solver)]
 
     def tracer() -> Trace:
-        slips = evidence.slips if evidence else []
+        slips = evidence.found if evidence else []
         wrong = {
             k: (entries[k], given[k], slips if entries[k].kinds else [])
             for k in entries

@@ -32,7 +32,7 @@ CONFIRMED = 8
 """After so many entries that disagree, those of a slow cost are not confirmed by differences."""
 CALLS = 4
 """About this many calls of the cost decide an entry."""
-TELLING = 0.05
+TELLING = 0.2
 """A number is decided if a change of it by this part would be seen."""
 TINY = 1e-6
 """An entry smaller than this part of the typical one moves in proportion to itself."""

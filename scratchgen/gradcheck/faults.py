@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from ..autodiff import Tensor, ancestry
 from ..backend import Array
@@ -20,7 +20,7 @@ def traced(
     subject: Subject,
     recording: Recording | None,
     derived: Collection[int],
-    wrong: Mapping[int, tuple[Entry, Array, list[Slip]]],
+    wrong: Mapping[int, tuple[Entry, Array, Iterable[Slip]]],
 ) -> Trace:
     """The trace of a subject's cost back to the arrays ``derived``, with the faults of the wrong.
 
@@ -42,7 +42,8 @@ def traced(
             (place, slip.sentence)
             for slip in slips
             if slip.sentence in entry.diagnosis
-            for place in _bent(slip.bend)
+            for bend in slip.bends
+            for place in _bent(bend)
         ]
         if not at:
             said = f"∂C/∂{entry.name}: {entry.diagnosis}"
