@@ -329,7 +329,8 @@ def complete(
             drawn = part.replaced(model, y, rng, options.resample or 1, options.steps)
         else:
             near = closeness(y, part.measured)
-            drawn = posterior(model, near, len(y), rng, options.scale or 1.0, options.steps)
+            weights = np.full(model.T, options.scale or 1.0)
+            drawn = posterior(model, near, len(y), rng, weights, options.steps)
         return drawn
 
     drawn = in_parts(completed, np.concatenate([x, *again]), rng, PARTS)

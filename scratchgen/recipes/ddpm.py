@@ -18,8 +18,8 @@ from ..history import History
 from ..models import DDPM, LabelledDenoiser, PlainDenoiser, UNet
 from ..models.diffusion import likelihood
 from ..progress import watched
-from .data import Data
-from .recipe import Figures, Recipe, in_parts, only_mnist_sized
+from .data import LEVELS, Data
+from .recipe import Bits, Figures, Recipe, bits_of_nats, in_parts, only_mnist_sized
 from .settings import AveragedSettings, Choice, Whole, add_decay, decay_as_schedule, setting
 
 if TYPE_CHECKING:
@@ -230,6 +230,23 @@ class DDPMRecipe(Recipe[DDPMSettings]):
         few = x[: max(2, PIXELS // math.prod(model.shape))]
         yield "−log₂ P(x)", functools.partial(self._bits, model, few, data, rng)
 
+    def bits_per_dim(
+        self, model: DDPM, data: Data, settings: DDPMSettings, rng: Generator
+    ) -> Bits | str:
+        """Return the bound by the density of the flow, for pixels spread over their levels."""
+        if data.name not in LEVELS:
+            return "– (no levels)"
+        x = _centred(data, data.test)[: max(2, PIXELS // math.prod(model.shape))]
+        flow = functools.partial(self._nats_of_flow, model, 2 * level_width(data.train), rng)
+        nats = in_parts(flow, x.astype(model.dtype), rng, PARTS)
+        return bits_of_nats(nats, data, f"at most (flow, {len(x)} images)")
+
+    def _nats_of_flow(self, model: DDPM, width: float, rng: Generator, part: Array) -> Array:
+        """Return a bound on −log P(x) of levels ``width`` apart: −log p(x + u) − D log width."""
+        u = width * (rng.random(part.shape, dtype=part.dtype) - 0.5)
+        log_p = model.flow_log_likelihood(part + u, 1, rng, tolerance=1e-3)
+        return -(log_p + math.prod(model.shape) * math.log(width))
+
     def _bits(self, model: DDPM, x: Array, data: Data, rng: Generator) -> dict[str, str]:
         """Return −log₂ P(x) of the chain and of the flow for few images, in bits per pixel."""
         width = 2 * level_width(data.train)
@@ -241,11 +258,7 @@ class DDPMRecipe(Recipe[DDPMSettings]):
         def weighted(part: Array) -> Array:
             return -likelihood.importance_weighted(model, part, PATHS, rng, width)
 
-        def flow(part: Array) -> Array:
-            u = width * (rng.random(part.shape, dtype=part.dtype) - 0.5)
-            log_p = model.flow_log_likelihood(part + u, 1, rng, tolerance=1e-3)
-            return -(log_p + math.prod(model.shape) * math.log(width))
-
+        flow = functools.partial(self._nats_of_flow, model, width, rng)
         x = x.astype(model.dtype)
         of_terms = in_parts(terms, x, rng, PARTS)
         chain = f"−log₂ P(x) of the chain, at most, for {round(2 / width) + 1} levels"

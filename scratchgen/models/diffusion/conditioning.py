@@ -129,11 +129,11 @@ def posterior(
     """Return n samples, (n, *shape), drawn towards log p(y|x₀) by its gradient through x̂₀.
 
     ``log_likelihood`` maps x̂₀: (n, …), a tensor, to log p(y|x̂₀) of each sample, (n,), recorded.
-    After each step x_s ← x_s + ζ_t ∇ log p(y|x̂₀(x_t)), where ``scale`` is ζ: one number, or one for
-    each time, (T,). For a likelihood in nats the weights of Bayes' rule are
-    ``scale=bayes_weights(model, steps)``. A constant ζ = 1 goes with :func:`closeness`. x̂₀ is not
-    clipped in the likelihood. With ``steps`` the chain takes that many steps, by DDIM with η = 1.
-    The cost of a step is one forward pass and one backward sweep.
+    After each step x_s ← x_s + ζ_t ∇ log p(y|x̂₀(x_t)). A number ``scale`` multiplies the ζ_t of
+    Bayes' rule, :func:`bayes_weights`, so that 1 is right for a likelihood in nats. An array, (T,),
+    gives ζ_t itself: ``scale=np.ones(model.T)`` goes with :func:`closeness`. x̂₀ is not clipped in
+    the likelihood. With ``steps`` the chain takes that many steps, by DDIM with η = 1. The cost of
+    a step is one forward pass and one backward sweep.
 
     Raises ``RuntimeError`` if the steps along the gradient diverge.
     """
@@ -143,7 +143,8 @@ def posterior(
             f"scale is one finite number, or one for each of T = {model.T} times, got shape "
             f"{weights.shape}: {scale}"
         )
-    weights = np.broadcast_to(weights, (model.T,))
+    if not weights.shape:
+        weights = weights * bayes_weights(model, steps)
 
     def hook(x: Array, t: int, s: int, back: Callable[..., Array]) -> Array:
         xt = Tensor(x)
@@ -152,8 +153,8 @@ def posterior(
         x = back(x, t, s, model.clipped(x, x0.data, t)) + float(weights[t]) * slope
         if device_of(x) == "cpu" and not np.isfinite(x).all():
             raise RuntimeError(
-                f"the steps along the likelihood diverge at t = {t}: take a smaller scale, such as "
-                "that of bayes_weights(model), or a likelihood that is less sharp"
+                f"the steps along the likelihood diverge at t = {t}: take a smaller scale, more "
+                "steps, or a likelihood that is less sharp"
             )
         return x
 

@@ -182,8 +182,9 @@ def of_gradient(model, covariance, H, y, sigma2, weights):
 @pytest.mark.parametrize("weights", ["bayes", 0.02])
 def test_the_gradient_has_the_moments_of_its_recursion(variance, weights):
     model, H, y, n = ddpm(C, 30, "cosine", variance), np.array([[1.0, 0.5]]), np.array([K]), 20_000
-    scale = bayes_weights(model) if weights == "bayes" else weights
-    mean, cov = of_gradient(model, C, H, y, 0.5, np.broadcast_to(scale, (30,)))
+    scale = 1.0 if weights == "bayes" else np.full(30, weights)
+    zeta = bayes_weights(model) if weights == "bayes" else scale
+    mean, cov = of_gradient(model, C, H, y, 0.5, zeta)
     Ht = H.T
     x = posterior(
         model, lambda x0: -((x0 @ Ht - y) ** 2).sum(axis=1), n, sg.generator(1), scale=scale
@@ -278,7 +279,8 @@ def test_no_equation_of_a_weight_is_called_and_a_step_costs_one_sweep(monkeypatc
 def test_images_drawn_close_to_their_known_part_fit_it_better_than_samples():
     model, known = ddpm(np.eye(16), 100), np.ones((50, 8))
     near = closeness(known, lambda x: x[:, :8])
-    drawn, samples = posterior(model, near, 50, sg.generator(1)), model.sample(50, sg.generator(1))
+    drawn = posterior(model, near, 50, sg.generator(1), np.ones(100))
+    samples = model.sample(50, sg.generator(1))
     distances = [np.abs(x[:, :8] - known).mean() for x in (drawn, samples)]
     assert distances[0] < 0.25 * distances[1]
     assert 0.8 < drawn[:, 8:].std() < 1.2  # the rest is independent of what is known
