@@ -363,9 +363,9 @@ def _complete(asked: argparse.Namespace, options: type[Completion], done: str) -
     labels = None if data.test_labels is None else data.test_labels[: wanted.n]
     both = recipe.held_out(few, config.settings), recipe.prepare(data)
     # A model of classes is asked for p(x), whatever the class: its labels stay out.
-    images = [x[0] if isinstance(x, tuple) else x for x in both]
+    x, seen = (x[0] if isinstance(x, tuple) else x for x in both)
     rng = generator(wanted.seed, wanted.device)
-    completed = complete(checkpoint.averaged_model, *images, labels, wanted, rng)
+    completed = complete(checkpoint.averaged_model, x, seen, labels, wanted, rng)
     print(f"{folder}: {config.model} {_trained_for(checkpoint)}, {wanted.method_said}")
     judged = completed.judge(data, folder)
     for name, value in judged.items():
