@@ -46,7 +46,7 @@ def test_train_leaves_a_folder_with_model_history_config_and_pictures(elsewhere,
     run = elsewhere / "runs" / "vae-digits"
     assert {p.name for p in run.iterdir()} == {
         *("config.json", "model.safetensors", "history.csv", "epochs.npz", "epochs.gif"),
-        *("manifold.png", *PICTURES),
+        *("manifold.png", "traversals.png", "editing.png", *PICTURES),
     }  # fmt: skip
     rows = list(csv.DictReader((run / "history.csv").read_text().splitlines()))
     assert [row["epoch"] for row in rows] == ["1", "2"]
