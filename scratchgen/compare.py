@@ -3,7 +3,8 @@
 ``scratchgen compare DATA`` trains each generative model with the settings of its recipe, one run
 folder for each, and measures all of them alike: bits per pixel where the model has a likelihood of
 pixel levels, MMD², precision and recall of its samples beside held-out data, and seconds. Models
-that are already in the folder are measured and not trained again.
+that are already in the folder are measured and not trained again, and a training that was
+interrupted is resumed.
 """
 
 from __future__ import annotations
@@ -88,11 +89,13 @@ def compare(
     yield judged.row("uniform noise", "uniform noise", noise, None, "–")
     for name in models:
         run, recipe = folder / name, RECIPES[name]
-        if not (run / MODEL).exists():
-            note(f"{name}: training, into {run}")
+        if not _is_finished(run, seed):
+            begun_before = (run / MODEL).exists()
+            note(f"{name}: training{', resumed' if begun_before else ''}, into {run}")
             words = [name, "--data", data.name, "--seed", f"{seed}", "--out", str(run)]
+            words += recipe.words_to_compare(data.name)
             try:
-                train([*words, *recipe.words_to_compare(data.name)], run)
+                train([*words, *(["--resume"] if begun_before else [])], run)
             except ValueError as error:
                 note(f"{name}: left out, since {error}")
                 continue
@@ -113,6 +116,21 @@ def compare(
                 train_seconds=sum(epoch.seconds for epoch in state.history),
                 sample_seconds=1000 * seconds / judged.n,
             )
+
+
+def _is_finished(run: Path, seed: int) -> bool:
+    """Whether a folder holds a training to its end; ``ValueError`` for one with another seed."""
+    if not (run / MODEL).exists():
+        return False
+    config = Config.read(run)
+    if config.settings.seed != seed:
+        raise ValueError(
+            f"{run} was trained with --seed {config.settings.seed}, not {seed}: name another "
+            "folder with --out"
+        )
+    history = config.load(run / MODEL).history
+    whole = len(history) >= config.settings.epochs
+    return whole or config.recipe.has_ended(history, config.settings)
 
 
 class _Judge:

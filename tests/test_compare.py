@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import json
 import re
 from pathlib import Path
 
@@ -49,6 +50,28 @@ def test_a_comparison_leaves_a_table_a_picture_and_runs_that_are_not_trained_aga
     assert weights.stat().st_mtime_ns == written
     for first, second in zip(before, rows_of(folder), strict=True):
         assert {name for name in first if first[name] != second[name]} <= {"sample_seconds"}
+
+    assert cli.main([*arguments, "--seed", "1"]) == 2
+    assert "was trained with --seed 0, not 1: name another folder" in capsys.readouterr().err
+
+
+def test_a_training_that_was_interrupted_is_resumed(elsewhere, monkeypatch):
+    words = ["vae", "--data", "digits", "--out", "here/vae", *SMALL]
+    assert cli.main(["train", *words[:-1], "1"]) == 0
+    config = json.loads((elsewhere / "here/vae/config.json").read_text())
+    (elsewhere / "here/vae/config.json").write_text(json.dumps({**config, "epochs": 2}))
+    asked = []
+    monkeypatch.setattr(type(RECIPES["vae"]), "words_to_compare", lambda self, data: SMALL)
+    rows = compare.compare(
+        Data.named("digits"),
+        ["vae"],
+        Path("here"),
+        0,
+        lambda words, run: asked.append(words),
+        print,
+    )
+    assert [row.model for row in rows][2:] == ["vae"]
+    assert asked[0][-1] == "--resume"
 
 
 def test_a_model_that_cannot_be_trained_on_the_data_is_left_out_with_the_reason():
