@@ -22,7 +22,7 @@ from ..optim.by_name import build_optimizer
 from ..optim.schedules import Schedule
 from ..stopping import Patience
 from ..training import train
-from .scikit_learn import ScikitLearnEstimator, column_as_vector, plain_array
+from .scikit_learn import ScikitLearnEstimator, column_as_vector, plain_array, real_targets
 
 E = TypeVar("E", bound="Estimator")
 
@@ -313,17 +313,7 @@ class FeedForwardRegressor(Estimator):
         return targets, 1 if targets.ndim == 1 else targets.shape[1]
 
     def _targets(self, y: Any) -> Array:
-        targets = self._given_targets(y)
-        if targets.dtype.kind == "O":
-            try:
-                targets = targets.astype(np.float64)
-            except (TypeError, ValueError) as error:
-                raise ValueError(f"y holds objects that are no real numbers: {error}") from None
-        if targets.dtype.kind not in "biuf" or targets.ndim not in (1, 2):
-            raise ValueError(
-                f"y is real numbers of shape (n,) or (n, m), got {targets.dtype} of shape "
-                f"{targets.shape}"
-            )
+        targets = real_targets(type(self).__name__, y)
         return targets.astype(np.float32, copy=False)
 
     def _strata(self, y: Array) -> Array:

@@ -11,7 +11,7 @@ import inspect
 import math
 import sys
 import warnings
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -27,6 +27,8 @@ class ScikitLearnEstimator:
     ``n_features_in_`` and, for a table with named columns, ``feature_names_in_``.
     """
 
+    precision: ClassVar[Any] = np.float32
+    """The dtype of the samples that the model computes with."""
     n_features_in_: int
     feature_names_in_: Array
 
@@ -57,8 +59,8 @@ class ScikitLearnEstimator:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in changed.items())})"
 
     def _samples_to_fit(self, X: Any) -> Array:
-        """Return the samples as float32; keep their shape and column names for later checks."""
-        x, names = samples(X), _column_names(X)
+        """Return the samples as floats; keep their shape and column names for later checks."""
+        x, names = samples(X, self.precision), _column_names(X)
         for what, n in (("sample", len(x)), ("feature", math.prod(x.shape[1:]))):
             if n == 0:
                 raise ValueError(
@@ -72,11 +74,11 @@ class ScikitLearnEstimator:
         return x
 
     def _samples_as_fitted(self, X: Any) -> Array:
-        """Return the samples as float32, checked against the shape and columns of ``fit``."""
+        """Return the samples as floats, checked against the shape and columns of ``fit``."""
         if not hasattr(self, "_shape"):
             self._check_fitted()
         self._check_column_names(_column_names(X))
-        x = samples(X)
+        x = samples(X, self.precision)
         if x.shape[1:] != self._shape:
             n = math.prod(x.shape[1:])
             raise ValueError(
@@ -125,8 +127,8 @@ class ScikitLearnEstimator:
             )
 
 
-def samples(X: Any) -> Array:
-    """Return samples as float32, (n, …), finite, on the host.
+def samples(X: Any, precision: Any = np.float32) -> Array:
+    """Return samples, (n, …), finite, in this precision, on the host.
 
     Raises ``ValueError``, or ``TypeError`` for anything but an array of numbers.
     """
@@ -149,11 +151,11 @@ def samples(X: Any) -> Array:
             "X.reshape(-1, 1) makes samples of one feature each, X.reshape(1, -1) makes one sample"
         )
     with np.errstate(over="ignore"):
-        x = x.astype(np.float32, order="C", copy=False)
+        x = x.astype(precision, order="C", copy=False)
     if not np.isfinite(x).all():
         raise ValueError(
             f"X contains {np.count_nonzero(~np.isfinite(x))} numbers that are NaN or infinity as "
-            "float32: remove, replace or scale them"
+            f"{x.dtype}: remove, replace or scale them"
         )
     return x
 
@@ -169,6 +171,30 @@ def plain_array(name: str, given: Any) -> Array:
             f"{math.prod(given.shape):,} numbers"
         )
     return to_host(given)
+
+
+def real_targets(kind: str, y: Any) -> Array:
+    """Return real targets as float64, (n,) or (n, m), on the host; ``ValueError`` for others."""
+    if y is None:
+        raise ValueError(
+            f"{kind} requires y to be passed, but the target y is None: give one target for each "
+            "sample"
+        )
+    targets = plain_array("y", y)
+    if targets.dtype.kind == "O":
+        try:
+            targets = targets.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"y holds objects that are no real numbers: {error}") from None
+    if targets.dtype.kind not in "biuf" or targets.ndim not in (1, 2):
+        raise ValueError(
+            f"y is real numbers of shape (n,) or (n, m), got {targets.dtype} of shape "
+            f"{targets.shape}"
+        )
+    targets = targets.astype(np.float64)
+    if not np.isfinite(targets).all():
+        raise ValueError("y contains NaN or infinity: remove these samples, or replace them")
+    return targets
 
 
 def column_as_vector(kind: str, y: Array) -> Array:

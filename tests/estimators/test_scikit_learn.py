@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 import scratchgen as sg
-from scratchgen.estimators import FeedForwardClassifier, FeedForwardRegressor, RBMFeatures
+from scratchgen.estimators import (
+    FeedForwardClassifier,
+    FeedForwardRegressor,
+    LassoRegressor,
+    LinearRegressor,
+    RBMFeatures,
+    RidgeRegressor,
+)
 
 INVARIANCE = dict.fromkeys(
     ("check_methods_sample_order_invariance", "check_methods_subset_invariance"),
@@ -51,6 +58,9 @@ CHECKED = [
     (FeedForwardRegressor((), lr=0.1, epochs=50), INVARIANCE),
     (FeedForwardRegressor((8, 8), "tanh", optimizer="lbfgs", epochs=20), INVARIANCE),
     (FeedForwardRegressor(early_stopping=True, epochs=30), INVARIANCE),
+    (LinearRegressor(), {}),
+    (RidgeRegressor(), {}),
+    (LassoRegressor(1e-2), {}),
     (RBMFeatures(8, visible="gaussian", lr=0.01, epochs=2), INVARIANCE),
     (RBMFeatures(8, epochs=2), NO_SHARES),
 ]
