@@ -253,3 +253,24 @@ def test_by_numbers_alone_entry_by_entry_unless_they_are_many():
     np.testing.assert_allclose(by_numbers(subject, 0), squares(X), rtol=1e-12)
     many = np.ones(257)
     assert by_numbers(of_gradient(cubes, squares, [many]), 0) is None
+
+
+def test_a_sum_that_cancels_may_leave_its_rounding_where_the_derivative_is_zero():
+    # A bias before the mean is removed: its derivative is 0, and a sum of terms leaves 1e-16.
+    x = np.random.default_rng(0).standard_normal((5, 3))
+
+    def cost(b, w):
+        z = x * w + b
+        return ((z - z.mean(axis=1, keepdims=True)) ** 3).sum()
+
+    def gradient(b, w):
+        z = x * w + b
+        delta = 3 * (z - z.mean(axis=1, keepdims=True)) ** 2
+        delta = delta - delta.mean(axis=1, keepdims=True)
+        return delta.sum(), (delta * x).sum(axis=0)
+
+    b, w = np.float64(0.3), np.array([0.5, -1.2, 0.8])
+    assert 0 < abs(gradient(b, w)[0]) < 1e-14
+    assert sg.check_gradient(cost, gradient, b, w).ok
+    wrong = sg.check_gradient(cost, lambda b, w: (1e-6, gradient(b, w)[1]), b, w)
+    assert wrong["b"].verdict == "DISAGREES"
