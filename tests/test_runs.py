@@ -233,7 +233,7 @@ WRONG = {
     "latent is a whole number from 1 to 100000, got True": {"latent": True},
     "seed is a whole number from 0": {"seed": None},
     "'speed' is unknown": {"speed": 9},
-    "its format is 4, this release reads 1 to 3": {"format": 4},
+    "its format is 5, this release reads 1 to 4": {"format": 5},
     "its format is True": {"format": True},
     "model is one of ffnn": {"model": ["vae"]},
     "model is one of": {"model": "transformer"},

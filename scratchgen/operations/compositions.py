@@ -30,9 +30,10 @@ Function: TypeAlias = Callable[..., Any]
 # Arithmetic and statistics
 
 
-def sum_of(x: Tensor, axis: Any = None, dtype: Any = None, *_: Any, keepdims: bool = False) -> Any:
+def sum_of(x: Tensor, axis: Any = None, dtype: Any = None, *_: Any, **settings: Any) -> Any:
     """Σ x, where the sum is computed in ``dtype``."""
-    return total(x if dtype is None else copied(x, dtype), axis=axis, keepdims=keepdims)
+    settings = settings if axis is None else {"axis": axis, **settings}
+    return total(x if dtype is None else copied(x, dtype), **settings)
 
 
 def copied(x: Tensor, dtype: Any = None, *_: Any, **__: Any) -> Any:
