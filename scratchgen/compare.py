@@ -176,7 +176,7 @@ def write_csv(rows: Sequence[Row], path: Path) -> None:
 
 
 def picture(rows: Sequence[Row], data: str) -> Figure:
-    """Draw each measure as bars, one row for each model."""
+    """Draw each measure as bars, one row for each model; leave out what no model has."""
     of: dict[str, tuple[list[Any], bool]] = {
         "bits per pixel": ([row.bits for row in rows], False),
         "MMD²": ([max(row.mmd2, 0.0) for row in rows], True),
@@ -184,4 +184,5 @@ def picture(rows: Sequence[Row], data: str) -> Figure:
         "s to train": ([row.train_seconds for row in rows], True),
         "s per 1000 samples": ([row.sample_seconds for row in rows], True),
     }
-    return plotting.bars([row.model for row in rows], of, f"every model on {data}")
+    had = {name: (values, log) for name, (values, log) in of.items() if {*values} != {None}}
+    return plotting.bars([row.model for row in rows], had, f"every model on {data}")

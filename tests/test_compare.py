@@ -95,6 +95,14 @@ def test_held_out_data_and_noise_are_measured_as_the_models_are():
     assert reals.bits is None
 
 
+def test_a_measure_that_no_model_has_is_left_out_of_the_picture():
+    points = [compare.Row("a", "A", None, "–", 0.001, 0.9, 0.8, 12.0, None)]
+    labels = [ax.get_xlabel() for ax in compare.picture(points, "ring").axes]
+    assert labels == ["MMD²", "recall", "s to train"]
+    images = [compare.Row("a", "A", 1.5, "1.5", 0.001, 0.9, 0.8, 12.0, 0.5)]
+    assert len(compare.picture(images, "digits").axes) == 5
+
+
 def test_the_table_is_one_of_markdown():
     row = compare.Row("a", "A", 1.5, str(Bits(1.5, 0.01, "at most")), 0.001, 0.9, 0.8, 12.0, 0.5)
     lines = compare.table([row]).splitlines()
