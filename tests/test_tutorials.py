@@ -1,7 +1,9 @@
 """Each chapter of ``tutorials/`` prints what it says, and the numbers are the notes'."""
 
+import contextlib
 import functools
 import importlib.util
+import io
 import os
 import pathlib
 import re
@@ -19,15 +21,32 @@ APART = {"nuclear_masses", "universal_approximation"}  # one needs a file of dat
 CHAPTERS = [name for name in FILES if name not in APART]
 
 
-def chapter(name):
-    spec = importlib.util.spec_from_file_location(f"tutorials_{name}", FOLDER / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+class Chapter:
+    """A chapter, run once, when a test first asks for it: the tests share what it trains."""
+
+    def __init__(self, name):
+        self.path = FOLDER / f"{name}.py"
+
+    @functools.cached_property
+    def module(self):
+        spec = importlib.util.spec_from_file_location(f"tutorials_{self.path.stem}", self.path)
+        module = importlib.util.module_from_spec(spec)
+        with contextlib.redirect_stdout(io.StringIO()) as self.printed:
+            spec.loader.exec_module(module)
+        return module
+
+    def __getattr__(self, name):
+        return getattr(self.module, name)
+
+    @functools.cached_property
+    def said(self):
+        """All that it prints."""
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            getattr(self.module, "main", lambda: None)()
+        return self.printed.getvalue() + printed.getvalue()
 
 
-kept = functools.cache(chapter)
-"""The chapter that the tests share, so that each network is trained once."""
+kept = functools.cache(Chapter)
 
 perceptron = kept("scalar_perceptron")
 hidden = kept("hidden_scalar_layer")
@@ -43,11 +62,17 @@ errata = kept("errata")
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
-def test_a_chapter_is_silent_when_imported_and_prints_when_run(name, capsys):
-    chapter(name)
-    assert capsys.readouterr().out == ""
-    kept(name).main()
-    assert len(capsys.readouterr().out.splitlines()) > 10
+def test_a_chapter_prints_what_it_says(name):
+    assert len(kept(name).said.splitlines()) > 10
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_the_exercises_of_a_chapter_are_open_and_have_solutions(name):
+    """Each is printed twice: as the reader finds it, and with the solution."""
+    answers = re.findall(r"^(?:solved|not solved yet)", kept(name).said, re.MULTILINE)
+    assert answers == ["not solved yet", "solved"] * (len(answers) // 2)
+    written = kept(name).path.read_text(encoding="utf-8")
+    assert len(answers) // 2 == written.count('tags=["solution"]')
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -370,8 +395,7 @@ def test_eight_trained_units_are_nearer_to_the_sine_than_sixty_four_constructed_
 
 
 def test_the_chapter_on_approximation_prints_both_tables_and_draws_both_errors(tmp_path, capsys):
-    module = chapter("universal_approximation")
-    assert capsys.readouterr().out == ""
+    module = Chapter("universal_approximation").module
     module.main(tmp_path / "errors.png", widths=(2, 4), steps=5)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines if line.startswith(("2", "4"))] == [
@@ -399,7 +423,7 @@ def masses():
     folder = pathlib.Path(os.environ.get("SCRATCHGEN_DATA") or "absent")
     if not any((folder / place / "mass16.txt").is_file() for place in (".", "nuclear")):
         pytest.skip("SCRATCHGEN_DATA names no folder that holds AME2016's mass16.txt")
-    return chapter("nuclear_masses")
+    return Chapter("nuclear_masses").module
 
 
 def test_drop_and_network_know_the_nuclei_that_are_held_out_to_four_tenths_of_an_mev(
@@ -426,7 +450,7 @@ def test_without_its_file_the_chapter_says_in_one_line_what_is_missing(monkeypat
     def missing():
         raise RuntimeError("mass16.txt was not found")
 
-    module = chapter("nuclear_masses")
+    module = Chapter("nuclear_masses").module
     monkeypatch.setattr(module.datasets, "nuclear_masses", missing)
     with pytest.raises(SystemExit, match=r"nuclear_masses: mass16\.txt was not found"):
         module.main()
