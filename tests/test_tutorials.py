@@ -55,6 +55,7 @@ depth = kept("vanishing_gradient")
 divergences = kept("divergences")
 diffusion = kept("variational_diffusion")
 adversaries = kept("adversarial_game")
+game = kept("generative_adversarial")
 autoencoder = kept("linear_vae")
 approximation = kept("universal_approximation")
 straight = kept("linear_models")
@@ -625,6 +626,45 @@ def test_the_slopes_of_both_costs_of_the_generator_are_those_of_divergences(a, b
     of_js, of_kl = sg.grad(js)(theta), sg.grad(lambda t: kl(p_g(t), p_r))(theta)
     np.testing.assert_allclose(minimax, 2 * of_js, rtol=1e-6, atol=1e-8)
     np.testing.assert_allclose(non_saturating, of_kl - 2 * of_js, rtol=1e-6, atol=1e-8)
+
+
+# Generative adversarial networks.
+
+
+@pytest.mark.parametrize("d", [0.0, 0.3, 1.0, 3.0])
+def test_no_discriminator_has_a_larger_value_than_the_best_one(d):
+    p_r, p_g = game.normal(0.0), game.normal(d)
+    best = game.best_discriminator(p_r, p_g)
+    at_best = game.value(best, p_r, p_g)
+    expected = 2 * game.divergence(p_r, p_g) - 2 * np.log(2)
+    assert at_best == pytest.approx(expected, abs=1e-12)
+    for shift in (-0.1, 0.1):
+        assert game.value(best + shift * best * (1 - best), p_r, p_g) < at_best
+    assert game.value(np.full_like(best, 0.5), p_r, p_g) == pytest.approx(-2 * np.log(2), abs=1e-12)
+
+
+@pytest.mark.parametrize("eta", [0.1, 0.4, 0.8])
+def test_near_its_equilibrium_the_smallest_gan_turns_and_leaves(eta):
+    distances = np.linalg.norm(game.path(eta, 20, (1e-5, 0.0)), axis=1)
+    np.testing.assert_allclose(distances[1:] / distances[:-1], np.sqrt(1 + eta**2 / 4), rtol=1e-8)
+
+
+@pytest.mark.rounding
+def test_with_little_momentum_all_eight_modes_are_found_and_with_more_most_are_not():
+    samples, _ = game.ring_game(0.5)
+    assert game.shares(samples[-1]).min() > 0.02
+    samples, _ = game.ring_game(0.9)
+    assert (game.shares(samples[11]) < 0.02).sum() >= 4
+
+
+@pytest.mark.rounding
+def test_the_small_gan_is_nearer_to_held_out_digits_than_a_tenth_of_the_noise():
+    model, *_ = game.digits_game()
+    reference = game.HELD_OUT[200:]
+    noise = 2 * sg.generator(0).random((150, 64)) - 1
+    fakes = model.sample(150, sg.generator(0))
+    near, far = (sg.metrics.mmd2_unbiased(x, reference) for x in (fakes, noise))
+    assert near < far / 10
 
 
 # The errata.
