@@ -645,7 +645,7 @@ def test_no_discriminator_has_a_larger_value_than_the_best_one(d):
 
 @pytest.mark.parametrize("eta", [0.1, 0.4, 0.8])
 def test_near_its_equilibrium_the_smallest_gan_turns_and_leaves(eta):
-    distances = np.linalg.norm(game.path(eta, 20, (1e-5, 0.0)), axis=1)
+    distances = np.linalg.norm(game.play(eta, 20, (1e-5, 0.0)), axis=1)
     np.testing.assert_allclose(distances[1:] / distances[:-1], np.sqrt(1 + eta**2 / 4), rtol=1e-8)
 
 

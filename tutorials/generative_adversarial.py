@@ -216,7 +216,7 @@ def velocity(theta, psi):
     return np.array([-sg.grad(cost_of_G, 0)(theta, psi), -sg.grad(cost_of_D, 1)(theta, psi)])
 
 
-def path(eta, steps, start=(1.0, 0.0)):
+def play(eta, steps, start=(1.0, 0.0)):
     """Both players after each step; they move at the same time: (steps + 1, 2)."""
     points = [np.array(start)]
     for _ in range(steps):
@@ -228,7 +228,7 @@ h = 1e-6
 matrix = np.column_stack([velocity(h, 0.0), velocity(0.0, h)]) / h
 print("matrix at the equilibrium\n", matrix.round(6))
 print("eigenvalues", np.linalg.eigvals(matrix).round(6))
-near = np.linalg.norm(path(0.4, 30, (1e-3, 0.0)), axis=1)
+near = np.linalg.norm(play(0.4, 30, (1e-3, 0.0)), axis=1)
 print(f"one step of η = 0.4: {near[1] / near[0]:.9f}, √(1 + η²/4) = {math.sqrt(1.04):.9f}")
 
 # %%
@@ -237,13 +237,13 @@ axis = np.linspace(-2, 2, 13)
 field = np.array([[velocity(a, b) for a in axis] for b in axis])
 left.quiver(axis, axis, field[..., 0], field[..., 1], color="0.55")
 for eta, steps, colour in ((0.02, 650, "C0"), (0.4, 60, "C3")):
-    left.plot(*path(eta, steps).T, color=colour, linewidth=1.2, label=f"η = {eta}")
+    left.plot(*play(eta, steps).T, color=colour, linewidth=1.2, label=f"η = {eta}")
 left.plot(0, 0, "k*", markersize=10)
 left.set(xlabel="θ, generator", ylabel="ψ, discriminator", xlim=(-2.2, 2.2), ylim=(-2.2, 2.2))
 left.set_title("the smallest GAN, and its equilibrium")
 left.legend(loc="upper right")
 for eta, colour in ((0.1, "C0"), (0.4, "C3"), (0.8, "C1")):
-    distance = np.linalg.norm(path(eta, 60, (1e-3, 0.0)), axis=1) / 1e-3
+    distance = np.linalg.norm(play(eta, 60, (1e-3, 0.0)), axis=1) / 1e-3
     right.plot(distance, "o", color=colour, markersize=3, label=f"η = {eta}")
     right.plot((1 + eta**2 / 4) ** (np.arange(61) / 2), color=colour, linewidth=1)
 right.set(
