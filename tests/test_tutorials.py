@@ -60,6 +60,7 @@ autoencoder = kept("linear_vae")
 approximation = kept("universal_approximation")
 straight = kept("linear_models")
 errata = kept("errata")
+boltzmann = kept("boltzmann_machines")
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
@@ -536,6 +537,42 @@ def test_a_term_of_one_variable_varies_less_but_the_sum_along_a_path_does():
     assert apart < along / 10
     wholes = diffusion.spreads()
     assert (wholes[:, 1] < wholes[:, 0]).all()
+
+
+# Boltzmann machines.
+
+
+def test_the_two_phases_are_the_gradient_of_the_likelihood_and_gibbs_leaves_the_model_as_it_is():
+    theta, _ = boltzmann.trained("PCD-1")
+    p = boltzmann.probabilities(*theta)
+    exact = sg.grad(boltzmann.nll, argnum=(0, 1, 2))(*theta)
+    for ours, expected in zip(boltzmann.phases(*theta, p), exact, strict=True):
+        np.testing.assert_allclose(ours, expected, atol=1e-12)
+    np.testing.assert_allclose(boltzmann.after(*theta, p, 3), p, atol=1e-14)
+
+
+def test_a_chain_forgets_at_the_rate_of_the_second_eigenvalue():
+    theta, _ = boltzmann.trained("PCD-1")
+    p, q = boltzmann.probabilities(*theta), boltzmann.after(*theta, boltzmann.DATA, 600)
+    following = boltzmann.after(*theta, q, 1)
+    rate = np.abs(following - p).sum() / np.abs(q - p).sum()
+    assert rate == pytest.approx(boltzmann.second_eigenvalue(*theta), rel=1e-3)
+
+
+def test_contrastive_divergence_passes_its_best_likelihood_and_persistent_chains_fall_behind():
+    likelihood, cd, pcd = (boltzmann.trained(m, "Adam")[1] for m in boltzmann.METHODS["Adam"])
+    assert (likelihood < boltzmann.BEST).all()
+    assert likelihood[-1] > likelihood[0] + 3
+    assert cd[-1] < cd.max() - 1
+    assert pcd[100:].max() < cd.max() < likelihood[-1]
+    slow = {m: boltzmann.trained(m)[1][-1] for m in boltzmann.METHODS["SGD"]}
+    assert slow["CD-1"] + 0.3 < slow["CD-10"] < slow["PCD-1"]
+
+
+def test_weights_are_worth_nats_on_digits_that_were_held_out():
+    for persistent in (False, True):
+        _, likelihoods, _ = boltzmann.of_digits(persistent)
+        assert likelihoods[boltzmann.LOOKED_AT[-1]] > boltzmann.bits_alone() + 3
 
 
 # The linear autoencoder.
