@@ -147,7 +147,8 @@ def xor() -> tuple[Array, Array]:
 def polynomial(n: int, rng: Generator) -> tuple[Array, Array]:
     """x uniform on [0, 1)², and y = x₀² + 3 x₀ x₁ + x₁² + 5: (n, 2) and (n,), float64.
 
-    Source: the notes, the network of two inputs, two hidden units and one output.
+    Source: the notes, the network of two inputs, two hidden units and one output; they print the
+    first row of x twice (erratum E20).
     """
     check_generator(rng)
     x = rng.random((n, 2))

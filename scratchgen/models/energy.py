@@ -2,7 +2,8 @@ r"""The energy-based model: any network defines a density, and learns from sampl
 
     p(x) = exp(−E(x)) / Z,      Z = ∫ exp(−E(x)) dx,
 
-where a network gives the energy E. The integral Z, and with it the likelihood, cannot be computed,
+where a network gives the energy E. Any function φ(x) ≥ 0 with a finite integral makes a density,
+p(x) = φ(x)/Z; here φ = exp(−E). The integral Z, and with it the likelihood, cannot be computed,
 but the gradient of the likelihood can be estimated. Since −∇ log Z = E_model[∇E], where ∇ is the
 gradient with respect to the parameters,
 

@@ -7,7 +7,11 @@ play a game with one value,
     v(G, D) = E_data[log D(x)] + E_z[log(1 − D(G(z)))],    G* = argmin_G max_D v(G, D).
 
 Let p_r be the density of the data and p_g the density of the samples of a fixed G. The integrand
-p_r log D + p_g log(1 − D) is greatest at D* = p_r / (p_r + p_g), where
+p_r log D + p_g log(1 − D) has the slope in D
+
+    p_r/D − p_g/(1 − D) = (p_r − (p_r + p_g) D)/(D (1 − D)),
+
+so that it is greatest at D* = p_r / (p_r + p_g), where
 
     v(G, D*) = 2 D_JS(p_r ‖ p_g) − 2 log 2.
 

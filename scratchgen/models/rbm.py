@@ -17,7 +17,13 @@ The sum over the hidden units has a closed form, p(v) = exp(−F(v)) / Z with th
 units, for a given h, is p(h) = exp(bᵀh) Πᵢ (1 + exp(aᵢ + Σⱼ Wᵢⱼ hⱼ)) / Z (erratum E9: the notes
 give both layers the same index).
 
-The normalisation Z is a sum over all states of one layer. Since −∇ log Z = E_model[∇F],
+Training on samples X seeks arg max p(X; Θ), which is arg max log p(X; Θ); there
+∇ log p(X; Θ) = 0. The normalisation Z is a sum over all states of one layer. With f = exp(−F),
+
+    ∇ log Z = ∇Z / Z = ∇ Σₓ f(x) / Z = Σₓ ∇ exp(log f(x)) / Z
+            = Σₓ f(x) ∇ log f(x) / Z = Σₓ p(x) ∇ log f(x) = E_model[∇ log f].
+
+Since −∇ log Z = E_model[∇F],
 
     −∇ log p(v) = ∇F(v) − E_model[∇F]:
 

@@ -19,7 +19,8 @@ def affine(a: Array, W: Array, b: Array | None = None) -> Rule:
         ∂C/∂a = δ W,   ∂C/∂W = δᵀ a,   ∂C/∂b = Σₙ δₙ.
 
     The first index of W is the unit, on the way forward and on the way back; the notes mix two
-    orders (erratum E5).
+    orders (erratum E5). Of a hidden layer they print a for W in δ W (E4), and its own units for the
+    inputs a in δᵀ a (E6).
 
     Raises ``ValueError`` where the shapes do not fit. Source: the notes, "Back propagation".
     """

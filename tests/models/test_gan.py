@@ -131,6 +131,16 @@ def optimal_logits():
         return np.clip(np.log(REAL / FAKE), -40, 40)
 
 
+@given(st.floats(0.01, 1), st.floats(0.01, 1), st.floats(-6, 6))
+def test_the_integrand_has_the_slope_of_the_notes_in_the_output_of_D(A, B, logit):
+    # By the cost of D, as a function of its logit, and the chain rule with dD/da = D (1 − D).
+    D = 1 / (1 + math.exp(-logit))
+    slope = sg.grad(lambda a: -(A * ops.softplus(-a) + B * ops.softplus(a)))(logit) / (D * (1 - D))
+    rounding = 1e-14 * (A / D + B / (1 - D)) / min(D, 1 - D)
+    assert float(slope) == pytest.approx(A / D - B / (1 - D), rel=0, abs=rounding)
+    assert float(slope) == pytest.approx((A - (A + B) * D) / (D * (1 - D)), rel=0, abs=rounding)
+
+
 def test_the_best_D_is_p_real_over_the_sum_of_both():
     best = optimal_logits()
     np.testing.assert_allclose(ops.sigmoid(best), REAL / (REAL + FAKE), atol=1e-12)

@@ -173,6 +173,25 @@ def test_the_gradient_of_log_z_is_the_mean_of_that_of_minus_the_energy():
             assert gradient[index] == pytest.approx((log_z[0] - log_z[1]) / 2e-5, abs=1e-9)
 
 
+def test_the_likelihood_is_greatest_where_data_come_as_often_as_the_model_says():
+    # arg max p(X) = arg max log p(X), where ∇ log p(X) = 0: Gibbs' inequality, and its slope.
+    model = machine()
+    p, start = np.exp(model.log_likelihood(states(4))), model.state_dict()
+    best, step = p @ model.log_likelihood(states(4)), 1e-4
+
+    def at(direction, step):
+        moved = {name: start[name] + step * d for name, d in direction.items()}
+        other = machine()
+        other.load_state_dict({**start, **moved})
+        return p @ other.log_likelihood(states(4))
+
+    for seed in range(20):
+        direction = {name: rng(seed).standard_normal(v.shape) for name, v in start.items()}
+        below, above = at(direction, -step), at(direction, step)
+        assert max(below, above, at(direction, 1.0)) < best
+        assert (above - below) / (2 * step) == pytest.approx(0, abs=1e-6)
+
+
 def test_gibbs_frequencies_are_the_boltzmann_probabilities():
     # Chains that are independent: each gives one state, at its end.
     model, n = machine(3, 2), 100_000

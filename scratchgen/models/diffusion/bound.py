@@ -19,7 +19,8 @@ the density p(x₀|x_{t=0}) needs a variance. It is σ_0² = β_0, since β̃_0 
 The notes first write the bound along one path x_t ~ q(x_t|x_{t−1}), where each term has two random
 variables. The prior matching then compares q(x_{T−1}|x_{T−2}) with p(x_{T−1}). The consistency
 replaces the denoising: Σ_{t<T−1} E_q log q(x_t|x_{t−1})/p(x_t|x_{t+1}), where x_{−1} is x₀. The
-notes print a D_KL in its place, which has another value (erratum E23).
+notes print a D_KL in its place, which has another value (erratum E23), and in the derivation
+p(x_t|x_{t−1}) in place of p(x_t|x_{t+1}) (erratum E11).
 
 Sources: the notes, "Optimizing the variational diffusion model" to "Optimization cost"; Ho, Jain
 and Abbeel, arXiv:2006.11239, eqs. 5, 12 and 13; Luo, arXiv:2208.11970, eqs. 45 and 58.
