@@ -94,7 +94,7 @@ def index() -> str:
     lines = [
         "# The equations of the notes",
         "",
-        f"The notes display {len(rows)} equations, counted once each. Every one has a row here. Its "
+        f"The notes display {len(rows)} equations, counted once each. Each one has a row here. Its "
         "page has the place where it stands, the line of the library that computes or states it, "
         "the test that checks it, and a snippet that the build ran. The documents are",
         "",

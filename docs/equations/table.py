@@ -153,7 +153,7 @@ class Equation:
         """The number of the line in its file; ``LookupError`` where it is no longer there."""
         _, _, name = (self.code or "").partition(":")
         first, last = _extent(self.file, name)
-        lines = self.file.read_text(encoding="utf-8").splitlines()
+        lines = _text(self.file).splitlines()
         for number in range(first, last + 1):
             if self.line in lines[number - 1]:
                 return number
@@ -223,8 +223,13 @@ def sections() -> list[Section]:
 
 
 @functools.cache
+def _text(file: pathlib.Path) -> str:
+    return file.read_text(encoding="utf-8")
+
+
+@functools.cache
 def _tree(file: pathlib.Path) -> ast.Module:
-    return ast.parse(file.read_text(encoding="utf-8"))
+    return ast.parse(_text(file))
 
 
 @functools.cache
@@ -239,7 +244,7 @@ def _docstrings(file: pathlib.Path) -> list[tuple[int, int]]:
 def _extent(file: pathlib.Path, name: str) -> tuple[int, int]:
     """The first and the last line of an object, ``"RBM.energy"``, or of a whole file for ``""``."""
     if not name:
-        return 1, len(file.read_text(encoding="utf-8").splitlines())
+        return 1, len(_text(file).splitlines())
     node: ast.AST = _tree(file)
     for part in name.split("."):
         found = [n for n in ast.iter_child_nodes(node) if part in _names(n)]
