@@ -10,6 +10,7 @@ import pathlib
 import re
 import sys
 
+import nbformat
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -24,10 +25,10 @@ def package():
 
 
 package()
-from equations import coverage, table  # noqa: E402
+from equations import coverage, pages, table  # noqa: E402
 
 ROWS = [row for section in table.sections() for row in section.equations]
-rows = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
+sections = pytest.mark.parametrize("section", table.sections(), ids=lambda section: section.name)
 
 
 @functools.cache
@@ -41,38 +42,60 @@ def text(path):
     return path.read_text(encoding="utf-8")
 
 
-@rows
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
 def test_the_two_sides_of_each_equation_agree(row, capsys):
     row.run()
     assert re.search(r"^(left|as printed) .*\n(left|right) ", capsys.readouterr().out, re.M)
 
 
-@rows
-def test_each_row_has_a_line_and_a_test_or_says_why_not(row):
-    if row.code is None:
-        assert row.why
-    else:
-        assert row.line in text(row.file).splitlines()[row.lineno - 1]
-    if row.test is not None:
-        file, _, name = row.test.partition("::")
-        assert name in names_in(file)
+@sections
+def test_each_row_has_a_line_and_a_test_or_says_why_not(section):
+    for row in section.equations:
+        if row.code is None:
+            assert row.why, row.id
+        else:
+            assert row.line in text(row.file).splitlines()[row.lineno - 1], row.id
+        if row.test is not None:
+            file, _, name = row.test.partition("::")
+            assert name in names_in(file), row.id
 
 
-@rows
-def test_each_misprint_is_one_of_the_errata_and_stands_beside_what_is_right(row):
-    assert (row.erratum is None) == (row.correct is None)
-    if row.erratum:
-        assert f'<a id="{row.erratum.lower()}"></a>' in text(ROOT / "tutorials" / "errata.md")
-        assert row.correct != row.tex
+@sections
+def test_each_row_says_which_documents_have_it_and_below_which_heading(section):
+    for row in section.equations:
+        assert row.places, row.id
+        for place in row.places:
+            assert place.heading, row.id
+            assert place.documents, row.id
+            assert set(place.documents) <= set(table.DOCUMENTS), row.id
 
 
-@rows
-def test_each_place_is_a_heading_of_documents(row):
-    assert row.places
-    for place in row.places:
-        assert place.documents
-        assert set(place.documents) <= set(table.DOCUMENTS)
-        assert place.heading
+@sections
+def test_a_misprint_is_an_erratum_named_where_its_equation_lives_beside_what_is_right(section):
+    for row in section.equations:
+        assert (row.erratum is None) == (row.correct is None), row.id
+        if row.erratum:
+            assert f'<a id="{row.erratum.lower()}"></a>' in text(ROOT / "tutorials" / "errata.md")
+            assert re.search(rf"\b{row.erratum}\b", text(row.file)), row.id
+            assert row.correct != row.tex, row.id
+
+
+@sections
+def test_the_page_of_a_section_is_a_notebook_that_prints_the_same_by_itself(section, capsys):
+    notebook, names = pages.notebook(section, "{path}:{line}"), {"__name__": "__main__"}
+    nbformat.validate(notebook)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            exec(compile(cell.source, section.name, "exec"), names)
+            assert capsys.readouterr().out == "".join(out.text for out in cell.outputs)
+    assert sum(bool(cell.get("outputs")) for cell in notebook.cells) == len(section.equations)
+
+
+def test_the_index_has_a_line_for_each_row():
+    lines = [line for line in pages.index().splitlines() if line.startswith("| [")]
+    assert [re.match(r"\| \[(\w+)\]", line)[1] for line in lines] == [row.id for row in ROWS]
+    bars = [len(re.findall(r"(?<!\\)\|", line)) for line in lines]
+    assert {*bars} == {6}
 
 
 def test_ids_are_numbered_within_their_section():
@@ -120,11 +143,3 @@ def test_a_line_that_is_gone_is_an_error():
     gone = type(row)(**{**vars(row), "line": "residual = X @ theta - y"})
     with pytest.raises(LookupError, match=r"no line of models\.linear:mean_squared_error has"):
         assert gone.lineno
-
-
-# The misprints
-
-
-@pytest.mark.parametrize("row", [r for r in ROWS if r.erratum], ids=lambda row: row.id)
-def test_a_misprint_is_named_with_its_id_where_its_equation_lives(row):
-    assert re.search(rf"\b{row.erratum}\b", text(row.file))

@@ -130,10 +130,9 @@ def index() -> str:
             code = f"`{row.code.strip(':')}`: `{row.line}`" if row.code else row.why
             tex = row.tex.replace(r"\|", r"\Vert ").replace("|", r"\vert ")
             places = "; ".join(f"{_documents(p)}, {p.heading}" for p in row.places)
-            lines += [
-                f"| [{row.id}]({section.name}.ipynb#{row.id.lower()}) | ${tex}$ | {places} | "
-                f"{code.replace('|', chr(92) + '|')} | {_erratum(row)} |"
-            ]
+            link = f"[{row.id}]({section.name}.ipynb#{row.id.lower()})"
+            cells = link, f"${tex}$", places, code, _erratum(row)
+            lines += ["| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"]
         lines += ["", ":::", ""]
     return "\n".join([*lines, "```{raw} html", f"<script>\n{SCRIPT}</script>", "```", ""])
 

@@ -29,8 +29,8 @@ C = ops.squared_error(z1, np.array([[y]])).mean()
     test="operations/test_layers.py::test_the_affine_map_is_composed_of_a_product_and_a_sum",
 )
 def SP1():
-    z1 = ops.affine(np.array([[x]]), np.array([[w1]]), np.array([b1]))
-    agree(z1, w1 * x + b1)
+    z = ops.affine(np.array([[x]]), np.array([[w1]]), np.array([b1]))
+    agree(z, w1 * x + b1)
 
 
 @equation(

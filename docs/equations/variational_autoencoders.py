@@ -148,8 +148,8 @@ def VAE6():
 )
 def VAE7():
     # With the posterior for the encoder, each draw of the library is the evidence.
-    encoder = linear(2, np.zeros((2, 2)), [m, np.log(v)])
-    exact = VAE(encoder, decoder, 1, "gaussian").frozen()
+    posterior = linear(2, np.zeros((2, 2)), [m, np.log(v)])
+    exact = VAE(posterior, decoder, 1, "gaussian").frozen()
     draws = exact.log_likelihood(np.repeat(x, 5, axis=0), 1, sg.generator(0))
     agree(draws, np.full(5, log_evidence))
 

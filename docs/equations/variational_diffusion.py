@@ -214,8 +214,8 @@ def VD10():
 )
 def VD11():
     ends = log_p_T + log_p[0] - log_q[T - 1]
-    inner = sum(log_p[t] for t in range(1, T)) - sum(log_q[t] for t in range(T - 1))
-    agree(weights @ (ends + inner), elbo)
+    between = sum(log_p[t] for t in range(1, T)) - sum(log_q[t] for t in range(T - 1))
+    agree(weights @ (ends + between), elbo)
 
 
 @equation(
@@ -229,8 +229,8 @@ def VD11():
 )
 def VD12():
     ends = log_p_T + log_p[0] - log_q[T - 1]
-    inner = sum(log_p[t] - log_q[t - 1] for t in range(1, T))
-    agree(weights @ (ends + inner), elbo)
+    between = sum(log_p[t] - log_q[t - 1] for t in range(1, T))
+    agree(weights @ (ends + between), elbo)
 
 
 @equation(
