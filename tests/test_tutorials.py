@@ -56,6 +56,7 @@ divergences = kept("divergences")
 diffusion = kept("variational_diffusion")
 adversaries = kept("adversarial_game")
 game = kept("generative_adversarial")
+ddpm = kept("denoising_diffusion")
 autoencoder = kept("linear_vae")
 approximation = kept("universal_approximation")
 straight = kept("linear_models")
@@ -702,6 +703,44 @@ def test_the_small_gan_is_nearer_to_held_out_digits_than_a_tenth_of_the_noise():
     fakes = model.sample(150, sg.generator(0))
     near, far = (sg.metrics.mmd2_unbiased(x, reference) for x in (fakes, noise))
     assert near < far / 10
+
+
+# Denoising diffusion.
+
+
+@pytest.mark.parametrize("t", [1, 30, 99])
+def test_the_step_back_from_known_data_is_that_of_bayes(t):
+    steps = ddpm.noising.Steps(ddpm.noising.cosine_schedule(100))
+    of_library = steps.posterior(np.array([[0.5]]), np.array([[-0.9]]), t - 1, t)
+    on_grid = ddpm.by_bayes(steps, 0.5, -0.9, t)
+    np.testing.assert_allclose([of.item() for of in of_library], on_grid, rtol=1e-8)
+
+
+def test_the_exact_predictor_makes_the_chain_reproduce_each_marginal_as_the_steps_grow():
+    for variance in ("beta", "posterior"):
+        errors = []
+        for T in (30, 300, 3000):
+            model = ddpm.exact(T, variance)
+            times, means, variances = ddpm.chain_back(model).T
+            mean, expected = ddpm.of_forward(model, times.astype(int))
+            errors.append(max(np.abs(means - mean).max(), np.abs(variances - expected).max()))
+        assert errors[2] < errors[1] / 5 < errors[0] / 25
+    assert ddpm.chain_back(ddpm.exact(1000), 1000)[-1, 2] == pytest.approx(0.25, rel=5e-3)
+
+
+@pytest.mark.rounding
+def test_few_steps_of_ddim_are_enough_for_a_velocity_and_not_for_a_noise():
+    (_, of_velocity), (_, of_noise) = (ddpm.judged(of, 10) for of in ("velocity", "noise"))
+    assert of_velocity > 0.6 > 0.3 > of_noise
+    assert ddpm.judged("noise", None)[1] > 0.8
+
+
+@pytest.mark.rounding
+def test_no_network_predicts_the_noise_of_the_ring_better_than_its_closed_form():
+    costs = ddpm.costs_of_times([5, 20, 50, 80], n=4000)
+    # The excess is the mean of (ε̂ − E[ε|x_t])² and of a product of mean 0, which varies by √n.
+    assert (costs[:, 1:] >= costs[:, :1] * (1 - 5 / np.sqrt(4000))).all()
+    assert (costs[:, 1] <= costs[:, 0] + 0.1).all()
 
 
 # The errata.
