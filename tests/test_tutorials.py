@@ -576,6 +576,58 @@ def test_weights_are_worth_nats_on_digits_that_were_held_out():
         assert likelihoods[boltzmann.LOOKED_AT[-1]] > boltzmann.bits_alone() + 3
 
 
+# The variational autoencoder.
+
+encoder = kept("variational_autoencoder")
+
+
+@given(st.floats(-3, 3), st.floats(0.01, 5), st.floats(-4, 4))
+def test_the_bound_and_the_distance_from_the_posterior_add_up_to_the_evidence(mean, variance, x):
+    gap = encoder.kl(mean, variance, *encoder.posterior(x))
+    total = encoder.elbo(mean, variance, x) + gap
+    expected = encoder.log_normal(x, 0.0, encoder.SLOPE**2 + encoder.NOISE**2)
+    assert gap >= 0
+    assert total == pytest.approx(expected, rel=1e-12, abs=1e-10)
+
+
+def test_both_estimates_have_the_derivative_as_mean_and_the_deviations_of_the_picture():
+    nodes, weights = np.polynomial.hermite_e.hermegauss(12)
+    weights = weights / weights.sum()
+    for D in (1, 2, 3):
+        eps = np.stack(np.meshgrid(*[nodes] * D, indexing="ij"), axis=-1).reshape(-1, D)
+        w = np.prod(np.meshgrid(*[weights] * D, indexing="ij"), axis=0).ravel()
+        for estimates, deviation in (
+            (encoder.reparameterised_estimates(eps), encoder.SIGMA),
+            (encoder.score_estimates(eps), encoder.deviation_of_score(D)),
+        ):
+            assert w @ estimates == pytest.approx(encoder.MU, rel=1e-12)
+            assert np.sqrt(w @ (estimates - encoder.MU) ** 2) == pytest.approx(deviation, rel=1e-12)
+
+
+def test_the_estimate_of_the_divergence_has_the_closed_form_as_mean():
+    nodes, weights = np.polynomial.hermite_e.hermegauss(12)
+    mu, log_var = np.array([0.8]), np.array([-1.0])
+    mean = weights @ encoder.estimated_kl(mu, log_var, nodes[:, None]) / weights.sum()
+    assert mean == pytest.approx(sg.operations.gaussian_kl(mu[None], log_var[None])[0], rel=1e-12)
+
+
+def test_a_large_beta_empties_all_latents_and_the_decoder_shows_one_image():
+    assert encoder.active(encoder.trained(8)[0]) >= 5
+    collapsed, _ = encoder.trained(8, encoder.BETAS[-1])
+    assert encoder.active(collapsed) == 0
+    spread = [
+        encoder.trained(8, beta)[0].sample(100, sg.generator(0)).std(axis=0).max()
+        for beta in (1.0, 6.0)
+    ]
+    assert spread[1] < spread[0] / 4
+
+
+def test_the_bound_rises_with_the_number_of_latents():
+    for importance in (1, 5):
+        bounds = encoder.bounds(importance)
+        assert sorted(bounds) == bounds
+
+
 # The linear autoencoder.
 
 
