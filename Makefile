@@ -1,6 +1,8 @@
 # make demo    train a variational autoencoder on handwritten digits, and leave its pictures in runs/
 # make test    run the tests
 # make lint    check style and types
+# make docs    build the site into docs/_build/html: every chapter runs, a warning is an error
+# make notebooks    make the chapters notebooks, in notebooks/
 # make test-rounding    run what rounding could decide under other kernels of OpenBLAS than its own
 # make test-oldest      run the tests on the oldest dependencies that setup.cfg allows
 # Each makes its own environment in .venv at the first call; the last one in .venv-oldest.
@@ -30,7 +32,7 @@ RUN = $(VENV)/bin/python -m
 OLDEST = $(VENV)-oldest
 INSTALL = -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-rounding test-oldest lint clean
+.PHONY: demo test test-rounding test-oldest lint docs notebooks clean
 
 demo: $(VENV)/installed
 	$(RUN) scratchgen train vae
@@ -56,8 +58,15 @@ lint: $(VENV)/installed-for-tests
 	$(RUN) ruff format --check
 	$(RUN) mypy
 
+docs: $(VENV)/installed-for-docs
+	OMP_NUM_THREADS=1 $(RUN) sphinx -q -W --keep-going -j 2 -b html docs docs/_build/html
+	@echo "the site is in docs/_build/html/index.html"
+
+notebooks: $(VENV)/installed-for-docs
+	$(VENV)/bin/python docs/building/chapters.py
+
 clean:
-	rm -rf $(VENV) $(OLDEST) build *.egg-info
+	rm -rf $(VENV) $(OLDEST) build *.egg-info docs/_build docs/chapters docs/reference notebooks
 
 $(VENV)/bin/python $(OLDEST)/bin/python: %/bin/python:
 	@$(PYTHON) -m venv $* || { rm -rf $*; echo "Python's venv module is missing:\
@@ -69,6 +78,10 @@ $(VENV)/installed: setup.cfg pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/installed-for-tests: setup.cfg pyproject.toml | $(VENV)/bin/python
 	$(VENV)/bin/python $(INSTALL) --editable ".[test]"
+	@touch $@
+
+$(VENV)/installed-for-docs: setup.cfg pyproject.toml | $(VENV)/bin/python
+	$(VENV)/bin/python $(INSTALL) --editable ".[docs]"
 	@touch $@
 
 $(OLDEST)/installed-for-tests: setup.cfg pyproject.toml | $(OLDEST)/bin/python

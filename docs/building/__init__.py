@@ -1,0 +1,1 @@
+"""What Sphinx needs beyond its own: chapters, source views, the reference, search."""
