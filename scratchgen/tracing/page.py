@@ -6,13 +6,18 @@ This file provides the content: arrays, nodes with their positions in the pictur
 
 from __future__ import annotations
 
+import html
+import inspect
 import json
 import math
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..autodiff import Operation
 from ..backend import Array, to_host
 from .arrays import data_of, is_array, norm
 
@@ -22,16 +27,40 @@ FEWEST = 16  # the least number of entries of an array, for any number of arrays
 PLANES = 8  # the largest number of planes of a large array with more than two axes
 
 
-def page(trace: Any) -> str:
-    """Return the page as HTML text."""
+PACKAGE = Path(__file__).parents[1]
+
+
+class Prepared(NamedTuple):
+    """What was computed or drawn before the cost, and counts as a constant in it: h ~ p(h|v)."""
+
+    equation: str
+    """The equation of the value, ``"x_t = √ᾱ x₀ + √(1 − ᾱ) ε"``."""
+    value: Any
+    values: Mapping[str, Any]
+    """The letters of the right-hand side, with their arrays or numbers."""
+    why: str = ""
+    matrices: bool = False
+    """Whether adjacent letters are a product of matrices, not of entries."""
+
+
+def page(
+    trace: Any,
+    title: str = "Backpropagation, step by step",
+    prepared: Sequence[Prepared] = (),
+    source: str | None = None,
+) -> str:
+    """Return the page as HTML text; for its arguments see :meth:`Trace.to_html`."""
     template = files(__package__).joinpath("page.html").read_text(encoding="utf-8")
-    content = json.dumps(describe(trace), ensure_ascii=False, allow_nan=False)
+    described = describe(trace, prepared, source)
+    content = json.dumps(described, ensure_ascii=False, allow_nan=False)
     for sign in "<>&\u2028\u2029":  # escaped, so that no text can end the enclosing script
         content = content.replace(sign, f"\\u{ord(sign):04x}")
-    return template.replace("{{trace}}", content)
+    return template.replace("{{title}}", html.escape(title)).replace("{{trace}}", content)
 
 
-def describe(trace: Any) -> dict[str, Any]:
+def describe(
+    trace: Any, prepared: Sequence[Prepared] = (), source: str | None = None
+) -> dict[str, Any]:
     """Return the content of the page, as JSON.
 
     ``arrays``, ``nodes`` and ``lines`` refer to each other by index. The nodes have the order of
@@ -78,6 +107,8 @@ def describe(trace: Any) -> dict[str, Any]:
                 "symbol": node.symbol,
                 "kind": "operation",
                 "operation": x.operation.rule.__name__,
+                "place": place_of(x.operation),
+                "href": _address(x.operation, source),
                 "layer": node.layer,
                 "settings": ", ".join(f"{k} = {_brief(v)}" for k, v in x.settings.items()),
                 "letter": stated.letter,
@@ -99,6 +130,7 @@ def describe(trace: Any) -> dict[str, Any]:
             "of": by_symbol[line.of],
             "to": by_symbol[line.to],
             "equation": line.equation,
+            "why": line.reason,
             "share": arrays.add(line.share),
             "part": line.part,
             "parts": line.parts,
@@ -108,7 +140,9 @@ def describe(trace: Any) -> dict[str, Any]:
     ]
     _place(nodes)
     computed = [k for k, node in enumerate(nodes) if node["kind"] == "operation"]
-    steps = [{"phase": "start"}, *({"phase": "forward", "node": k} for k in computed)]
+    steps: list[dict[str, Any]] = [{"phase": "start"}]
+    steps += [{"phase": "prepared", "prepared": k} for k in range(len(prepared))]
+    steps += [{"phase": "forward", "node": k} for k in computed]
     steps += [{"phase": "seed", "node": len(nodes) - 1}] if nodes else []
     steps += [{"phase": "backward", "line": k} for k in range(len(lines))]
     steps += [{"phase": "end"}]
@@ -116,6 +150,16 @@ def describe(trace: Any) -> dict[str, Any]:
         "nodes": nodes,
         "lines": lines,
         "steps": steps,
+        "prepared": [
+            {
+                "equation": of.equation,
+                "value": arrays.add(of.value),
+                "values": {letter: arrays.add(x) for letter, x in of.values.items()},
+                "why": of.why,
+                "matrices": of.matrices,
+            }
+            for of in prepared
+        ],
         "gradients": [
             {
                 "name": name,
@@ -126,6 +170,25 @@ def describe(trace: Any) -> dict[str, Any]:
         ],
         "arrays": arrays.described(),
     }
+
+
+def place_of(operation: Operation) -> str:
+    """The file of a rule and its line: ``"scratchgen/operations/layers.py:24"``."""
+    code = getattr(inspect.unwrap(operation.rule), "__code__", None)
+    if code is None:  # an object that is called
+        return ""
+    path = Path(code.co_filename)
+    inside = path.is_relative_to(PACKAGE)
+    shown = path.relative_to(PACKAGE.parent).as_posix() if inside else path.name
+    return f"{shown}:{code.co_firstlineno}"
+
+
+def _address(operation: Operation, source: str | None) -> str:
+    """The address of the source of a rule of the library, or "" without one."""
+    module = operation.rule.__module__
+    if source is None or not module.startswith(f"{PACKAGE.name}."):
+        return ""
+    return source.format(module=module.replace(".", "/"), name=operation.rule.__name__)
 
 
 def _brief(setting: Any) -> str:

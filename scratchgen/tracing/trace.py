@@ -23,7 +23,8 @@ from ..files import write_atomically
 from ..html import table
 from .arrays import data_of, is_array, norm
 from .equations import SUBSCRIPTS, Equations, equations_of
-from .page import page
+from .page import Prepared, page
+from .reasons import reason
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,6 +61,8 @@ class Line:
     parts: int
     fault: str = ""
     """The mistake that a check found in the given derivative at this equation."""
+    reason: str = ""
+    """Why the equation holds, in one sentence; "" for a rule that the library does not know."""
 
     @cached_property
     def delta_norm(self) -> float:
@@ -149,9 +152,23 @@ class Trace(Sequence[Line]):
 
         return delta_norms(self.delta_norms(), ax)
 
-    def to_html(self, path: str | os.PathLike[str]) -> None:
-        """Write one self-contained page that steps forward and backward through the numbers."""
-        write_atomically(path, page(self).encode())
+    def to_html(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        title: str = "Backpropagation, step by step",
+        prepared: Sequence[Prepared] = (),
+        source: str | None = None,
+    ) -> None:
+        """Write one self-contained page that steps forward and backward through the numbers.
+
+        On the page a reader may predict each number before it is shown, and reads why each equation
+        holds. ``prepared`` are stations before the first operation: what was drawn, and counts as a
+        constant. ``source`` is the address of the source of a rule, relative to the page, with its
+        ``{module}`` and ``{name}``, as ``"_modules/{module}.html#{name}"``; without it the page
+        names the file and the line.
+        """
+        write_atomically(path, page(self, title, prepared, source).encode())
 
 
 def trace(
@@ -201,7 +218,8 @@ def trace(
         words = layers[x], operation, symbols[id(x)], symbols[id(y)], equation
         share = swept[y] if parts[id(y)] == 1 else _share(x, k, swept[x])
         fault = (faults or {}).get((x, k), "")
-        lines.append(Line(*words, swept[x], share, swept[y], seen[id(y)], parts[id(y)], fault))
+        part = seen[id(y)], parts[id(y)]
+        lines.append(Line(*words, swept[x], share, swept[y], *part, fault, reason(x.operation, k)))
     nodes = [Node(symbols[id(x)], layers[x], x, swept[x], stated.get(x)) for x in swept]
     gradients = {name if named else symbols[id(x)]: swept[x] for name, x in given.items()}
     return Trace(nodes, lines, gradients, symbols, wrong)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import re
 from html.parser import HTMLParser
 
@@ -72,7 +73,7 @@ def test_every_control_has_a_name(tmp_path):
     text = (tmp_path / "trace.html").read_text("utf-8")
     elements = Structure(text).elements
     controls = {a["id"] for tag, a in elements if tag in ("button", "input")}
-    assert controls == {"previous", "next", "scrubber", "theme"}
+    assert controls == {"previous", "next", "scrubber", "theme", "predict"}
     for tag, attributes in elements:
         if tag == "input" or attributes.get("id") == "theme":
             assert attributes["aria-label"]
@@ -202,3 +203,44 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path):
     with pytest.raises(OSError, match="No such file"):
         tracing.lecture().to_html(tmp_path / "missing" / "trace.html")
     assert not [*tmp_path.iterdir()]
+
+
+def test_every_equation_says_why_and_where_its_rule_stands(tmp_path):
+    described = content(tracing.lecture(), tmp_path)
+    assert all(line["why"].endswith(".") for line in described["lines"])
+    places = {node["operation"]: node["place"] for node in described["nodes"] if "place" in node}
+    for name, place in places.items():
+        path, _, line = place.partition(":")
+        text = pathlib.Path(sg.__file__).parents[1].joinpath(path).read_text("utf-8").splitlines()
+        assert f"def {name}(" in "".join(text[int(line) - 1 : int(line) + 1])
+
+
+def test_a_page_of_a_site_links_to_the_rules_of_the_library_and_to_no_others(tmp_path):
+    @sg.differentiable
+    def twice(x):
+        """z = 2 x:  ∂C/∂x = 2 δ."""
+        return 2 * x, (lambda delta: 2 * delta,)
+
+    x = sg.Tensor([1.0])
+    described = pages.describe(sg.trace(twice(x).sum(), [x]), source="{module}.html#{name}")
+    made = {node["operation"]: node for node in described["nodes"] if "href" in node}
+    assert made["sum"]["href"] == "scratchgen/operations/shaping.html#sum"
+    assert made["twice"]["href"] == ""
+    assert made["twice"]["place"].startswith("test_page.py:")
+
+
+def test_what_was_drawn_before_comes_before_the_first_operation(tmp_path):
+    x, u = sg.Tensor([2.0]), np.array([0.3])
+    drawn = pages.Prepared("h = 1 where u < p, else 0", np.ones(1), {"u": u, "p": 0.5}, "Chance.")
+    described = pages.describe(sg.trace((x * drawn.value).sum(), [x]), [drawn])
+    assert [step["phase"] for step in described["steps"]][:3] == ["start", "prepared", "forward"]
+    (shown,) = described["prepared"]
+    assert numbers(described, shown["values"]["u"]) == 0.3
+    factor = next(node for node in described["nodes"] if node["kind"] == "constant")
+    assert factor["value"] == shown["value"]
+
+
+def test_a_title_is_text(tmp_path):
+    tracing.lecture().to_html(tmp_path / "trace.html", title="δ < ε & more")
+    text = (tmp_path / "trace.html").read_text("utf-8")
+    assert text.count("δ &lt; ε &amp; more") == 2
