@@ -499,6 +499,33 @@ def test_draws_of_one_mode_cover_its_share():
     assert abs(shares.recall - 0.6) <= 5 * np.sqrt(0.24 / len(real))
 
 
+def test_the_estimate_without_equal_pairs_has_the_exact_discrepancy_as_mean():
+    for d in (0.0, 1.0):
+        of_all, unbiased = divergences.estimates(d).T
+        error = unbiased.std() / np.sqrt(len(unbiased))
+        assert abs(unbiased.mean() - divergences.exact_mmd2(d)) <= 5 * error
+        assert (of_all > unbiased).all()
+
+
+def test_each_metric_is_pleased_by_an_impostor():
+    reference, sets = divergences.impostors()
+    judged = {
+        name: dict(zip(divergences.NAMES, divergences.judged(x, reference), strict=True))
+        for name, x in sets.items()
+    }
+    for of in (judged["held-out digits"], judged["copies of training"]):
+        assert of["p-value"] > 0.05
+        assert min(of["precision"], of["recall"], of["coverage"]) > 0.9
+    assert divergences.copied(sets["copies of training"]) == 1
+    assert divergences.copied(sets["held-out digits"]) < 0.05
+    single = judged["one digit, n times"]
+    assert single["precision"] == 1
+    assert single["coverage"] < 0.1
+    assert judged["shuffled pixels"]["recall"] > 0.8
+    assert judged["shuffled pixels"]["coverage"] == 0
+    assert judged["means of two digits"]["density"] > 1.3
+
+
 # The bound of a diffusion model.
 
 
