@@ -56,6 +56,7 @@ divergences = kept("divergences")
 diffusion = kept("variational_diffusion")
 adversaries = kept("adversarial_game")
 game = kept("generative_adversarial")
+hierarchy = kept("from_hierarchy_to_diffusion")
 ddpm = kept("denoising_diffusion")
 autoencoder = kept("linear_vae")
 approximation = kept("universal_approximation")
@@ -782,6 +783,28 @@ def test_the_small_gan_is_nearer_to_held_out_digits_than_a_tenth_of_the_noise():
     fakes = model.sample(150, sg.generator(0))
     near, far = (sg.metrics.mmd2_unbiased(x, reference) for x in (fakes, noise))
     assert near < far / 10
+
+
+# From a hierarchy to diffusion.
+
+
+@pytest.mark.parametrize("T", [1, 2, 7])
+def test_a_hierarchical_vae_of_fixed_encoders_has_the_bound_of_the_chain_draw_by_draw(T):
+    of_hierarchy, of_chain = hierarchy.both(T, n=20, seed=5)
+    np.testing.assert_allclose(of_hierarchy, of_chain, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+def test_the_steps_of_the_encoder_compose_to_the_one_of_the_product(schedule):
+    steps = hierarchy.noising.Steps(hierarchy.noising.SCHEDULES[schedule](300))
+    left = steps.alpha_bar
+    expected = np.stack([np.sqrt(left), 1 - left], axis=1)
+    np.testing.assert_allclose(hierarchy.step_by_step(steps.alpha), expected, rtol=1e-11)
+
+
+def test_the_prior_matching_of_the_notes_is_nineteen_nats():
+    steps = hierarchy.noising.Steps(hierarchy.noising.linear_schedule(300))
+    assert steps.prior_kl(hierarchy.ones).item() == pytest.approx(19.3, abs=0.05)
 
 
 # Denoising diffusion.
