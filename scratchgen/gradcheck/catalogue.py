@@ -34,14 +34,18 @@ def factors(evidence: Evidence) -> Iterator[tuple[str, float, str]]:
     for scale in evidence.recording.scales if evidence.recording else ():
         what = f"the factor 1/(1 − p) = {scale:.4g} of the dropout mask is missing"
         yield "mask not rescaled", 1 / scale, what
-    summed = dict(evidence.batches)
     for n, what in evidence.lengths:
         squared = f"the square of {n}, {what}"
-        mean, sum_ = (": a sum, not the mean", ": a mean, not the sum") if n in summed else ("", "")
-        yield "factor n", float(n), f"a 1/{n} is missing, {n} being {what}{mean}"
-        yield "factor 1/n", 1 / n, f"a factor {n} is missing, {what}{sum_}"
-        yield "factor n²", float(n * n), f"a 1/{n * n} is missing, {squared}"
-        yield "factor 1/n²", 1 / (n * n), f"a factor {n * n} is missing, {squared}"
+        if n in evidence.summed:
+            yield "factor n", float(n), f"a 1/{n} is missing, {n} being {what}: a sum, not the mean"
+            yield "factor 1/n", 1 / n, f"a factor {n} is missing, {what}: a mean, not the sum"
+            yield "factor n²", float(n * n), f"a 1/{n * n} is missing, {squared}"
+            yield "factor 1/n²", 1 / (n * n), f"a factor {n * n} is missing, {squared}"
+        else:
+            yield "factor n", float(n), f"a factor {n} too many ({n} is {what})"
+            yield "factor 1/n", 1 / n, f"a factor {n} is missing ({n} is {what})"
+            yield "factor n²", float(n * n), f"a factor {n * n} too many ({n * n} is {squared})"
+            yield "factor 1/n²", 1 / (n * n), f"a factor {n * n} is missing ({n * n} is {squared})"
 
 
 def of_shape(evidence: Evidence, k: int) -> Iterator[Mistake]:
@@ -177,6 +181,18 @@ def of_experiments(evidence: Evidence, k: int) -> Iterator[Mistake]:
         yield Mistake("coupling dropped", sentence, given, delta * diagonal)
 
 
+def of_multiple(evidence: Evidence, k: int, c: float, kind: str, what: str) -> tuple[str, str]:
+    """The kind of a difference of c × ``what``, and its likely cause.
+
+    ``what`` is an array, or its sign, as in the gradient of a regulariser of that ``kind``.
+    """
+    if evidence.has_regulariser(k) is not False:
+        amount = "is missing, or too small" if c < 0 else "is too large, or counted twice"
+        return kind, f"the gradient of a regulariser {amount}"
+    amount = "is missing" if c < 0 else "is too many; the cost has no regulariser of it"
+    return "term of itself", f"a term {abs(c):.4g} × {what} {amount}"
+
+
 def of_residuals(evidence: Evidence, k: int) -> Iterator[Mistake]:
     """Mistakes that the difference, or the ratio, of the two sides shows."""
     given, right, name = evidence.given[k], evidence.right[k], evidence.names[k]
@@ -193,11 +209,8 @@ def of_residuals(evidence: Evidence, k: int) -> Iterator[Mistake]:
             c = float(residual[known] @ spread / (spread @ spread))
             if abs(c) * np.abs(spread).max() < 1e-7 * np.abs(right[known]).max():
                 continue
-            amount = "is missing, or too small" if c < 0 else "is too large, or counted twice"
-            sentence = (
-                f"yours − numerical = {c:.4g} × {what} {entries(right)}: the gradient of a "
-                f"regulariser {amount}"
-            )
+            kind, why = of_multiple(evidence, k, c, kind, what)
+            sentence = f"yours − numerical = {c:.4g} × {what} {entries(right)}: {why}"
             expected = np.where(known, c * basis, np.nan)
             yield Mistake(kind, sentence, residual, expected, says_factor=True)
     with np.errstate(all="ignore"):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from ..backend import Array
+from ..backend import Array, to_host
 from . import catalogue, parts
 from .evidence import Evidence, Mistake, entries, known_ratio, shown
 from .slips import Slip, redrawn_mask
@@ -58,6 +58,11 @@ def diagnose(evidence: Evidence, start: float | None = None) -> dict[int, tuple[
     search(lambda evidence, k: iter([with_factor[k]] if k in with_factor else []))
     for way in (_with_factor, _on_top, _in_pairs):
         search(way)
+    for k, (sentence, kinds) in findings.items():
+        if kinds == ["power rule"] and _is_by_logarithm(evidence, k):
+            name = evidence.names[k]
+            also = f"it is also {name} ∂C/∂{name}, the derivative by log {name}"
+            findings[k] = f"{sentence}; {also}", kinds
     stopped = f", of those that could be tried in {SECONDS} s" if time.thread_time() > until else ""
     for k in evidence.wrong - findings.keys():
         findings[k] = evidence.what_is_seen(k) + NONE + stopped, []
@@ -238,6 +243,11 @@ def _in_pairs(evidence: Evidence, k: int) -> Iterator[Mistake]:
         if follows is not None:
             sentence = f"two mistakes: {first.sentence}; and {second.sentence}"
             yield Mistake(f"{first.kind} + {second.kind}", sentence, evidence.given[k], follows)
+
+
+def _is_by_logarithm(evidence: Evidence, k: int) -> bool:
+    x = to_host(evidence.subject.arrays[k])
+    return bool(np.all(x > 0)) and evidence.fits(k, evidence.given[k], evidence.right[k] * x)
 
 
 def _few(evidence: Evidence) -> list[Slip]:

@@ -17,6 +17,8 @@ from .recording import Bend, Recording, recorded
 from .slips import Slip, slips
 from .subject import Subject
 
+BATCH = "the batch size"
+
 
 class Mistake(NamedTuple):
     """One hypothesis: ``left``, made of the given numbers, would equal ``right``."""
@@ -49,6 +51,8 @@ class Evidence:
         self.found: list[Slip] = []
         """The slips that explain one derivative; each is likely a part of two in another."""
         self.lengths, self.batches = _lengths(subject, comparisons)
+        self.summed = {n for n, what in self.lengths if what == BATCH} or {*dict(self.batches)}
+        """The lengths of an axis over which the cost is likely to be a sum or a mean."""
         self.recording: Recording | None = None
         self.unrecorded = "the recorded gradient is not the numerical one"
         recording = recorded(subject.cost, subject.arrays, subject.names)
@@ -116,6 +120,13 @@ class Evidence:
         if self.recording is None:
             return []
         return _Kept(slips(self.recording, sorted(self.wrong), self.lengths))
+
+    def has_regulariser(self, k: int) -> bool | None:
+        """Whether the cost has a term of array k alone; ``None`` if that cannot be told."""
+        recording = self.recording
+        if recording is None or recording.made_of[recording.cost] == {self.names[k]}:
+            return None
+        return self.names[k] in recording.regularised.values()
 
     def with_place(self, slip: Slip) -> str:
         """The sentence of a slip, with the line of the source where its value is computed."""
@@ -234,11 +245,14 @@ def _lengths(
             if n in of_data or not of_data:
                 firsts.setdefault(n, []).append(name)
     batches = {
-        n: "the batch size" if len(of) > 1 else f"the length of {of[0]}"
+        n: BATCH if len(of) > 1 else f"the length of {of[0]}"
         for n, of in sorted(firsts.items(), key=lambda item: -len(item[1]))
         if n > 1
     }
     lengths = dict(batches)
+    columns = [shape[1] for k, (_, shape) in enumerate(shapes) if k not in given and shape[1:]]
+    if BATCH not in batches.values() and len(columns) > 1 and len({*columns}) == 1:
+        lengths = {columns[0]: BATCH} | lengths  # a sample is a column
     for name, shape in shapes:
         for axis, n in enumerate(shape):
             lengths.setdefault(n, f"the length of axis {axis} of {name}")

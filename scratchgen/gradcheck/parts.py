@@ -15,6 +15,7 @@ import numpy as np
 
 from .. import operations
 from ..backend import Array, to_host
+from .catalogue import of_multiple
 from .evidence import Evidence, Mistake, known_ratio, shown
 from .recording import Recording
 
@@ -127,8 +128,8 @@ def _of_part(
     if given.size > 2 and np.ptp(x) and np.linalg.norm(x):
         c = float((given - right) @ x / (x @ x))
         if abs(c) * np.abs(x).max() > 1e-7 * np.abs(right).max():
-            sentence = f"yours − numerical = {c:.4g} × {name}: the gradient of a regulariser"
-            yield "L2 regulariser", sentence, right + c * x
+            kind, why = of_multiple(evidence, k, c, "L2 regulariser", name)
+            yield kind, f"yours − numerical = {c:.4g} × {name}: {why}", right + c * x
     places = np.flatnonzero(part.any(axis=tuple(range(1, part.ndim))))
     whole = part.sum() == len(places) * part[0].size
     if part.sum() > 1 and not whole and part.ndim == 2:

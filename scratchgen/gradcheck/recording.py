@@ -48,6 +48,8 @@ NOTATION = {
     operations.transpose: "{}ᵀ",
 }
 """Operations written with a sign; all others are written with their name: exp(x)."""
+SUMS = {operations.add, operations.subtract, operations.negative}
+SCALED = {operations.multiply, operations.divide}
 
 
 class Bend(NamedTuple):
@@ -259,11 +261,35 @@ class Recording:
             made_of[node] = own.union(*(made_of[x] for x in node.inputs if isinstance(x, Tensor)))
         return made_of
 
-    def alone(self, x: Tensor) -> str | None:
-        """The name of the only argument in x, provided that the cost has such a term."""
-        of = self.made_of[x]
-        a_term = any(node.shape == () and self.made_of[node] == of for node in self.steps)
-        return next(iter(of)) if len(of) == 1 and of != self.made_of[self.cost] and a_term else None
+    @functools.cached_property
+    def addends(self) -> list[Tensor]:
+        """The terms of the cost: what it adds up, each up to a constant factor."""
+        found, open_ = [], [self.cost]
+        numbers = {name for x, name in self.names.items() if not x.ndim}
+        while open_:
+            node = open_.pop()
+            found.append(node)
+            terms = [x for x in node.inputs if isinstance(x, Tensor) and self.made_of[x]]
+            if node.operation in SCALED:  # by a number, which may be an argument too
+                scaled = [x for x in terms if not self.made_of[x] <= numbers] or terms
+                terms = scaled if len(scaled) == 1 else []
+            if node.operation in SUMS or node.operation in SCALED:
+                open_ += terms
+        return found
+
+    @functools.cached_property
+    def regularised(self) -> dict[Tensor, str]:
+        """The values in those terms of the cost that depend on one argument alone, by its name.
+
+        A cost of a single argument has no such term: all of it depends on that one.
+        """
+        found: dict[Tensor, str] = {}
+        for term in self.addends:
+            of = self.made_of[term]
+            if len(of) == 1 and of != self.made_of[self.cost]:
+                computed = (x for x in ancestry(term) if x.operation is not None)
+                found |= dict.fromkeys(computed, next(iter(of)))
+        return found
 
     def equation_at(self, step: Step, j: int, other: Array) -> Equation | None:
         """The equation with ``other`` as input j; ``None`` if it fails, or is the same."""
@@ -412,6 +438,21 @@ def is_function_of(node: Tensor, z: Tensor) -> bool:
             if isinstance(x, Tensor) and x in leads and equation is not None
         )
     return curved and node in leads
+
+
+def is_coupled(node: Tensor, z: Tensor) -> bool:
+    """Whether ``node`` is z with a quantity of z alone, as a normalised z is: z/|z|, z − mean z."""
+    if node.operation not in {*SUMS, *SCALED} or node.shape != z.shape:
+        return False
+    others = [x for x in node.inputs if isinstance(x, Tensor) and x is not z]
+    has_z = any(x is z for x in node.inputs)
+    return has_z and any(x.size < z.size and _is_of(x, z, steps=6) for x in others)
+
+
+def _is_of(x: Tensor, z: Tensor, steps: int) -> bool:
+    """Whether ``x`` is computed from z and constants alone, within so many steps."""
+    inputs = [y for y in x.inputs if isinstance(y, Tensor)]
+    return bool(steps and inputs) and all(y is z or _is_of(y, z, steps - 1) for y in inputs)
 
 
 def near(node: Tensor, steps: int) -> list[Tensor]:

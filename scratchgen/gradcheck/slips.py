@@ -25,6 +25,7 @@ from .recording import (
     Recording,
     Step,
     data_of,
+    is_coupled,
     is_function_of,
     mask_of,
     near,
@@ -36,6 +37,7 @@ from .recording import (
 
 MANY_SUBSTITUTES, MANY_MASKED, SMALL, LONG = 4000, 400, 20_000, 60
 LOGARITHMS = {operations.log}
+PRODUCTS = {operations.matmul, operations.affine}
 RARE = {"other slope", "power rule", "coupling dropped", "derivative elsewhere"}
 FREQUENT = {"term missing", "term sign", "term doubled", "term halved"}
 
@@ -85,7 +87,8 @@ def slips(
     of_terms = [in_term(recording, step, lengths) for step in steps]
     if len(steps) < LONG:
         for families in (of_equations, of_terms):
-            yield from (found := [*itertools.chain(*families)])
+            found = sorted(itertools.chain(*families), key=lambda one: one.kind in RARE)
+            yield from found
             yield from at_every_use(recording, found)
         yield from neighbours(recording, steps)
     else:  # each equation is likely to be used many times
@@ -384,6 +387,22 @@ def left_out(recording: Recording, step: Step) -> Iterator[Slip]:
         yield slip("derivative missing", sentence, as_it_came, form=(node.operation, k))
 
 
+def operand_left_out(recording: Recording, step: Step) -> Iterator[Slip]:
+    """A matrix was left out of a product, so that δ is summed alone: Σ δ in place of Xᵀ δ."""
+    node, k, x = step
+    if node.operation not in PRODUCTS:
+        return
+    for j, other in enumerate(node.inputs[:2]):
+        equation = None if j == k else recording.equation_at(step, j, np.ones_like(data_of(other)))
+        if equation is not None:
+            factor, of = recording.expression(other), recording.expression(node)
+            sentence = (
+                f"the factor {factor} is missing in what {of} hands back to "
+                f"{recording.expression(x)}: there δ is summed without it"
+            )
+            yield slip("factor missing", sentence, step.bent(equation), form=(node.operation, k))
+
+
 def transposed(recording: Recording, step: Step) -> Iterator[Slip]:
     """A square matrix was replaced by its transpose."""
     node, k, x = step
@@ -402,7 +421,8 @@ def transposed(recording: Recording, step: Step) -> Iterator[Slip]:
 def in_several_steps(recording: Recording, node: Tensor) -> Iterator[Slip]:
     """A function of one tensor over several steps was left out as a whole."""
     for z in near(node, 4):
-        if all(x is not z for x in node.inputs) and is_function_of(node, z):
+        of_several = all(x is not z for x in node.inputs) and is_function_of(node, z)
+        if of_several or is_coupled(node, z):
             of, at = recording.expression(node), recording.expression(z)
             sentence = f"the derivative of {of} by {at} was left out"
             yield slip("derivative missing", sentence, shortcut(node, z))
@@ -412,11 +432,11 @@ def in_term(recording: Recording, step: Step, lengths: Sequence[tuple[int, str]]
     """The share of one tensor through another, a term of the cost, is missing or has a factor."""
     node, _, x = step
     equation, shown = step.equation, recording.expression(x)
-    alone = recording.alone(x) if x.operation is not None else None
+    alone = recording.regularised.get(x)
     if alone is not None:
         what_of = f"the term {shown}, of {alone} alone as a regulariser is,"
     else:
-        alone = recording.alone(node) if x in recording.names else None
+        alone = recording.regularised.get(node) if x in recording.names else None
         of_term = f" (a term of {alone} alone, as a regulariser is)" if alone else ""
         what_of = f"what {shown} receives through {recording.expression(node)}{of_term}"
     term = "regulariser" if alone else "term"
@@ -569,4 +589,4 @@ def _squares_of(recording: Recording, nodes: Iterable[Tensor]) -> Iterator[Tenso
 
 
 OF_NODES = (in_function, in_other_function, in_reparameterisation)
-OF_STEPS = (in_mask, left_out, transposed, in_power)
+OF_STEPS = (in_mask, left_out, operand_left_out, transposed, in_power)

@@ -123,11 +123,22 @@ def test_a_regulariser_is_a_term_made_of_one_argument_alone():
     recording = record(lambda x, w: (x * w).sum() + np.square(w).sum(), x=X, w=2 * X)
     data, term = recording.cost.inputs
     assert recording.made_of[recording.cost] == {"x", "w"}
-    assert recording.alone(data) is None
-    assert recording.alone(term) == recording.alone(term.inputs[0]) == "w"
-    assert recording.alone(recording.arguments[0]) is None
+    assert data not in recording.regularised
+    assert recording.regularised == {term: "w", term.inputs[0]: "w"}
     alone = record(lambda w: np.square(w).sum() + w.sum(), w=X)
-    assert alone.alone(alone.cost.inputs[0]) is None
+    assert not alone.regularised
+
+
+def test_a_regulariser_is_found_behind_its_factors_but_not_within_the_data_term():
+    scaled = record(
+        lambda x, w, lam: ((x * w).sum() + lam / 2 * np.square(w).sum()) / 3,
+        x=X,
+        w=2 * X,
+        lam=np.array(0.1),
+    )
+    assert {scaled.expression(x) for x in scaled.regularised} == {"sum(w²)", "w²"}
+    inner = record(lambda x, w: ((w**2).sum() - x.sum()) ** 2, x=X, w=2 * X)
+    assert not inner.regularised
 
 
 @pytest.mark.parametrize(
