@@ -238,21 +238,22 @@ def _lengths(
 ) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
     """The lengths that may be wrong factors in a derivation, and those of possible batches."""
     shapes = [(name, np.shape(x)) for name, x in zip(subject.names, subject.arrays, strict=True)]
-    of_data = {shape[0] for k, (_, shape) in enumerate(shapes) if k not in given and shape}
+    data = [shape for k, (_, shape) in enumerate(shapes) if k not in given and shape]
     firsts: dict[int, list[str]] = {}
     for name, shape in shapes:
         for n in shape[:1]:
-            if n in of_data or not of_data:
+            if not data or any(n == of_data[0] for of_data in data):
                 firsts.setdefault(n, []).append(name)
+    rows, columns = {shape[0] for shape in data}, {shape[1:2] for shape in data}
+    by_columns = len(rows) == len(data) > 1 and len(columns) == 1 and () not in columns
     batches = {
-        n: BATCH if len(of) > 1 else f"the length of {of[0]}"
+        n: BATCH if len(of) > 1 and not by_columns else f"the length of {of[0]}"
         for n, of in sorted(firsts.items(), key=lambda item: -len(item[1]))
         if n > 1
     }
     lengths = dict(batches)
-    columns = [shape[1] for k, (_, shape) in enumerate(shapes) if k not in given and shape[1:]]
-    if BATCH not in batches.values() and len(columns) > 1 and len({*columns}) == 1:
-        lengths = {columns[0]: BATCH} | lengths  # a sample is a column
+    if by_columns:  # a sample is a column
+        lengths = {data[0][1]: BATCH} | {n: of for n, of in batches.items() if n != data[0][1]}
     for name, shape in shapes:
         for axis, n in enumerate(shape):
             lengths.setdefault(n, f"the length of axis {axis} of {name}")

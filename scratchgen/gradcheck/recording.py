@@ -440,7 +440,7 @@ def is_function_of(node: Tensor, z: Tensor) -> bool:
     return curved and node in leads
 
 
-def is_coupled(node: Tensor, z: Tensor) -> bool:
+def is_normalised(node: Tensor, z: Tensor) -> bool:
     """Whether ``node`` is z with a quantity of z alone, as a normalised z is: z/|z|, z − mean z."""
     if node.operation not in {*SUMS, *SCALED} or node.shape != z.shape:
         return False

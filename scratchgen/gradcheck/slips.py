@@ -25,8 +25,8 @@ from .recording import (
     Recording,
     Step,
     data_of,
-    is_coupled,
     is_function_of,
+    is_normalised,
     mask_of,
     near,
     noise_of,
@@ -422,7 +422,7 @@ def in_several_steps(recording: Recording, node: Tensor) -> Iterator[Slip]:
     """A function of one tensor over several steps was left out as a whole."""
     for z in near(node, 4):
         of_several = all(x is not z for x in node.inputs) and is_function_of(node, z)
-        if of_several or is_coupled(node, z):
+        if of_several or is_normalised(node, z):
             of, at = recording.expression(node), recording.expression(z)
             sentence = f"the derivative of {of} by {at} was left out"
             yield slip("derivative missing", sentence, shortcut(node, z))

@@ -77,6 +77,17 @@ def test_the_lengths_are_those_of_the_batch_of_each_axis_and_of_all_entries():
         (4, "the length of axis 1 of x"),
         (20, "the number of entries of x"),
     ]
+    assert evidence.summed == {5}
+
+
+def test_the_batch_is_the_second_axis_where_samples_are_columns():
+    def cost(W, x, y):
+        return np.square(W @ x - y).mean()
+
+    columns, y = X.T, np.ones((2, 5))
+    evidence = evidence_of(cost, lambda W, x, y: W, np.ones((2, 4)), columns, y)
+    assert evidence.lengths[0] == (5, "the batch size")
+    assert evidence.summed == {5}
 
 
 @pytest.mark.parametrize(
