@@ -235,7 +235,7 @@ def _differences(f: Callable[..., float], arrays: Sequence[Any]) -> list[Any]:
 
 
 def main() -> None:
-    """Print for each package how many spellings it differentiates rightly, and where they differ."""
+    """Print how many spellings each package differentiates rightly, and where they differ."""
     who = [name for name in WHO if importlib.util.find_spec(name)]
     engines = {name: WHO[name]() for name in who}
     found = {x: [outcome(x, engines[name]) for name in who] for x in SPELLINGS}
