@@ -78,13 +78,16 @@ def statement(row: table.Equation, source: str) -> str:
         ]
     lines += [f"- **Notes:** {'; '.join(f'{_documents(p)}, “{p.heading}”' for p in row.places)}"]
     if row.code:
-        path = row.file.relative_to(table.ROOT).as_posix()
-        address = source.format(path=path, line=row.lineno)
         kind = "Docstring" if row.stated else "Code"
-        lines += [f"- **{kind}:** [`{path}`, line {row.lineno}]({address}): `{row.line}`"]
+        lines += [f"- **{kind}:** `{row.line}`, {_link(source, row.file, row.lineno)}"]
     else:
         lines += [f"- **Code:** none, {row.why}"]
-    lines += [f"- **Test:** `tests/{row.test}`" if row.test else "- **Test:** none"]
+    if row.test:
+        # The name of a test is the sentence that it proves.
+        said = row.test.partition("::test_")[2].replace("_", " ")
+        lines += [f"- **Test:** {said}, {_link(source, *row.test_place)}"]
+    else:
+        lines += ["- **Test:** none"]
     return "\n".join(lines)
 
 
@@ -172,6 +175,12 @@ def _erratum(row: table.Equation) -> str:
     """The link to its misprint, if it is one."""
     id = row.erratum
     return f"[{id}](../chapters/errata.md#{id.lower()})" if id else ""
+
+
+def _link(source: str, file: pathlib.Path, line: int) -> str:
+    """The link to a line of the source."""
+    path = file.relative_to(table.ROOT).as_posix()
+    return f"[`{path}`, line {line}]({source.format(path=path, line=line)})"
 
 
 def _documents(place: table.Place) -> str:

@@ -103,9 +103,9 @@ def apart(printed, right):
 
 
 def shown(numbers):
-    """A number with ten digits, or the first few of an array with four."""
-    if numbers.ndim == 0:
-        return f"{numbers:.10g}"
+    """One number with ten digits, or the first few of several with four."""
+    if numbers.size == 1:
+        return f"{numbers.item():.10g}"
     few = ", ".join(f"{x:.4g}" for x in numbers.ravel()[:6])
     return few + (", …" if numbers.size > 6 else "")
 
@@ -158,6 +158,13 @@ class Equation:
             if self.line in lines[number - 1]:
                 return number
         raise LookupError(f"{self.id}: no line of {self.code} has {self.line!r}")
+
+    @property
+    def test_place(self) -> tuple[pathlib.Path, int]:
+        """The file of the test, and its line."""
+        file, _, name = (self.test or "").partition("::")
+        path = ROOT / "tests" / file
+        return path, _extent(path, name)[0]
 
     @property
     def stated(self) -> bool:
