@@ -26,6 +26,7 @@ extensions = [
     "building.reference",
     "building.search",
     "building.sources",
+    "building.traces",
 ]
 exclude_patterns = [
     "_build",

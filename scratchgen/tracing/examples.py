@@ -112,7 +112,7 @@ def generator_step() -> Example:
     SGD(model.discriminator.parameters(), eta).step([*moved.gradients.values()])
     values = {"W": before, "η": eta, "δW": moved.gradients["0.weight"]}
     step = Prepared(
-        "W_new = W − η δW",
+        "W′ = W − η δW",
         first.data.copy(),
         values,
         "D has moved first; here are the weights of its first layer, with δW = ∂C/∂W of its step.",
@@ -147,6 +147,7 @@ def ddpm() -> Example:
     left = np.array(model.alpha_bar[t])
     out = model.output(xt, t)
     cost = ops.squared_error(out, eps).mean()
+    of = _of(model.network, cost, {"ε": eps, "ε̂": out})
     prepared = (
         Prepared(
             "ᾱ = (1 − β₀) (1 − β₁) (1 − β₂) (1 − β₃)",
@@ -155,18 +156,23 @@ def ddpm() -> Example:
             "A time was drawn, t = 3; ᾱ is the share of the data's variance that is left then.",
         ),
         Prepared(
-            "x_t = √ᾱ x₀ + √(1 − ᾱ) ε",
+            "xₜ = √ᾱ x₀ + √(1 − ᾱ) ε",
             xt,
             {"ᾱ": left, "x₀": x0, "ε": eps},
             "Noise ε was drawn, and all four steps of the forward process are taken at once.",
+        ),
+        Prepared(
+            "a₀ = xₜ, with t/T beside it",
+            _first_input(of, first.weight),
+            {"xₜ": xt, "t": np.array(float(t)), "T": np.array(float(model.T))},
+            "The network has to know how much noise there is.",
         ),
     )
     says = (
         "An observation, a time and noise make x_t; the network sees x_t and t/T, and is asked for "
         "the noise. The cost is the squared error of its answer, without any weight."
     )
-    names = {"ε": eps, "ε̂": out}
-    return Example("Diffusion: one step of a DDPM", says, _of(model.network, cost, names), prepared)
+    return Example("Diffusion: one step of a DDPM", says, of, prepared)
 
 
 def rbm() -> Example:
@@ -238,6 +244,12 @@ def _cost_of_discriminator(model: GAN, x: Any, fake: Any) -> tuple[Tensor, dict[
 
 def _of(network: nn.Network, cost: Tensor, names: dict[str, Any]) -> Trace:
     return trace(cost, dict(network.named_parameters()), names)
+
+
+def _first_input(of: Trace, weight: Tensor) -> Any:
+    """What the layer with this weight takes."""
+    (user,) = (node.tensor for node in of.nodes if any(x is weight for x in node.tensor.inputs))
+    return user.inputs[0]
 
 
 def _linear(W: Sequence[Sequence[float]], b: Sequence[float]) -> nn.Linear:

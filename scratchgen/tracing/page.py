@@ -185,10 +185,10 @@ def place_of(operation: Operation) -> str:
 
 def _address(operation: Operation, source: str | None) -> str:
     """The address of the source of a rule of the library, or "" without one."""
-    module = operation.rule.__module__
-    if source is None or not module.startswith(f"{PACKAGE.name}."):
+    file, _, line = place_of(operation).partition(":")
+    if source is None or not file.startswith(f"{PACKAGE.name}/"):
         return ""
-    return source.format(module=module.replace(".", "/"), name=operation.rule.__name__)
+    return source.format(file=file, line=line)
 
 
 def _brief(setting: Any) -> str:

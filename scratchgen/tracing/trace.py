@@ -164,9 +164,9 @@ class Trace(Sequence[Line]):
 
         On the page a reader may predict each number before it is shown, and reads why each equation
         holds. ``prepared`` are stations before the first operation: what was drawn, and counts as a
-        constant. ``source`` is the address of the source of a rule, relative to the page, with its
-        ``{module}`` and ``{name}``, as ``"_modules/{module}.html#{name}"``; without it the page
-        names the file and the line.
+        constant. ``source`` is the address of a line of the library, relative to the page, with its
+        ``{file}`` and ``{line}``, as ``"source/{file}.html#L-{line}"``; without it the page names
+        both.
         """
         write_atomically(path, page(self, title, prepared, source).encode())
 

@@ -1,5 +1,8 @@
 """The examples are steps of the models' own trainings, and what they draw is what they say."""
 
+import pathlib
+import re
+
 import numpy as np
 import pytest
 
@@ -11,10 +14,10 @@ from scratchgen.tracing import EXAMPLES, examples
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_is_written_as_a_page_under_its_title(name, tmp_path):
     example = EXAMPLES[name]()
-    example.to_html(tmp_path / "page.html", source="_modules/{module}.html#{name}")
+    example.to_html(tmp_path / "page.html", source="{file}#{line}")
     text = (tmp_path / "page.html").read_text("utf-8")
     assert f"<h1>{example.title}</h1>" in text
-    assert '"href": "_modules/scratchgen/operations/' in text
+    assert '"href": "scratchgen/operations/' in text
     assert all(line.reason for line in example.trace)
 
 
@@ -59,7 +62,8 @@ def test_the_two_steps_of_the_gan_are_those_of_its_losses():
 
 def test_the_cost_of_the_ddpm_is_the_mean_squared_error_at_the_x_t_that_was_prepared():
     example = examples.ddpm()
-    left, noised = example.prepared
+    left, noised, given = example.prepared
+    np.testing.assert_array_equal(given.value, [[*noised.value[0], 0.3]])
     assert left.value == pytest.approx(np.prod([1 - beta for beta in left.values.values()]))
     x0, eps = noised.values["x₀"], noised.values["ε"]
     expected = np.sqrt(left.value) * x0 + np.sqrt(1 - left.value) * eps
@@ -87,3 +91,8 @@ def test_the_two_shares_of_the_boltzmann_machine_add_up_to_the_statistic_of_cd()
         np.testing.assert_allclose(example.trace.gradients[name], expected, rtol=1e-12, atol=1e-15)
     shares = [line.share for line in example.trace if line.to == "W"]
     np.testing.assert_allclose(shares, [v1.T @ p_k, -v.T @ p], rtol=1e-12)
+
+
+def test_the_site_shows_every_example():
+    page = pathlib.Path(sg.__file__).parents[1] / "docs" / "traces.md"
+    assert re.findall(r"```{trace} (\w+)", page.read_text(encoding="utf-8")) == [*EXAMPLES]
