@@ -84,10 +84,13 @@ def attempt(check: Callable[[Any], object], answer: Any) -> None:
     """Print whether an answer to an exercise passes its check, and if not, what is wrong with it.
 
     ``check`` raises an error for a wrong answer, as ``assert`` and ``assert_gradient`` do. An
-    answer that has no code yet returns None, which is no answer.
+    answer that has no code yet returns None, which is no answer. An exercise on a package that is
+    not installed is not tried.
     """
     try:
         check(answer)
+    except ModuleNotFoundError as error:
+        print(f"not tried: {error.name} is not installed")
     except Exception as error:
         print(f"not solved yet: {str(error).strip() or type(error).__name__}")
     else:

@@ -1,5 +1,6 @@
 """A chapter shows the source as it stands, and an exercise with a wrong answer is not solved."""
 
+import importlib
 import inspect
 
 import numpy as np
@@ -53,3 +54,11 @@ def test_an_attempt_prints_solved_or_what_is_wrong(capsys):
     assert capsys.readouterr().out.startswith("not solved yet: ")
     attempt(check, lambda z: None)
     assert capsys.readouterr().out.startswith("not solved yet: ")
+
+
+def test_an_exercise_on_a_package_that_is_missing_is_not_tried(capsys):
+    def check(answer):
+        importlib.import_module("no_such_package")
+
+    attempt(check, None)
+    assert capsys.readouterr().out == "not tried: no_such_package is not installed\n"
