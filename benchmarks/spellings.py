@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.metadata
 import importlib.util
 import math
 from collections.abc import Callable, Sequence
@@ -234,12 +235,17 @@ def _differences(f: Callable[..., float], arrays: Sequence[Any]) -> list[Any]:
     return found
 
 
+def _version(name: str) -> str:
+    found = getattr(importlib.import_module(name), "__version__", None)
+    return found or importlib.metadata.version(name)
+
+
 def main() -> None:
     """Print how many spellings each package differentiates rightly, and where they differ."""
     who = [name for name in WHO if importlib.util.find_spec(name)]
     engines = {name: WHO[name]() for name in who}
     found = {x: [outcome(x, engines[name]) for name in who] for x in SPELLINGS}
-    versions = [f"{name} {importlib.import_module(name).__version__}" for name in who]
+    versions = [f"{name} {_version(name)}" for name in who]
     print(f"| of {len(SPELLINGS)} spellings | {' | '.join(versions)} |")
     print("| --- |" + " --- |" * len(who))
     counts = [sum(row[k] == "right" for row in found.values()) for k in range(len(who))]

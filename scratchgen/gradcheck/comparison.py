@@ -261,6 +261,8 @@ class Comparison:
         blamed: set[int] = set()
         tries_left = KINKS_ON_THE_WAY
         while number and tries_left:
+            if self.disagrees and time.thread_time() > self.subject.until:
+                break  # more directions would only be more evidence
             v = np.where(band, self.random_direction(rng), 0)
             tried = self.try_direction(v)
             if not tried.agrees and not self.disagrees:
