@@ -126,15 +126,15 @@ def index() -> str:
             ":::{table}",
             ":class: equations",
             "",
-            "| id | equation | in the notes | code | misprint |",
-            "|---|---|---|---|---|",
+            "| id, misprint | equation | in the notes | code |",
+            "|---|---|---|---|",
         ]
         for row in section.equations:
             code = f"`{row.code.strip(':')}`: `{row.line}`" if row.code else row.why
             tex = row.tex.replace(r"\|", r"\Vert ").replace("|", r"\vert ")
             places = "; ".join(f"{_documents(p)}, {p.heading}" for p in row.places)
-            link = f"[{row.id}]({section.name}.ipynb#{row.id.lower()})"
-            cells = link, f"${tex}$", places, code, _erratum(row)
+            link = f"[{row.id}]({section.name}.ipynb#{row.id.lower()}) {_erratum(row)}".strip()
+            cells = link, f"${tex}$", places, code
             lines += ["| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"]
         lines += ["", ":::", ""]
     return "\n".join([*lines, "```{raw} html", f"<script>\n{SCRIPT}</script>", "```", ""])
