@@ -709,6 +709,14 @@ def test_the_cost_in_closed_form_is_the_mean_of_the_models_own_estimates():
     assert abs(np.mean(draws) - autoencoder.exact_cost(model)) <= 5 * error
 
 
+def test_latents_whose_eigenvalue_is_below_the_noise_collapse_and_the_others_have_their_length():
+    of_columns = np.linalg.norm(autoencoder.collapsed.decoder.mean.weight.data, axis=0)
+    expected = autoencoder.lengths_of(autoencoder.KEPT)
+    assert 0 < np.count_nonzero(expected) < autoencoder.LATENTS
+    # The eigenvalues that are near to s² decide little, and come to their place slowly.
+    np.testing.assert_allclose(np.sort(of_columns)[::-1], expected, atol=0.12)
+
+
 # The game of two players.
 
 
