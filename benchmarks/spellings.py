@@ -101,7 +101,6 @@ np.sort(v)[:2]
 sum(v)
 sum(a * a for a in v)
 sum(v[i] * v[i] for i in range(4))
-sum(a @ b for a, b in zip(x, w.T))
 (lambda a, b: a * b)(*v[:2])
 np.sum(v) / len(v)
 x / x.shape[0]

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from benchmarks import idle, summary
+from benchmarks import idle, spellings, summary
 
 
 def row(title, over_floor=2.0, left=1.0):
@@ -41,3 +41,11 @@ def test_without_a_gpu_the_benchmarks_say_so_in_one_line(monkeypatch, capsys):
     assert end.value.code == 2
     assert "device 'cuda' needs CuPy" in said
     assert said.count("\n") == 1
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
+def test_ordinary_numpy_is_differentiated_as_it_is_spelled():
+    ours = spellings.scratchgen()
+    refused = {x for x in spellings.SPELLINGS if spellings.outcome(x, ours) != "right"}
+    assert len(spellings.SPELLINGS) == 132
+    assert refused == {"float(np.sum(x))", "np.abs(np.fft.fft(v))", "np.matrix(x)"}
