@@ -629,6 +629,28 @@ def test_weights_are_worth_nats_on_digits_that_were_held_out():
         assert likelihoods[boltzmann.LOOKED_AT[-1]] > boltzmann.bits_alone() + 3
 
 
+# Gaussian units.
+
+gaussian = kept("gaussian_units")
+
+
+def test_two_gaussian_units_find_four_clouds_and_their_deviation():
+    machine, curve = gaussian.trained()
+    assert gaussian.one_gaussian() + 1 < curve[-1] < gaussian.best_machine() + 0.01
+    np.testing.assert_allclose(np.exp(0.5 * machine.log_var.data), gaussian.SIGMA, rtol=0.1)
+    lengths = sorted(np.linalg.norm(machine.W.data, axis=0))
+    np.testing.assert_allclose(lengths, sorted(np.linalg.norm(gaussian.SIDES, axis=0)), rtol=0.1)
+    for settings in ({"sigma": 1.0}, {"scale": 0.01}):
+        assert gaussian.trained(**settings)[1][-1] < curve[-1] - 0.5
+
+
+def test_a_large_rate_throws_gaussian_units_far_below_independent_ones():
+    of_rates = {rate: gaussian.of_pixels(rate)[1] for rate in gaussian.RATES}
+    assert of_rates[0.003].min() > gaussian.independent() - 1
+    assert of_rates[0.3].min() < gaussian.independent() - 20
+    assert of_rates[0.03][-1] > gaussian.independent() + 4
+
+
 # The variational autoencoder.
 
 encoder = kept("variational_autoencoder")
