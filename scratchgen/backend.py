@@ -155,6 +155,7 @@ def fused(expression: F) -> F:
         return _kernel(expression)(*given)
 
     value.__name__, value.__doc__ = expression.__name__, expression.__doc__
+    value.__dict__["__wrapped__"] = expression
     return cast(F, value)
 
 

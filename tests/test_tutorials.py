@@ -52,6 +52,7 @@ perceptron = kept("scalar_perceptron")
 hidden = kept("hidden_scalar_layer")
 network = kept("two_two_one")
 equations = kept("backpropagation")
+steps = kept("optimizers")
 depth = kept("vanishing_gradient")
 divergences = kept("divergences")
 diffusion = kept("variational_diffusion")
@@ -255,6 +256,50 @@ def test_the_algorithm_in_three_parts_lowers_the_cost():
         costs.append(equations.cost(W, b, x, y))
         W, b = equations.update(W, b, x, y, eta=0.1)
     assert (np.diff(costs) < 0).all()
+
+
+# Optimizers.
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+@given(st.floats(0.01, 1), st.floats(0.1, 0.95), st.floats(0.1, 3))
+def test_the_optimizer_takes_the_powers_of_its_matrix(nesterov, eta, mu, h):
+    state, M = np.array([1.0, 0.0]), steps.matrix(eta, mu, h, nesterov)
+    measured = steps.distances(eta, mu, nesterov, [h], 20)
+    for distance in measured:
+        assert distance == pytest.approx(abs(state[0]), rel=1e-9, abs=1e-12)
+        state = M @ state
+
+
+@pytest.mark.parametrize("kappa", [4.0, 100.0, 1000.0])
+def test_the_best_rates_and_momenta_have_the_factors_of_the_theory(kappa):
+    hs, root = np.geomspace(1, kappa, 9), np.sqrt(kappa)
+    expected = {
+        "descent": (kappa - 1) / (kappa + 1),
+        "momentum": (root - 1) / (root + 1),
+        "Nesterov": 1 - 1 / root,
+    }
+    for name, settings in steps.best(kappa).items():
+        eta, mu, nesterov = settings
+        # Of a double eigenvalue only half of the digits are found.
+        assert steps.rate(eta, mu, hs, nesterov) == pytest.approx(expected[name], abs=1e-7)
+        if name != "Nesterov":  # which is tuned for convex costs, not for quadratics
+            for other in (0.99 * eta, 1.01 * eta):
+                assert steps.rate(other, mu, hs, nesterov) > expected[name]
+
+
+def test_only_the_quasi_newton_method_reaches_the_end_of_the_valley():
+    path, calls = steps.quasi_newton()
+    assert steps.rosenbrock(path[-1]) < 1e-20
+    assert calls < 200
+    assert all(steps.rosenbrock(of[-1]) > 1e-4 for of in steps.paths.values())
+
+
+def test_each_method_with_its_best_rate_trains_the_network_and_a_strong_penalty_leaves_nothing():
+    assert all(costs[-1] < 0.2 for _, costs in steps.comparison().values())
+    found = steps.accuracies()
+    assert np.nanmax(found) > 0.9
+    assert (np.nan_to_num(found[-2:]) < 0.2).all()
 
 
 # The size of δ.
