@@ -104,7 +104,7 @@ def index() -> str:
         *(f"- **{letter}**, {name};" for letter, name in table.DOCUMENTS.items()),
         "",
         "all by M. Hjorth-Jensen. The prints A1, A2 and A3 are of one lecture, and differ in what",
-        "they leave out. [The errata](../chapters/errata.md) call all three A.",
+        "they leave out. [The errata](../chapters/errata.ipynb) call all three A.",
         "",
         "```{raw} html",
         '<p><input id="equations-filter" type="search" placeholder="Search: a symbol, a heading, a '
@@ -174,7 +174,7 @@ SCRIPT = """\
 def _erratum(row: table.Equation) -> str:
     """The link to its misprint, if it is one."""
     id = row.erratum
-    return f"[{id}](../chapters/errata.md#{id.lower()})" if id else ""
+    return f"[{id}](../chapters/errata.ipynb#{id.lower()})" if id else ""
 
 
 def _link(source: str, file: pathlib.Path, line: int) -> str:
