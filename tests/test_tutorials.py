@@ -696,6 +696,44 @@ def test_a_large_rate_throws_gaussian_units_far_below_independent_ones():
     assert of_rates[0.03][-1] > gaussian.independent() + 4
 
 
+# Energy-based models.
+
+energies = kept("energy_based_models")
+
+
+@pytest.mark.parametrize("eps", [0.05, 0.2, 0.4, 0.6, 0.8])
+def test_the_unadjusted_chain_is_as_wide_as_the_step_says_and_the_adjusted_one_as_the_energy(eps):
+    n = 20_000
+    plain, adjusted, accepted = energies.on_a_bowl(eps, n)
+    assert plain == pytest.approx(energies.stationary(eps), rel=5 * np.sqrt(2 / n))
+    assert adjusted == pytest.approx(energies.S2, rel=5 * np.sqrt(2 / n))
+    share = energies.acceptance(eps)
+    assert accepted == pytest.approx(share, abs=5 * np.sqrt(share * (1 - share) / n))
+
+
+def test_the_energy_of_the_ring_has_its_score_as_slope():
+    x = energies.ring(seed=5, n=50).astype(np.float64)
+    slope = sg.grad(lambda x: energies.true_energy(x).sum())(x)
+    np.testing.assert_allclose(-slope, energies.toys.ring_score(x), atol=1e-9)
+
+
+@pytest.mark.rounding
+@pytest.mark.parametrize("chains", ["data", "buffer"])
+def test_an_energy_network_learns_the_eight_modes_and_their_score(chains):
+    model, curve = energies.trained(chains)
+    assert energies.ANNULUS + 0.2 < [*curve.values()][-1] < energies.TRUTH + 0.05
+    x = energies.ring(seed=3)
+    exact = energies.toys.ring_score(x)
+    wrong = energies.score(model, x) - exact
+    assert (wrong**2).mean() < 0.5 * (exact**2).mean()
+
+
+def test_chains_hardly_leave_the_mode_in_which_they_start():
+    shares = energies.crossing()
+    assert shares[10][0] > 0.95
+    assert shares[1000][0] > 0.5
+
+
 # The variational autoencoder.
 
 encoder = kept("variational_autoencoder")

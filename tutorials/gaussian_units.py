@@ -189,8 +189,20 @@ axes[3].set(xlabel="epoch", title="exact log-likelihood, nats", ylim=(-4.2, -2.2
 axes[3].legend(frameon=False, fontsize=8)
 axes[0]
 
+# %%
+machine, _ = trained()
+shares = np.exp(machine.log_likelihood_of_hidden(sampling.all_states(2, np.zeros(1))))
+print(
+    "shares of the four clouds "
+    + "".join(f"{share:8.3f}" for share in shares)
+    + ", in truth 0.25 each"
+)
+
 # %% [markdown]
 # ## What goes wrong
+#
+# **The shares.** CD-1 has found where the clouds are, and how wide, but not how many points each has. A chain of one step hardly ever
+# passes from one cloud to another, so that no chain can tell.
 #
 # **σ = 1.** A mixture can only *add* variance to $\sigma^2$. Clouds that are narrower than $\sigma$ cannot be stated, whatever
 # $\mathbf{W}$ is. Data are best brought to a spread well above $\sigma$, or $\sigma$ is learned.
