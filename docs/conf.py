@@ -27,6 +27,7 @@ extensions = [
     "building.search",
     "building.sources",
     "building.traces",
+    "building.readings",
 ]
 exclude_patterns = [
     "_build",
