@@ -524,6 +524,8 @@ def bias_of_cd(W, a, b, k):
 attempt(check_bias, bias_of_cd)
 
 # %% [markdown]
+# **Step through** [one Gibbs step and both phases](traces.md#a-boltzmann-machine), and predict each number.
+#
 # **Read on:** [Gaussian units](gaussian_units.md) make the visible layer real, and
 # [Energy-based models](energy_based_models.md) take any network for the energy.
 # G. Hinton, "A practical guide to training restricted Boltzmann machines", 2010;

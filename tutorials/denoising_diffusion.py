@@ -555,6 +555,8 @@ def least_cost(alpha_bar, deviation):
 attempt(check_least, least_cost)
 
 # %% [markdown]
+# **Step through** [one step of the training](traces.md#diffusion), and predict each number.
+#
 # **Read on:** [Scores](scores.md) shows that $\hat\epsilon$ is a gradient of a log density. [The bound of a diffusion
 # model](variational_diffusion.md) shows of which likelihood the cost is a bound. [Conditions](conditions.md) steers
 # the chain.

@@ -551,5 +551,7 @@ def in_turn(eta):
 attempt(check_turn, in_turn)
 
 # %% [markdown]
+# **Step through** [a step of each player](traces.md#a-gan-two-players), and predict each number.
+#
 # **Read on:** [A game on a line](adversarial_game.md) has both densities, so that $D$ stands beside $D^*$ while it
 # learns. [From a hierarchy to diffusion](from_hierarchy_to_diffusion.md) begins with models that need no opponent.

@@ -366,5 +366,7 @@ def delta_of_cross_entropy(z, y):
 attempt(check_delta, delta_of_cross_entropy)
 
 # %% [markdown]
+# **Step through** [this network](traces.md#backpropagation-with-nine-parameters), and predict each number.
+#
 # **Read on:** [The four equations of backpropagation](backpropagation.md) are these for any number of layers and
 # units. [The vanishing gradient](vanishing_gradient.md) follows $\delta$ through twenty of them.

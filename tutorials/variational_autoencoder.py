@@ -512,6 +512,8 @@ def log_weight(h, mean, variance, x=X, w=SLOPE, s=NOISE):
 attempt(check_weight, log_weight)
 
 # %% [markdown]
+# **Step through** [one observation](traces.md#a-variational-autoencoder), and predict each number.
+#
 # **Read on:** [The linear autoencoder](linear_vae.md) has an optimum that is known exactly.
 # [The hierarchical VAE](hierarchical_vae.md) stacks what this chapter built.
 # D. Kingma and M. Welling, "Auto-encoding variational Bayes", arXiv:1312.6114, and "An introduction to variational
