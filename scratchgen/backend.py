@@ -33,6 +33,7 @@ __all__ = [
     "generator_from_state",
     "generator_state",
     "plain",
+    "set_generator_state",
     "special",
     "to_device",
     "to_host",
@@ -205,22 +206,26 @@ def generator_state(rng: Generator) -> tuple[dict[str, Any], Array | None]:
 
 def generator_from_state(state: dict[str, Any], array: Array | None = None) -> Generator:
     """Return the generator of a :func:`generator_state`, at the same point of its sequence."""
-    if state.get("device") == "cuda":
-        if array is None:
-            raise ValueError("the state of a GPU's generator lacks its array")
-        rng = generator(0, "cuda")
-        bits: Any = rng.bit_generator
-        if type(bits).__name__ != state["bit_generator"] or bits._state.shape != array.shape:
-            raise RuntimeError(
-                f"the checkpoint holds a {state['bit_generator']} of {array.size} bytes, this CuPy "
-                f"makes a {type(bits).__name__} of {bits._state.size}: resume with the CuPy "
-                "release that wrote it, or with a generator of your own"
-            )
-        bits._state[...] = to_device(array, "cuda")
-        return rng
-    rng = np.random.default_rng(0)
-    rng.bit_generator.state = {key: value for key, value in state.items() if key != "device"}
+    rng = generator(0, state.get("device", "cpu"))
+    set_generator_state(rng, state, array)
     return rng
+
+
+def set_generator_state(rng: Generator, state: dict[str, Any], array: Array | None = None) -> None:
+    """Move ``rng`` to the point of the sequence of a :func:`generator_state`."""
+    bits: Any = rng.bit_generator
+    if state.get("device") != "cuda":
+        bits.state = {key: value for key, value in state.items() if key != "device"}
+        return
+    if array is None:
+        raise ValueError("the state of a GPU's generator lacks its array")
+    if type(bits).__name__ != state["bit_generator"] or bits._state.shape != array.shape:
+        raise RuntimeError(
+            f"the checkpoint holds a {state['bit_generator']} of {array.size} bytes, this CuPy "
+            f"makes a {type(bits).__name__} of {bits._state.size}: resume with the CuPy "
+            "release that wrote it, or with a generator of your own"
+        )
+    bits._state[...] = to_device(array, "cuda")
 
 
 def describe_cuda() -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from .backend import Array, Generator, to_device, to_host
 from .optim import Optimizer, WeightAverage
+from .parallel import even_parts
 
 
 def check_players(
@@ -36,12 +37,23 @@ def check_parts(model: Any, part_size: int, n: int) -> None:
     """Raise ``ValueError`` where samples cannot go through the model in parts of this size."""
     if operator.index(part_size) < 1:
         raise ValueError(f"part_size is a number of samples from 1, got {part_size}")
-    kept = _kept(model)
-    if kept and part_size < n:
+    if part_size >= n:
+        return
+    independent = getattr(model, "independent", {})
+    kept = [name for name in _kept(model) if name not in independent]
+    if kept:
         raise ValueError(
             f"a batch is the sum of its parts where samples are independent, but a "
             f"{type(model).__name__} keeps {', '.join(kept)} from step to step: leave part_size out"
         )
+    parts = len(even_parts(n, part_size))
+    for name, axis in independent.items():
+        chains = getattr(model, name).shape[axis]
+        if chains < parts:
+            raise ValueError(
+                f"each part of a batch has its own share of the {name}, but there are {chains} of "
+                f"them for {parts} parts: take larger parts, or more chains"
+            )
 
 
 def check_search(

@@ -12,6 +12,7 @@ generator, so that a training has the same bits on any number of threads.
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import math
 import operator
@@ -32,6 +33,8 @@ from .backend import (
     copy_of,
     device_of,
     generator,
+    generator_state,
+    set_generator_state,
     to_host,
 )
 from .history import Epoch, History
@@ -40,6 +43,7 @@ from .optim.averaging import WeightAverage
 from .optim.optimizer import Evaluate
 from .parallel import even_parts, threads_of
 from .parallel.parts import mean_over_parts
+from .parallel.processes import ALONE, Processes, check_same, processes_of
 
 
 class Model(Protocol):
@@ -75,6 +79,7 @@ def train(
     clip_norm: float | None = None,
     history: History | None = None,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+    processes: Any = None,
 ) -> Iterator[Epoch]:
     """Train, yielding an :class:`Epoch` after each pass over the data: ``for epoch in train(...)``.
 
@@ -91,6 +96,11 @@ def train(
     ``average`` is updated with the weights after each step. With ``clip_norm``, the gradient of
     each player is shortened to this norm where it is longer: see
     :func:`~scratchgen.optim.clip_grad_norm`.
+
+    With ``processes``, a communicator of mpi4py or one of the two classes of
+    :mod:`scratchgen.parallel.processes`, each process computes some of the parts of a batch. All
+    call ``train`` with the same arguments, and begin with the weights, the optimizers and the
+    generator of the first one. The default part is then the share of one process.
 
     Raises ``ValueError`` at once for data that are empty, not finite, of different lengths or
     unsuitable for the model, and :class:`NonFiniteCostError` when a cost becomes NaN or infinite.
@@ -116,14 +126,27 @@ def train(
         raise ValueError(
             f"clip_norm is the greatest norm of a gradient, a number above 0, got {clip_norm}"
         )
+    together = processes_of(processes)
     part_size = getattr(model, "part_size", None) if part_size is None else part_size
+    if part_size is None:
+        part_size = together.part_size(min(n, batch_size))
     if part_size is not None:
         refusals.check_parts(model, part_size, min(n, batch_size))
     if hasattr(model, "validate"):
         model.validate(_as_given(arrays))
     training = Training(
-        model, arrays, optimizers, batch_size, part_size, rng, drop_last, average, clip_norm
+        model,
+        arrays,
+        optimizers,
+        batch_size,
+        part_size,
+        rng,
+        drop_last,
+        average,
+        clip_norm,
+        together,
     )
+    training.begin_alike()
     return _epochs(training, epochs, History() if history is None else history, progress)
 
 
@@ -140,6 +163,21 @@ class Training:
     drop_last: bool
     average: WeightAverage | None
     clip_norm: float | None
+    processes: Processes
+
+    def begin_alike(self) -> None:
+        """Give every process the weights, the optimizers and the generator of the first one."""
+        if self.processes.size == 1:
+            return
+        holders: list[Any] = [*self.optimizers]
+        if self.average is not None:
+            holders.append(self.average)
+        if hasattr(self.model, "load_state_dict"):
+            holders.append(self.model)
+        states = self.processes.from_first([holder.state_dict() for holder in holders])
+        for holder, state in zip(holders, states, strict=True):
+            holder.load_state_dict(state)
+        set_generator_state(self.rng, *self.processes.from_first(generator_state(self.rng)))
 
     def epoch(self, number: int, progress: Callable[[Iterable[int]], Iterable[int]]) -> Epoch:
         """Train for one pass over the data."""
@@ -151,7 +189,9 @@ class Training:
         for step, start in enumerate(progress(starts), 1):
             chosen = order[start : start + self.batch_size]
             batch = tuple([x[chosen] for x in self.arrays])
-            losses_of = functools.partial(Losses, self.model, batch, self.part_size, (*seed, step))
+            losses_of = functools.partial(
+                Losses, self.model, batch, self.part_size, (*seed, step), processes=self.processes
+            )
             before = copy_of(self.rng) if self.optimizers[0].searches else self.rng
             losses = losses_of(self.rng)
             for player, optimizer in enumerate(self.optimizers):
@@ -167,6 +207,8 @@ class Training:
             tally.note_report(losses.report(), len(chosen))
             if self.average is not None:
                 self.average.update()
+        weights = [p.data for optimizer in self.optimizers for p in optimizer.parameters]
+        check_same(self.processes, weights, "the weights")
         return tally.epoch(time.perf_counter() - began)
 
     def seed_of_parts(self, n: int) -> tuple[int, ...]:
@@ -198,7 +240,8 @@ class Losses:
     """The losses of one batch, each the mean over its samples: C = Σₖ (nₖ/n) Cₖ over the parts.
 
     ``batch`` holds arrays of n samples each. A single part draws from ``rng`` itself; several parts
-    have generators of their own, seeded with ``seed`` and the number of the part.
+    have generators of their own, seeded with ``seed`` and the number of the part. Of several parts,
+    this process computes its own; a single part is computed in every process.
     """
 
     def __init__(
@@ -208,14 +251,44 @@ class Losses:
         part_size: int | None,
         seed: tuple[int, ...],
         rng: Generator,
+        processes: Processes = ALONE,
     ) -> None:
-        n, self.of_part = len(batch[0]), {}
+        n, self.processes = len(batch[0]), processes
         self.parts = even_parts(n, n if part_size is None else part_size)
+        self.own = processes.own(self.parts) if len(self.parts) > 1 else self.parts
+        self.model, self.of_part = model, {}
+        self.chains: list[tuple[Model, str, tuple[slice, ...]]] = []
         for k, part in enumerate(self.parts):
-            x = _as_given(tuple([array[part] for array in batch]))
-            if len(self.parts) > 1:
-                rng = generator([*seed, k], device_of(rng))
-            self.of_part[part.start] = model.losses(x, rng)
+            if part in self.own:
+                x = _as_given(tuple([array[part] for array in batch]))
+                if len(self.parts) > 1:
+                    rng = generator([*seed, k], device_of(rng))
+                    model = self._with_chains_of(part)
+                self.of_part[part.start] = model.losses(x, rng)
+
+    def _with_chains_of(self, part: slice) -> Model:
+        """Return the model with the share of its chains that a part of the batch moves."""
+        model, n = self.model, self.parts[-1].stop
+        for name, axis in getattr(self.model, "independent", {}).items():
+            every = getattr(self.model, name)
+            first, last = (end * every.shape[axis] // n for end in (part.start, part.stop))
+            where = (*(slice(None),) * axis, slice(first, last))
+            model = copy.copy(model) if model is self.model else model
+            setattr(model, name, every[where])
+            self.chains.append((model, name, where))
+        return model
+
+    def _gather_chains(self) -> None:
+        """Put the chains that the parts have moved, here and in other processes, together."""
+        if len(self.parts) == 1:  # the model has moved its own
+            return
+        for name in getattr(self.model, "independent", {}):
+            every = getattr(self.model, name)
+            moved = np.zeros_like(every)
+            for model, its, where in self.chains:
+                if its == name:
+                    moved[where] = getattr(model, name)
+            every[...] = self.processes.total([moved], np.zeros_like(every))
 
     def cost(self, player: int, parameters: Sequence[Tensor]) -> Tensor:
         """Return the next cost, that of ``player``, with its gradient for ``parameters``."""
@@ -228,16 +301,20 @@ class Losses:
                 )
             return cost
 
-        return mean_over_parts(of_part, self.parts, parameters)
+        return mean_over_parts(of_part, self.parts, parameters, self.processes)
 
     def report(self) -> dict[str, Any]:
-        """Return the report of the model's losses, after all players have moved: sample means."""
+        """Return the report of the model's losses, after all players have moved: sample means.
+
+        With several processes it is this one's share of the means, which add up to the whole.
+        """
         report: dict[str, Any] = {}
-        for part in self.parts:
+        for part in self.own:
             share = (part.stop - part.start) / self.parts[-1].stop
             for name, value in _returned(self.of_part[part.start]).items():
                 report[name] = report.get(name, 0) + share * value
-        return report
+        self._gather_chains()
+        return report if len(self.parts) > 1 or self.processes.rank == 0 else {}
 
 
 class Tally:
@@ -249,7 +326,9 @@ class Tally:
         self.costs: list[list[Array]] = [[] for _ in training.optimizers]
         self.last: dict[int, Tensor] = {}
         self.reports: dict[str, list[Array]] = {}
+        self.reported: dict[str, list[int]] = {}
         self.sizes: list[int] = []
+        self.processes = training.processes
 
     def note(self, player: int, step: int, cost: Tensor) -> None:
         """Note the cost of a player; on the host, check at once that it is finite."""
@@ -263,23 +342,30 @@ class Tally:
         self.sizes.append(size)
         for name, value in report.items():
             self.reports.setdefault(name, []).append(value)
+            self.reported.setdefault(name, []).append(size)
 
     def epoch(self, seconds: float) -> Epoch:
         """Return the means over all samples; :class:`NonFiniteCostError` if one is not finite."""
-        means = [self._mean(values) for values in self.costs]
+        means = [self._mean(values, self.sizes) for values in self.costs]
         for player in (k for k, mean in enumerate(means) if not math.isfinite(mean)):
             finite = np.isfinite(to_host(np.stack(self.costs[player])))
             step = int(np.argmin(finite)) + 1
             wrong = _diagnosis(self.model, self.last[player], self.number, step, player)
             raise NonFiniteCostError(wrong)
-        report = {name: self._mean(values) for name, values in self.reports.items()}
+        shares = {
+            name: self._mean(values, self.reported[name]) for name, values in self.reports.items()
+        }
+        report: dict[str, float] = {}
+        for its in self.processes.of_all(shares):
+            for name, share in its.items():
+                report[name] = report.get(name, 0) + share
         players = getattr(self.model, "player_names", ())
         return Epoch(self.number, tuple(means), seconds, report, players)
 
-    def _mean(self, values: Sequence[Array]) -> float:
-        """Return the mean over all samples, given the mean over each batch."""
+    def _mean(self, values: Sequence[Array], sizes: Sequence[int]) -> float:
+        """Return the mean over all samples, given the means over batches of these sizes."""
         means = to_host(np.stack(values)).astype(np.float64)
-        return float(np.average(means, weights=self.sizes))
+        return float((means * sizes).sum() / sum(self.sizes))
 
 
 def _evaluation(

@@ -129,6 +129,7 @@ class EnergyModel(nn.Network):
         self.alpha = alpha
         if chains != "data":
             self.buffers, self.buffer = ("buffer",), self.noise(n_chains, rng)
+            self.independent = {"buffer": 0}
 
     def energy(self, x: Any) -> Any:
         """E(x), (n,) nats, up to a constant that is the same for all samples."""
@@ -194,7 +195,7 @@ class EnergyModel(nn.Network):
         if self.chains == "persistent":
             self.buffer, taken = self.sampler(energy, self.buffer, rng)
             return self.buffer, taken
-        chosen = rng.integers(0, self.n_chains, len(x))
+        chosen = rng.integers(0, len(self.buffer), len(x))
         start = self.buffer[chosen]
         anew = rng.random(len(x), dtype=x.dtype) < self.fresh
         start = np.where(anew.reshape(-1, *(1 for _ in self.shape)), self.noise(len(x), rng), start)

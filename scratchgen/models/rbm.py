@@ -275,6 +275,7 @@ class RBM(nn.Network):
             self.buffers += ("chains",)
             replicas = (n_temperatures,) if n_temperatures > 1 else ()
             self.chains = self.noise((*replicas, n_chains), rng)
+            self.independent = {"chains": len(replicas)}
         if n_temperatures > 1:
             self.buffers += ("base",)
             self.constants += ("base",)

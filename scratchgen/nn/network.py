@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -28,11 +29,13 @@ class Network(Constructed):
 
     ``buffers`` names the attributes that are arrays to be saved with the parameters although no
     gradient moves them, such as the chains of a sampler. ``constants`` names the buffers that a
-    training step does not change.
+    training step does not change, and ``independent`` those that hold chains which know nothing of
+    each other, with the axis along which they lie.
     """
 
     buffers: tuple[str, ...] = ()
     constants: tuple[str, ...] = ()
+    independent: Mapping[str, int] = MappingProxyType({})
 
     def __call__(self, x: Any, rng: Generator | None = None) -> Any:
         """The output of the network for a batch x."""

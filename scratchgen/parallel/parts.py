@@ -7,53 +7,73 @@ For n samples in parts of nₖ samples, C = Σₖ (nₖ/n) Cₖ, and since diffe
 The recorded graph of a part, with all its hidden layers, is needed only until the gradient of the
 part has been added. The memory is therefore that of a few samples, which fit into a core's cache,
 and the parts run in parallel, on as many threads as BLAS may use. The terms are added in the order
-of the parts, so that the sum is the same to the last bit on any number of threads.
+of the parts, so that the sum is the same to the last bit on any number of threads. Several
+processes share the parts: see :mod:`scratchgen.parallel.processes`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from ..autodiff import Rule, Tensor, backward_sweep, differentiable
 from ..backend import Array, device_of
+from .processes import ALONE, Processes
 from .threads import keep_freed_memory, workers
 
 
 def mean_over_parts(
-    cost: Callable[[slice], Tensor], parts: Sequence[slice], parameters: Sequence[Tensor]
+    cost: Callable[[slice], Tensor],
+    parts: Sequence[slice],
+    parameters: Sequence[Tensor],
+    processes: Processes = ALONE,
 ) -> Tensor:
     """C = Σₖ (nₖ/n) Cₖ(θ), where Cₖ = ``cost(part)`` is the mean over the samples of a part.
 
-    ``parts`` come from :func:`scratchgen.parallel.even_parts`. The result knows ∂C/∂θ only for
-    those ``parameters`` θ on which it depends. On the host, several threads call ``cost``: it may
-    read shared data, but must not change them. A single part is returned as recorded. So is, on the
-    host, the first part whose cost is not finite, since its graph shows where the cost became so.
+    ``parts`` come from :func:`scratchgen.parallel.even_parts`, and ``processes`` share them. The
+    result knows ∂C/∂θ for these ``parameters`` θ. On the host, several threads call ``cost``: it
+    may read shared data, but must not change them. A single part is returned as recorded, in every
+    process. So is, on the host, a part whose cost is not finite, since its graph shows
+    where the cost became so.
     """
     if len(parts) == 1:
         return cost(parts[0])
-    n, wanted = parts[-1].stop, set(parameters)
+    n, wanted, own = parts[-1].stop, dict.fromkeys(parameters), processes.own(parts)
+    reached = set() if own else {*wanted}
     on_host = device_of(parameters[0].data) == "cpu"
+    zeros = [np.zeros_like(p.data) for p in wanted]
+    not_finite: list[Tensor] = []
 
-    def differentiated(part: slice) -> tuple[Array | Tensor, dict[Tensor, Array]]:
+    def differentiated(part: slice) -> Array:
         share = cost(part) * ((part.stop - part.start) / n)
-        finite = not on_host or bool(np.isfinite(share.data))
-        sweep = backward_sweep(share, parameters)
-        return share.data if finite else share, {x: delta for x, delta in sweep if x in wanted}
+        if on_host and not np.isfinite(share.data):
+            not_finite.append(share)
+        deltas = {x: delta for x, delta in backward_sweep(share, parameters) if x in wanted}
+        reached.update(deltas)
+        slopes = [deltas.get(p, zero) for p, zero in zip(wanted, zeros, strict=True)]
+        return _side_by_side([share.data, *slopes])
 
     keep_freed_memory()
-    total: Array | float = 0.0
-    sums: dict[Tensor, Array] = {}
+    zero = _side_by_side([np.zeros_like(zeros[0], shape=()), *zeros])
     with workers() if on_host else contextlib.nullcontext(map) as each:
-        for share, deltas in each(differentiated, parts):
-            if isinstance(share, Tensor):
-                return share
-            total = total + share
-            for x, delta in deltas.items():
-                sums[x] = sums[x] + delta if x in sums else delta
-    return sum_of_parts(list(sums), value=total, gradients=list(sums.values()))
+        total = processes.total(each(differentiated, own), zero)
+    if not_finite:
+        return not_finite[0]
+    ends = np.cumsum([1, *(p.size for p in wanted)]).tolist()
+    slopes = {
+        p: total[start:end].reshape(p.shape)
+        for p, (start, end) in zip(wanted, itertools.pairwise(ends), strict=True)
+        if p in reached
+    }
+    value = total[:1].reshape(())
+    return sum_of_parts(list(slopes), value=value, gradients=list(slopes.values()))
+
+
+def _side_by_side(arrays: Sequence[Array]) -> Array:
+    return np.concatenate([x.reshape(-1) for x in arrays])
 
 
 @differentiable
