@@ -8,6 +8,7 @@ for a request that cannot be carried out; and 130 after Ctrl-C, with the last ep
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import io
 import math
@@ -15,7 +16,9 @@ import os
 import platform
 import shlex
 import shutil
+import signal
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, redirect_stdout
@@ -33,6 +36,7 @@ from .files import write_atomically
 from .gradcheck import Report, check_file, check_module, check_rules, is_module
 from .history import History
 from .parallel import describe_blas
+from .parallel.processes import Processes, started_together
 from .progress import ProgressBar
 from .recipes import RECIPES, Data, Recipe, pictures, recognised
 from .recipes.completion import Completion, Inpainting, SuperResolution, complete
@@ -133,15 +137,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code or 0
     except KeyboardInterrupt as interrupt:
-        print(f"scratchgen: interrupted{interrupt}", file=sys.stderr)
-        return 130
+        return _failed(f"interrupted{interrupt}", 130)
     except BrokenPipeError:  # the reader of the output has exited, as head does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (ValueError, TypeError, RuntimeError, OSError, MemoryError) as error:
         what = "out of memory: " if isinstance(error, MemoryError) else ""
-        print(f"scratchgen: {what}{' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        return _failed(f"{what}{' '.join(str(error).split())}", 2)
+
+
+def _failed(said: str, code: int) -> int:
+    """Print why the command ends, end the processes that would wait for this one, return the code.
+
+    An error that all processes have is printed once, by the first, which ends the others.
+    """
+    with contextlib.suppress(RuntimeError):  # mpi4py may be missing, which is then the error
+        together = started_together()
+        if together.rank > 0:
+            time.sleep(1)
+            said = f"process {together.rank}: {said}"
+        print(f"scratchgen: {said}", file=sys.stderr, flush=True)
+        sys.stdout.flush()
+        together.end_all(code)
+        return code
+    print(f"scratchgen: {said}", file=sys.stderr)
+    return code
 
 
 def _in_one_line(message: Warning | str, *_: Any, **__: Any) -> None:
@@ -156,6 +176,10 @@ def _train(asked: argparse.Namespace) -> None:
     settings = recipe.settings(given)  # an invalid setting is reported before anything else
     if not asked.resume:
         settings.check_rates()
+    processes = started_together()
+    if processes.rank > 0:
+        _train_along(processes)
+        return
     with _folder(asked, settings) as run:
         begun = run.begun()
         if begun and not asked.resume:
@@ -171,10 +195,15 @@ def _train(asked: argparse.Namespace) -> None:
         if begun:
             begun.check_data(data, run.folder, validates=recipe.classifies)
         state, patience = _state_and_patience(run, begun, config, data)
-        epochs = recipe.epochs(state, data, settings, lambda starts: bar.batches(starts), patience)
+        processes.from_first((config, state, patience))
+        epochs = recipe.epochs(
+            state, data, settings, lambda starts: bar.batches(starts), patience, processes
+        )
         if begun and state.history:
             _say_how_it_goes_on(run.folder, begun, config, state)
         print(data.describe(validates=recipe.classifies))
+        if processes.size > 1:
+            print(f"{processes.size} processes share each batch of {settings.batch_size} samples")
         try:
             with run.training(config, state) as kept:
                 _show_samples(run, config, state)
@@ -196,6 +225,21 @@ def _train(asked: argparse.Namespace) -> None:
         except KeyboardInterrupt:
             raise KeyboardInterrupt(_how_to_go_on(run, asked.model)) from None
     _say_what_is_next(run.folder, recipe)
+
+
+def _train_along(processes: Processes) -> None:
+    """Compute a share of each batch, as a process that is not the first: it writes nothing.
+
+    The first process ends all after Ctrl-C, once the last epoch is on the disk.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    config, state, patience = processes.from_first(None)
+    data = Data.named(config.settings.data, config.classes)
+    config.check_data(data, Path(config.settings.data), validates=config.recipe.classifies)
+    for _ in config.recipe.epochs(
+        state, data, config.settings, patience=patience, processes=processes
+    ):
+        pass
 
 
 def _folder(asked: argparse.Namespace, settings: Settings) -> AbstractContextManager[Run]:

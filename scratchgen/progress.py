@@ -42,6 +42,7 @@ def fit(
     average: WeightAverage | None = None,
     clip_norm: float | None = None,
     history: History | None = None,
+    processes: Any = None,
 ) -> History:
     """Run :func:`~scratchgen.train` to its end with a progress bar, and return the history.
 
@@ -65,6 +66,7 @@ def fit(
             clip_norm=clip_norm,
             history=history,
             progress=bar.batches,
+            processes=processes,
         ):
             bar.show(epoch)
     return history

@@ -20,12 +20,14 @@ processes, and as those of one process with the same ``part_size``.
 
 from __future__ import annotations
 
+import functools
 import os
 import zlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from ..backend import Array, device_of, to_device, to_host
 
@@ -65,6 +67,9 @@ class Processes:
         """Return the values of all processes, in the order of their ranks."""
         return [value]
 
+    def end_all(self, code: int) -> None:
+        """End every process, since one that waits for a message of this one would wait forever."""
+
 
 ALONE = Processes()
 
@@ -101,6 +106,9 @@ class Summed(Processes):
     def of_all(self, value: Any) -> list[Any]:
         return list(self.communicator.allgather(value))
 
+    def end_all(self, code: int) -> None:
+        self.communicator.Abort(code)
+
 
 class Ordered(Summed):
     """The processes of a communicator of mpi4py; sums have the bits of those of one process.
@@ -136,21 +144,33 @@ def processes_of(given: Any) -> Processes:
     return given if isinstance(given, Processes) else Summed(given)
 
 
-def started_together() -> int:
-    """The number of processes that mpiexec started together with this one; 1 without mpiexec."""
-    return max((int(os.environ[name]) for name in STARTED_BY if name in os.environ), default=1)
+@functools.cache
+def started_together() -> Processes:
+    """Return the processes that mpiexec started, this one among them; ``ALONE`` without mpiexec.
 
-
-def world() -> Any:
-    """Return all processes that mpiexec started; ``RuntimeError`` where mpi4py is missing."""
+    The processes of one computer share its cores: each gives BLAS an equal number of threads,
+    unless OMP_NUM_THREADS is set. Raises ``RuntimeError`` where mpi4py is missing.
+    """
+    size = max((int(os.environ[name]) for name in STARTED_BY if name in os.environ), default=1)
+    if size == 1:
+        return ALONE
     try:
         from mpi4py import MPI
     except ImportError as error:
         raise RuntimeError(
-            f"several processes take mpi4py and an MPI library ({error}): "
-            "pip install 'scratchgen-numpy[mpi]' mpich"
+            f"mpiexec started {size} processes, which take mpi4py and an MPI library to work "
+            f"together ({error}): pip install 'scratchgen-numpy[mpi]' mpich"
         ) from error
-    return MPI.COMM_WORLD
+    if MPI.COMM_WORLD.Get_size() != size:
+        raise RuntimeError(
+            f"mpiexec started {size} processes, but mpi4py finds {MPI.COMM_WORLD.Get_size()}: it "
+            "belongs to another MPI library; use the mpiexec of that library"
+        )
+    neighbours = MPI.COMM_WORLD.Split_type(MPI.COMM_TYPE_SHARED).Get_size()
+    if "OMP_NUM_THREADS" not in os.environ:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        threadpool_limits(max(1, (cores or 1) // neighbours), user_api="blas")
+    return Summed(MPI.COMM_WORLD)
 
 
 def check_same(processes: Processes, arrays: Iterable[Array], what: str) -> None:

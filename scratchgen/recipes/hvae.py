@@ -91,9 +91,11 @@ class HVAERecipe(Recipe[HVAESettings]):
         settings: HVAESettings,
         progress: Callable[[Iterable[int]], Iterable[int]] = iter,
         patience: Patience | None = None,
+        processes: Any = None,
     ) -> Iterator[Epoch]:
         """Train, with the KL weight of each epoch."""
-        return settings.weighted(super().epochs(state, data, settings, progress, patience), state)
+        trained = super().epochs(state, data, settings, progress, patience, processes)
+        return settings.weighted(trained, state)
 
     def draws(self, model: HierarchicalVAE, n: int, rng: Generator) -> Array:
         """Return draws x ~ p(x|h₁)."""

@@ -267,10 +267,11 @@ class RBMRecipe(Recipe[RBMSettings]):
         settings: RBMSettings,
         progress: Callable[[Iterable[int]], Iterable[int]] = iter,
         patience: Patience | None = None,
+        processes: Any = None,
     ) -> Iterator[Epoch]:
         """Train on pixels spread over their levels, with chains that may become longer."""
         seen = _spread_over_levels(data, settings)
-        trained = super().epochs(state, seen, settings, progress, patience)
+        trained = super().epochs(state, seen, settings, progress, patience, processes)
 
         def with_steps() -> Iterator[Epoch]:
             while True:

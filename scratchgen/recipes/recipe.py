@@ -167,10 +167,12 @@ class Recipe(Generic[S]):
         settings: S,
         progress: Callable[[Iterable[int]], Iterable[int]] = iter,
         patience: Patience | None = None,
+        processes: Any = None,
     ) -> Iterator[Epoch]:
         """Train the model of ``state`` until it ends, and score it after each epoch.
 
-        Errors of ``train`` are raised at once.
+        Several ``processes`` share each step, and each computes the scores. Errors of ``train`` are
+        raised at once.
         """
         assert state.rng is not None
         settings.check_rates(len(state.history))
@@ -193,6 +195,7 @@ class Recipe(Generic[S]):
             clip_norm=settings.clip_norm,
             history=state.history,
             progress=progress,
+            processes=processes,
         )
 
         def is_over() -> bool:

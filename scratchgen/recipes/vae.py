@@ -165,9 +165,11 @@ class VAERecipe(Recipe[VAESettings]):
         settings: VAESettings,
         progress: Callable[[Iterable[int]], Iterable[int]] = iter,
         patience: Patience | None = None,
+        processes: Any = None,
     ) -> Iterator[Epoch]:
         """Train, with the KL weight of each epoch."""
-        return settings.weighted(super().epochs(state, data, settings, progress, patience), state)
+        trained = super().epochs(state, data, settings, progress, patience, processes)
+        return settings.weighted(trained, state)
 
     def samples(self, model: vae.VAE, n: int, rng: Generator, labels: Any = None) -> Array:
         """E[x|h]."""

@@ -98,10 +98,11 @@ class VDMRecipe(Recipe[VDMSettings]):
         settings: VDMSettings,
         progress: Callable[[Iterable[int]], Iterable[int]] = iter,
         patience: Patience | None = None,
+        processes: Any = None,
     ) -> Iterator[Epoch]:
         """Train on pixels that are rounded to the levels."""
         rounded = replace(data, train=0.5 * (_levelled(data.train, settings.levels) + 1))
-        return super().epochs(state, rounded, settings, progress, patience)
+        return super().epochs(state, rounded, settings, progress, patience, processes)
 
     def samples(self, model: vdm.VDM, n: int, rng: Generator) -> Array:
         """Return draws x ~ p(x), on [0, 1]."""
