@@ -130,8 +130,8 @@ def test_the_default_parts_are_as_many_as_the_processes_or_twice_as_many(n, size
     parts = len(even_parts(n, together(size, Summed)[0].part_size(n)))
     m = size if size % 2 == 0 else 2 * size
     assert parts <= n
-    # With parts of p = ⌈n/m⌉ there are 2 ⌈n/2p⌉ = m, unless n is below (m − 1)(m − 2)/2.
-    assert parts == m or 2 * n <= (m - 1) * (m - 2)
+    # With parts of p = ⌈n/m⌉ there are 2 ⌈n/2p⌉ = m, unless 2n ≤ (m − 1)(m − 2).
+    assert parts == m or 2 * n <= (m - 1) * (m - 2) or n == 1
 
 
 def test_sums_in_order_ask_for_the_size_of_a_part():
