@@ -8,7 +8,6 @@ import sys
 from dataclasses import replace
 
 import numpy as np
-from mpi4py import MPI
 
 import scratchgen as sg
 from scratchgen.parallel.processes import Ordered
@@ -42,6 +41,8 @@ def trained(name, data, processes):
 
 
 def main(names):
+    from mpi4py import MPI
+
     comm, data = MPI.COMM_WORLD, Data.named("digits")
     for name in names or RECIPES:
         alone, ordered, summed = (trained(name, data, p) for p in (None, Ordered(comm), comm))
