@@ -786,6 +786,41 @@ def test_the_bound_rises_with_the_number_of_latents():
         assert sorted(bounds) == bounds
 
 
+# The hierarchical VAE.
+
+hierarchy = kept("hierarchical_vae")
+
+
+@pytest.mark.parametrize("r", [0.0, 0.5, 0.95])
+def test_every_path_of_the_exact_hierarchy_weighs_the_evidence(r):
+    x = hierarchy.points(20)
+    model, expected = hierarchy.exact_model(r).frozen(), hierarchy.log_evidence(x)
+    for seed in range(3):
+        weights = model.log_weight(x, rng=sg.generator(seed))
+        np.testing.assert_allclose(weights, expected, rtol=1e-10)
+
+
+def test_the_bound_with_the_log_ratio_is_the_evidence_and_the_printed_one_likes_an_empty_top():
+    x = hierarchy.points(20)
+    losses = []
+    for r in (0.0, 0.3, 0.6, 0.9):
+        right, printed = hierarchy.both_forms(r, x)
+        np.testing.assert_allclose(right, hierarchy.log_evidence(x), rtol=1e-10)
+        losses.append((right - printed).max())
+    assert losses[0] == pytest.approx(0, abs=1e-12)
+    assert sorted(losses) == losses
+
+
+@pytest.mark.rounding
+def test_a_second_layer_and_a_warm_up_are_worth_tenths_of_a_nat():
+    two, without, one = (
+        hierarchy.judged(hierarchy.trained(**settings)[0])[0]
+        for settings in ({}, {"warm_up": False}, {"layers": 1})
+    )
+    assert two < one - 0.1
+    assert two < without - 0.1
+
+
 # The linear autoencoder.
 
 
