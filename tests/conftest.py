@@ -16,6 +16,7 @@ _ANY_SPEED = {
     "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 }
 settings.register_profile("quick", max_examples=30, derandomize=True, **_ANY_SPEED)
+settings.register_profile("few", max_examples=5, derandomize=True, **_ANY_SPEED)
 settings.register_profile("thorough", max_examples=500, **_ANY_SPEED)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
