@@ -59,6 +59,11 @@ diffusion = kept("variational_diffusion")
 adversaries = kept("adversarial_game")
 game = kept("generative_adversarial")
 hierarchy = kept("from_hierarchy_to_diffusion")
+scores = kept("scores")
+conditions = kept("conditions")
+checking = kept("checking_a_derivative")
+machines = kept("gpu_and_machines")
+layer = kept("my_layer")
 ddpm = kept("denoising_diffusion")
 autoencoder = kept("linear_vae")
 approximation = kept("universal_approximation")
@@ -1016,6 +1021,142 @@ def test_no_network_predicts_the_noise_of_the_ring_better_than_its_closed_form()
     # The excess is the mean of (ε̂ − E[ε|x_t])² and of a product of mean 0, which varies by √n.
     assert (costs[:, 1:] >= costs[:, :1] * (1 - 5 / np.sqrt(4000))).all()
     assert (costs[:, 1] <= costs[:, 0] + 0.1).all()
+
+
+# Scores.
+
+
+def test_denoising_by_draws_is_the_formula_of_tweedie():
+    for x in ([0.5, 0.2], [-1.0, -2.0]):
+        expected = x + 0.8**2 * sg.datasets.toys.ring_score(np.array([x]), 0.8)[0]
+        np.testing.assert_allclose(scores.denoised_by_hand(np.array(x), 0.8), expected, atol=0.02)
+
+
+def test_annealing_finds_the_shares_of_the_modes_and_one_level_keeps_those_of_the_start():
+    assert abs(scores.shares["annealed"] - 0.8) < 0.05
+    # A start that is symmetric about 0 gives each mode one half: five standard deviations.
+    assert abs(scores.shares["plain"] - 0.5) < 5 * 0.5 / np.sqrt(4000) + 0.01
+
+
+def test_the_density_of_the_flow_of_a_gaussian_is_its_own():
+    x = np.array([[-0.8], [0.4], [1.9]])
+    found = scores.exact_ddpm(1000).flow_log_likelihood(x)
+    np.testing.assert_allclose(found, scores.log_density(x[:, 0]), atol=2e-3)
+
+
+@pytest.mark.rounding
+def test_the_learned_score_costs_no_less_than_the_exact_one_and_little_more():
+    learned, exact = scores.costs_by_level().T
+    assert (learned >= exact - 5 * 1.5 / np.sqrt(4000)).all()
+    assert (learned <= exact + 0.25).all()
+
+
+# Conditions.
+
+
+def test_guidance_sharpens_the_class_and_pays_with_diversity():
+    sure = [conditions.of_class_one(conditions.guided(w)).mean() for w in (0.0, 1.0, 4.0)]
+    outer = [conditions.share_near(conditions.guided(w)) for w in (0.0, 1.0, 4.0)]
+    assert sure == sorted(sure)
+    assert outer == sorted(outer)
+    of_density = conditions.share_near(conditions.PLANE, conditions.sharpened(4.0).ravel())
+    assert outer[-1] > of_density + 0.05  # guidance does not sample p(x) p(c|x)^{1 + w}
+
+
+def test_resampling_brings_the_completion_near_to_the_exact_conditional():
+    mean, variance = conditions.exactly("1")
+    once, often = (conditions.completions(r) for r in ("1", "10"))
+    assert abs(once.mean() - conditions.limit[0]) < 0.05
+    assert abs(often.mean() - mean) < 0.1 < abs(once.mean() - mean)
+    assert abs(often.var() - variance) < abs(once.var() - variance)
+
+
+def test_the_gradient_method_trusts_what_is_known_too_much():
+    mean, variance = conditions.exactly("gradient")
+    u = conditions.completions("gradient")
+    assert u.mean() > mean + 0.1
+    assert u.var() < variance
+
+
+def test_replaced_averages_are_right_in_each_sample():
+    pixels = conditions.finer("replacement")
+    np.testing.assert_allclose(pixels.mean(axis=1), conditions.Y, atol=1e-6)
+    assert conditions.exact_pixels(0.0).mean() == pytest.approx(conditions.Y)
+
+
+# Checking a derivative.
+
+
+def test_each_slip_is_refused_and_all_but_one_are_named():
+    assert not any(report.ok for report in checking.REPORTS.values())
+    kinds = {name: report["w"].kinds for name, report in checking.REPORTS.items()}
+    assert [name for name, of in kinds.items() if not of] == ["a factor σ′ too many"]
+
+
+def test_the_complex_step_has_all_digits_where_differences_have_half_of_them():
+    forward, central, complex_step = checking.errors()
+    assert complex_step[checking.H < 1e-8].max() < 1e-15
+    assert 1e-10 < forward.min() < 1e-7
+    assert 1e-13 < central.min() < 1e-9
+
+
+def test_what_cannot_be_seen_is_undecided_and_refused():
+    assert checking.lost["w"].verdict == "UNDECIDED"
+    assert not checking.lost.ok
+    assert checking.relu.ok
+    assert not checking.refused.ok
+    assert not checking.flat.ok
+    assert checking.flat["w"].ok
+
+
+# On a GPU, and on many threads.
+
+
+def test_a_rule_that_moves_data_unasked_is_refused_by_a_strict_array():
+    ran = [
+        name for name, rule in machines.RULES.items() if machines.runs(rule, np.ones(3)) == "runs"
+    ]
+    assert ran == ["np.tanh(z)", "np.maximum(z, 0)"]
+
+
+def test_the_parts_of_a_batch_have_the_gradient_of_the_whole_and_one_result_on_any_threads():
+    for size in (37, 128):
+        np.testing.assert_allclose(machines.gradients(size), machines.whole, atol=1e-15)
+    np.testing.assert_array_equal(machines.trained(1), machines.trained(3))
+
+
+@pytest.mark.rounding
+def test_a_last_digit_grows_to_the_size_of_the_weights_at_a_large_rate_and_not_at_a_small_one():
+    for dtype, digits in ((np.float32, 1e-7), (np.float64, 1e-16)):
+        distances = machines.apart(dtype=dtype)
+        assert 0 < distances[0] < digits
+        assert distances.max() > 0.1
+    assert machines.apart(rate=0.5).max() < 1e-4
+
+
+def test_a_sum_is_within_the_bound_of_its_roundings():
+    n, one_by_one, _ = machines.sums().T
+    assert (one_by_one <= n * np.finfo(np.float32).eps / 2).all()
+
+
+# A layer of your own.
+
+
+def test_the_forgotten_term_is_along_x_which_the_output_does_not_depend_on():
+    assert layer.check_the_rule().ok
+    assert layer.check_the_cost().ok
+    assert not layer.refused().ok
+    x, g = layer.arrays()
+    along = [(x * of(x, g)[0]).sum(axis=1) for of in (layer.by_hand, layer.forgetful)]
+    assert np.abs(along[0]).max() < 1e-4 < np.abs(along[1]).max()
+
+
+def test_the_command_runs_the_two_checks_of_the_layer_and_nothing_else():
+    found = dict(sg.gradcheck.check_file(FOLDER / "my_layer.py"))
+    assert {name: report.ok for name, report in found.items()} == {
+        "check_the_rule": True,
+        "check_the_cost": True,
+    }
 
 
 # The errata.

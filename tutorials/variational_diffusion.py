@@ -1,38 +1,33 @@
-"""The bound of a diffusion model, term by term, where each term is known exactly.
+# %% [markdown]
+# # The bound of a diffusion model
+#
+# *Three terms, each of them exact.* This chapter follows the notes' "Optimizing the variational diffusion model",
+# "Continues" and "Optimization cost".
+#
+# A diffusion model is a hierarchical VAE whose encoder $q$ is fixed ([From a hierarchy to
+# diffusion](from_hierarchy_to_diffusion.md)), and $-\log p(x_0)$ is at most the sum of three terms. There are two ways
+# to write it. Along a path $x_0 \to x_1 \to \dots \to x_T$, each step of which is drawn from the last, the third term
+# compares the step forth with the step back, at two random variables besides $x_t$:
+#
+# $$\text{consistency} = \sum_t \mathbb{E}\, \log \frac{q(x_t | x_{t-1})}{p(x_t | x_{t+1})} .$$
+#
+# Bayes' rule turns the step forth around,
+#
+# $$q(x_t | x_{t-1}) = q(x_t | x_{t-1}, x_0) = \frac{q(x_{t-1} | x_t, x_0)\; q(x_t | x_0)}{q(x_{t-1} | x_0)} .$$
+#
+# In the product over all $t$ the fractions $q(x_t | x_0)/q(x_{t-1} | x_0)$ cancel, except for the first and the last.
+# What remains in the third term has one random variable, $x_t$:
+#
+# $$\text{denoising} = \sum_t \mathbb{E}\, D_{KL}\bigl(q(x_{t-1} | x_t, x_0) \,\|\, p(x_{t-1} | x_t)\bigr) .$$
 
-The notes, "Optimizing the variational diffusion model" and "Continues". A diffusion model is a
-hierarchical VAE whose encoder q is fixed, and −log p(x₀) is at most the sum of three terms. There
-are two ways to write it. Along a path x₀ → x_1 → … → x_T, each step of which is drawn from the
-last, the third term compares the step forth with the step back at two random variables:
-
-    consistency = Σ_t E log q(x_t|x_{t−1})/p(x_t|x_{t+1}).
-
-With Bayes' rule for q(x_{t−1}|x_t, x₀), each term has one random variable, x_t:
-
-    denoising = Σ_t E D_KL(q(x_{t−1}|x_t, x₀) ‖ p(x_{t−1}|x_t)).
-
-For Gaussian data x₀ ~ N(m, s²) the best denoiser is a linear function of x_t, and each term is a
-number. The first table has these numbers. The bound stays above the entropy of the data even with
-the best denoiser: the true step back is no Gaussian of the variance β_t or β̃_t. The gap closes as
-T grows. For N(0, 1) and the variance β_t it is zero for every T.
-
-The notes print D_KL(q(x_t|x_{t−1}) ‖ p(x_t|x_{t+1})) in the consistency (erratum E23). The second
-table shows how far that is from the log-ratio.
-
-The notes say that one random variable in each term gives estimates of less variance than two. This
-holds for each term by itself, as the third table shows. It does not hold for the whole bound: along
-a path the errors of neighbouring terms cancel, while independent draws of x_t, one for each term,
-add their variances up. Training draws one t at a time, so that nothing can cancel, and the second
-form is the better one.
-"""
-
+# %%
 import functools
 import math
-import sys
 
 import numpy as np
 
 import scratchgen as sg
+from scratchgen.learning import attempt, panels, source
 from scratchgen.models import DDPM
 from scratchgen.models.diffusion import bound
 
@@ -41,7 +36,33 @@ STEPS = (3, 10, 30, 100, 300)
 DRAWS = 4000
 COLUMNS = "reconstruction", "prior", "denoising", "sum", "gap"
 
+# %% [markdown]
+# The two forms in the library:
 
+# %%
+source(bound.path_terms)
+
+# %%
+source(bound.elbo_terms)
+
+# %% [markdown]
+# Both distributions of a denoising term are Gaussian, and their means differ by the error of $\hat\epsilon$ alone. So
+# each term is a weighted squared error,
+#
+# $$D_{KL} = w_t\, \| \epsilon - \hat\epsilon \|^2 + \tfrac12 D\, (r_t - 1 - \log r_t), \qquad
+# w_t = \frac{\beta_t^2}{2 \sigma_t^2 \alpha_t (1 - \bar\alpha_t)}, \quad r_t = \tilde\beta_t / \sigma_t^2 .$$
+
+# %%
+source(bound.step_cost)
+
+# %% [markdown]
+# ## Gaussian data, and the best denoiser
+#
+# For $x_0 \sim N(m, s^2)$ the best denoiser is a linear function of $x_t$. Each term is then a polynomial of second
+# degree in normal numbers, and its expectation is a mean over a few signs: no draws are needed.
+
+
+# %%
 def best(T, schedule, variance="beta", mean=MEAN, deviation=DEVIATION):
     """The chain whose ε̂(x_t) is E[ε|x_t] for the data N(mean, deviation²)."""
 
@@ -75,6 +96,31 @@ def entropy(deviation=DEVIATION):
     return 0.5 * math.log(2 * math.pi * math.e * deviation**2)
 
 
+print(
+    f"x₀ ~ N({MEAN}, {DEVIATION}²) with the best denoiser, in nats; the entropy is {entropy():.4f}\n"
+)
+print(f"{'T':>5} {'schedule':<9}{'σ²':<5}" + "".join(f"{name:>15}" for name in COLUMNS))
+for T in (10, 100, 1000):
+    for schedule in ("linear", "cosine"):
+        for variance, said in (("beta", "β"), ("posterior", "β̃")):
+            first, prior, steps = terms(best(T, schedule, variance))
+            total = first + prior + steps.sum()
+            row = first, prior, steps.sum(), total, total - entropy()
+            print(f"{T:5} {schedule:<9}{said:<5}" + "".join(f"{x:15.4f}" for x in row))
+
+# %% [markdown]
+# The bound stays above the entropy of the data, even with the best denoiser: the true step back is no Gaussian of the
+# variance $\beta_t$ or $\tilde\beta_t$. The gap closes as $T$ grows. For $N(0, 1)$ and the variance $\beta_t$ it is zero
+# for every $T$.
+#
+# ## The printed divergence
+#
+# The notes print a $D_{KL}(q(x_t | x_{t-1}) \| p(x_t | x_{t+1}))$ in the consistency ([E23](errata.md#e23)). A divergence
+# averages over $x_t \sim q(x_t | x_{t-1})$. But once $x_{t+1}$ is given, $x_t$ is no longer distributed so: it was the
+# parent of $x_{t+1}$.
+
+
+# %%
 def consistency(model, t, draws, mean=MEAN, deviation=DEVIATION):
     """log q(x_t|x_{t−1})/p(x_t|x_{t+1}) at draws of three neighbours, and the printed divergence.
 
@@ -100,6 +146,20 @@ def consistencies(model):
     return np.sum(each, axis=0)
 
 
+for T in (10, 100, 300):
+    right_form, printed = consistencies(best(T, "linear"))
+    print(f"T = {T:<5} right {right_form:8.3f} nats    printed {printed:8.3f} nats")
+
+# %% [markdown]
+# ## Which form varies less
+#
+# The notes say that one random variable in each term gives estimates of less variance than two. This holds for each
+# term by itself. It does not hold for the whole bound: along a path the errors of neighbouring terms cancel, while
+# independent draws of $x_t$, one for each term, add their variances up. Training draws one $t$ at a time, so that
+# nothing can cancel, and the second form is the better one.
+
+
+# %%
 def of_one_term(T, t):
     """The standard deviations of one denoising term, and of one consistency term."""
     model, rng = best(T, "linear"), sg.generator(0)
@@ -120,62 +180,138 @@ def spreads(mean=MEAN, deviation=DEVIATION):
     return np.array(found)
 
 
-def picture():
-    """Plot each denoising term over t, and the spread of both estimates over T."""
-    from matplotlib.figure import Figure
+DATA = f"N({MEAN}, {DEVIATION}²)"
+print("standard deviation of an estimate from one draw, linear β, in nats")
+print(f"{'T':>5}  {'data':<15}{'estimate of':<20}{'independent x_t':>16}{'one path':>12}")
+for T in STEPS[1:]:
+    apart, along = of_one_term(T, T // 2)
+    print(f"{T:5}  {DATA:<15}{'one term, t = T/2':<20}{apart:16.3f}{along:12.3f}")
+for name, of in ((DATA, spreads()), ("N(0, 1)", spreads(0.0, 1.0))):
+    for T, (apart, along) in zip(STEPS, of, strict=True):
+        print(f"{T:5}  {name:<15}{'the whole bound':<20}{apart:16.3f}{along:12.3f}")
 
-    figure = Figure(figsize=(9.6, 3.8), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    for schedule in ("linear", "cosine"):
-        model = best(300, schedule)
-        _, _, steps = terms(model)
-        label = f"{schedule} β: {steps.sum():.3f} nats in all"
-        left.plot(np.arange(1, model.T) / model.T, steps, label=label)
-    left.set(yscale="log", xlabel="t/T", ylabel="nats", title="denoising terms, T = 300, σ² = β")
-    left.legend(frameon=False)
-    marks = "independent $x_t$, one a term", "one path"
-    for name, style, of in (
-        (f"N({MEAN:g}, {DEVIATION:g}²)", "-", spreads()),
-        ("N(0, 1)", "--", spreads(0.0, 1.0)),
-    ):
-        for colour, mark, y in zip(("C2", "C3"), marks, of.T, strict=True):
-            right.plot(STEPS, y, style, color=colour, marker="o", label=f"{mark}, {name}")
-    right.set(xscale="log", ylim=(0, 1.6), xlabel="T, number of steps", ylabel="nats")
-    right.set_title("spread of one estimate of the bound")
-    right.legend(frameon=False, fontsize="small")
-    return figure
+# %%
+left, right = panels(1, 2, size=(9.6, 3.8))
+for schedule in ("linear", "cosine"):
+    model = best(300, schedule)
+    _, _, steps = terms(model)
+    label = f"{schedule} β: {steps.sum():.3f} nats in all"
+    left.plot(np.arange(1, model.T) / model.T, steps, label=label)
+left.set(yscale="log", xlabel="t/T", ylabel="nats", title="denoising terms, T = 300, σ² = β")
+left.legend(frameon=False)
+marks = "independent $x_t$, one a term", "one path"
+for name, style, of in ((DATA, "-", spreads()), ("N(0, 1)", "--", spreads(0.0, 1.0))):
+    for colour, mark, y in zip(("C2", "C3"), marks, of.T, strict=True):
+        right.plot(STEPS, y, style, color=colour, marker="o", label=f"{mark}, {name}")
+right.set(xscale="log", ylim=(0, 1.6), xlabel="T, number of steps", ylabel="nats")
+right.set_title("spread of one estimate of the bound")
+right.legend(frameon=False, fontsize="small")
+left
 
-
-def main(path=None):
-    """Print the terms, the misprint, and the spread of estimates; plot them if given a path."""
-    data = f"N({MEAN}, {DEVIATION}²)"
-    print(f"x₀ ~ {data} with the best denoiser, in nats; the entropy is {entropy():.4f}\n")
-    print(f"{'T':>5} {'schedule':<9}{'σ²':<11}" + "".join(f"{name:>15}" for name in COLUMNS))
-    for T in (10, 100, 1000):
-        for schedule in ("linear", "cosine"):
-            for variance in ("beta", "posterior"):
-                first, prior, steps = terms(best(T, schedule, variance))
-                total = first + prior + steps.sum()
-                row = first, prior, steps.sum(), total, total - entropy()
-                said = {"beta": "β", "posterior": "β̃"}[variance]
-                print(f"{T:5} {schedule:<9}{said:<11}" + "".join(f"{x:15.4f}" for x in row))
-
-    print("\nthe consistency term along a path, and the divergence printed for it (erratum E23)")
-    for T in (10, 100, 300):
-        right, printed = consistencies(best(T, "linear"))
-        print(f"T = {T:<5} right {right:8.3f} nats    printed {printed:8.3f} nats")
-
-    print("\nstandard deviation of an estimate from one draw, linear β, in nats")
-    print(f"{'T':>5}  {'data':<15}{'estimate of':<20}{'independent x_t':>16}{'one path':>12}")
-    for T in STEPS[1:]:
-        apart, along = of_one_term(T, T // 2)
-        print(f"{T:5}  {data:<15}{'one term, t = T/2':<20}{apart:16.3f}{along:12.3f}")
-    for name, of in ((data, spreads()), ("N(0, 1)", spreads(0.0, 1.0))):
-        for T, (apart, along) in zip(STEPS, of, strict=True):
-            print(f"{T:5}  {name:<15}{'the whole bound':<20}{apart:16.3f}{along:12.3f}")
-    if path:
-        picture().savefig(path, dpi=120)
+# %% [markdown]
+# ## What goes wrong
+#
+# - **The bound is below the entropy.** A term is missing, or the consistency has the wrong neighbour. No bound on the
+#   mean of $-\log p$ can be below the entropy of the data.
+# - **Training with the weights $w_t$ gives poor images.** The weights are large at small $t$, where nothing can be
+#   learned of the shape. The training cost leaves them out.
+# - **The bits of a density are compared with bits of pixels.** A density depends on the scale of $x_0$.
+#
+# ## Exercises
+#
+# ### Exercise 1: the weight of a term
+# Derive $w_t$. The means of the two distributions of a step differ by $\beta_t (\epsilon - \hat\epsilon)$ over
+# $\sqrt{\alpha_t (1 - \bar\alpha_t)}$.
 
 
-if __name__ == "__main__":
-    main(*sys.argv[1:2])
+# %%
+def weight(beta, alpha_bar, variance):
+    """w_t, with σ_t² = variance."""
+    # your line
+
+
+def check_weight(answer):
+    model, x0, eps = best(20, "cosine"), np.array([[0.3]]), np.array([[1.4]])
+    for t in (1, 10, 19):
+        found = model.predict(model.q_sample(x0, t, eps), t)[1]
+        ratio = model.noising.posterior_variance[t] / model.beta[t]
+        rest = 0.5 * (ratio - 1 - math.log(ratio))
+        w = answer(model.beta[t], model.alpha_bar[t], model.beta[t])
+        expected = bound.step_cost(model, x0, t, eps).item()
+        assert abs(w * ((eps - found) ** 2).item() + rest - expected) < 1e-10
+
+
+attempt(check_weight, weight)
+
+
+# %% tags=["solution"]
+def weight(beta, alpha_bar, variance):
+    return beta**2 / (2 * variance * (1 - beta) * (1 - alpha_bar))
+
+
+attempt(check_weight, weight)
+
+# %% [markdown]
+# ### Exercise 2: the divergence of two Gaussians
+# The formula above needs $D_{KL}(N(\mu_1, \sigma_1^2) \| N(\mu_2, \sigma_2^2))$. Give it.
+
+
+# %%
+def kl(mu1, sigma1, mu2, sigma2):
+    """In nats, of one dimension."""
+    # your line
+
+
+def check_kl(answer):
+    x = np.linspace(-20, 20, 400_001)
+
+    def log_normal(mu, sigma):
+        return -0.5 * ((x - mu) / sigma) ** 2 - math.log(sigma * math.sqrt(2 * math.pi))
+
+    p, q = log_normal(0.4, 0.8), log_normal(-0.3, 1.5)
+    expected = (np.exp(p) * (p - q)).sum() * (x[1] - x[0])
+    assert abs(answer(0.4, 0.8, -0.3, 1.5) - expected) < 1e-9
+
+
+attempt(check_kl, kl)
+
+
+# %% tags=["solution"]
+def kl(mu1, sigma1, mu2, sigma2):
+    ratio = (sigma1 / sigma2) ** 2
+    return 0.5 * (ratio + ((mu1 - mu2) / sigma2) ** 2 - 1 - math.log(ratio))
+
+
+attempt(check_kl, kl)
+
+# %% [markdown]
+# ### Exercise 3: bits per dimension
+# A bound of $-\log p(x_0)$ is $n$ nats for $D$ numbers on $[-1, 1]$. The data have 256 levels, a distance $2/255$ apart.
+# How many bits per dimension is this for the levels?
+
+
+# %%
+def bits_of_levels(nats, D):
+    """Bits per dimension of the levels."""
+    # your line
+
+
+def check_bits(answer):
+    # A density of 255/2 on each cell of a single level has no bits at all; a uniform one has 8.
+    assert abs(answer(-math.log(255 / 2) * 10, 10)) < 1e-12
+    assert abs(answer(math.log(2 * 256 / 255) * 7, 7) - 8) < 1e-12
+
+
+attempt(check_bits, bits_of_levels)
+
+
+# %% tags=["solution"]
+def bits_of_levels(nats, D):
+    return nats / (D * math.log(2)) - math.log2(2 / 255)
+
+
+attempt(check_bits, bits_of_levels)
+
+# %% [markdown]
+# **Read on:** [Denoising diffusion](denoising_diffusion.md) trains with the squared error. [Scores](scores.md) computes
+# the likelihood itself, by a flow.
