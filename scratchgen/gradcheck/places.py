@@ -14,6 +14,13 @@ from ..autodiff import Tensor
 from ..operations.lifting import is_library
 
 
+def named(file: str, line: int) -> str:
+    """A line of a file, ``cost.py:12``; the file of a notebook's cell has a number for a name."""
+    folder, name = os.path.split(file)
+    in_notebook = os.path.basename(folder).startswith("ipykernel_")
+    return f"line {line} of a cell" if in_notebook else f"{name}:{line}"
+
+
 class Place(NamedTuple):
     """A line of a file, and an instruction in it."""
 
@@ -27,8 +34,8 @@ class Place(NamedTuple):
         return linecache.getline(self.file, self.line).strip()
 
     def __str__(self) -> str:
-        where = f"{os.path.basename(self.file)}:{self.line}"
-        return f"`{self.text}`, {where}" if 0 < len(self.text) <= 60 else where
+        at = named(self.file, self.line)
+        return f"`{self.text}`, {at}" if 0 < len(self.text) <= 60 else at
 
 
 @contextmanager

@@ -24,6 +24,7 @@ import numpy as np
 
 from ..backend import Array
 from ..operations.lifting import is_library
+from .places import named
 from .report import Entry
 from .subject import Subject
 
@@ -275,5 +276,5 @@ def _place(frame: FrameType) -> str:
 def _quoted(filename: str, number: int) -> str:
     """A line of a source: its text, unless it is long, its file and its number."""
     text = linecache.getline(filename, number).strip()
-    where = f"{os.path.basename(filename)}:{number}"
-    return f"`{text}`, {where}" if 0 < len(text) <= 80 else where
+    at = named(filename, number)
+    return f"`{text}`, {at}" if 0 < len(text) <= 80 else at

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 
-from scratchgen.gradcheck.places import noted
+from scratchgen.gradcheck.places import named, noted
 from scratchgen.gradcheck.recording import recorded
 
 
@@ -37,3 +37,8 @@ def test_a_profiler_is_left_alone():
         assert not places
     finally:
         sys.setprofile(None)
+
+
+def test_a_cell_of_a_notebook_is_not_named_by_the_number_of_its_file():
+    assert named("/home/me/cost.py", 12) == "cost.py:12"
+    assert named("/tmp/ipykernel_815/3406466961.py", 10) == "line 10 of a cell"
