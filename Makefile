@@ -1,5 +1,5 @@
 # make demo    train a variational autoencoder on handwritten digits, and leave its pictures in runs/
-# make test    run the tests
+# make test    run the tests: those of the library, and those of the chapters in tutorials/
 # make lint    check style and types
 # make docs    build the site into docs/_build/html: every chapter runs, a warning is an error
 # make notebooks    make the chapters notebooks, in notebooks/
@@ -33,13 +33,18 @@ RUN = $(VENV)/bin/python -m
 OLDEST = $(VENV)-oldest
 INSTALL = -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-rounding test-oldest lint docs notebooks clean
+.PHONY: demo test test-library test-chapters test-rounding test-oldest lint docs notebooks clean
 
 demo: $(VENV)/installed
 	$(RUN) scratchgen train vae
 
-test: $(VENV)/installed-for-tests
-	$(RUN) pytest
+test: test-library test-chapters
+
+test-library: $(VENV)/installed-for-tests
+	$(RUN) pytest --ignore tests/test_tutorials.py
+
+test-chapters: $(VENV)/installed-for-tests
+	$(RUN) pytest tests/test_tutorials.py
 
 test-rounding: $(VENV)/installed-for-tests
 	@own="$$($(VENV)/bin/python -c "$$KERNEL")"; \
