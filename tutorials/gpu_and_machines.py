@@ -243,10 +243,12 @@ left
 # |---|---|
 # | `scratchgen.parallel.threads` | threads over parts of an operation, which fit a core's cache; limits of BLAS |
 # | `scratchgen.parallel.parts` | a batch as a sum of parts, in a fixed order |
+# | `scratchgen.parallel.processes` | processes of MPI, on one computer or on many, that share the parts |
 # | CuPy | every rule, network and model, by the generator's device |
 #
-# One training uses one GPU, or the threads of one computer. Several machines are the next step of the same idea: a
-# batch is a sum of parts wherever the parts are computed. It is not part of the library yet.
+# A batch is a sum of parts wherever the parts are computed: `mpiexec -n 4 scratchgen train ddpm` lets four processes
+# compute a quarter of each batch. `Summed` adds their gradients by one message per step, and agrees with one process to
+# rounding. `Ordered` adds them in the order of the parts, one process after the other, to the same bits.
 #
 # ## What goes wrong
 #
