@@ -53,6 +53,12 @@ def of_shape(evidence: Evidence, k: int) -> Iterator[Mistake]:
     given, right = evidence.given[k], evidence.right[k]
     name, shape = evidence.names[k], right.shape
     came = f"shape {given.shape} in place of {shape}"
+    if given.ndim == right.ndim and given.ndim > 1:
+        turned = given.T if given.T.shape == shape else None
+        if evidence.subject.rule is not None:  # whose shares may be of the shape before a broadcast
+            turned = _unbroadcast(given.T, shape)
+        if turned is not None:
+            yield Mistake("transposed", f"{came}: agrees with the transpose", turned, right)
     for number in range(1, given.ndim + 1):
         for axes in itertools.combinations(range(given.ndim), number):
             summed = given.sum(axis=axes)
@@ -67,8 +73,6 @@ def of_shape(evidence: Evidence, k: int) -> Iterator[Mistake]:
             sentence = f"{came}: agrees if summed over {kept}: {what}"
             yield Mistake("not summed", sentence, summed.reshape(shape), right)
     if given.size == right.size:
-        if given.ndim == right.ndim and given.ndim > 1 and given.T.shape == shape:
-            yield Mistake("transposed", f"{came}: agrees with the transpose", given.T, right)
         yield Mistake("reshaped", f"{came}: agrees once reshaped", given.reshape(shape), right)
     if given.size == 1 and right.size > 1:
         for what, value in (("sum", right.sum()), ("mean", right.mean())):
@@ -82,6 +86,14 @@ def of_shape(evidence: Evidence, k: int) -> Iterator[Mistake]:
                     "not be taken"
                 )
                 yield Mistake("reduced too far", sentence, given.reshape(reduced.shape), reduced)
+
+
+def _unbroadcast(share: Array, shape: tuple[int, ...]) -> Array | None:
+    """The sum of a share over the axes along which an array of this shape was repeated."""
+    if any(n not in (1, m) for n, m in zip(shape, share.shape, strict=True)):
+        return None
+    summed: Array = share.sum(axis=tuple(i for i, n in enumerate(shape) if n == 1), keepdims=True)
+    return summed
 
 
 def of_numbers(evidence: Evidence, k: int, right: Array) -> Iterator[Mistake]:

@@ -46,7 +46,7 @@ def diagnose(evidence: Evidence, start: float | None = None) -> dict[int, tuple[
     search(_in_numbers)
     search(_in_other_places)
     open_ = evidence.wrong - findings.keys()
-    slipped = _in_equations(evidence, open_, with_factor, until)
+    slipped = _in_equations(evidence, open_, with_factor, until - SECONDS / 4)
     if not (open_ <= slipped.keys() and len({found.sentence for found in slipped.values()}) == 1):
         slipped.update(_of_one_ratio(evidence, open_))
     for k, found in slipped.items():
@@ -55,9 +55,10 @@ def diagnose(evidence: Evidence, start: float | None = None) -> dict[int, tuple[
     search(_of_ratio)
     search(_in_residuals)
     search(parts.of_parts)
+    search(_with_factor)
     search(lambda evidence, k: iter([with_factor[k]] if k in with_factor else []))
-    for way in (_with_factor, _on_top, _in_pairs):
-        search(way)
+    search(_on_top)
+    search(_in_pairs)
     for k, (sentence, kinds) in findings.items():
         if kinds == ["power rule"] and _is_by_logarithm(evidence, k):
             name = evidence.names[k]

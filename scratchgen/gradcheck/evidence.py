@@ -116,10 +116,15 @@ class Evidence:
 
     @functools.cached_property
     def slips(self) -> Iterable[Slip]:
-        """All slips in the recorded equations that lead to a wrong derivative."""
+        """All slips in the recorded equations that lead to a wrong derivative.
+
+        The cost of a rule is the check's own, which nobody takes for another cost.
+        """
         if self.recording is None:
             return []
-        return _Kept(slips(self.recording, sorted(self.wrong), self.lengths))
+        found = slips(self.recording, sorted(self.wrong), self.lengths)
+        of_rule = self.subject.rule is not None
+        return _Kept(one for one in found if not (of_rule and one.kind == "another cost"))
 
     def has_regulariser(self, k: int) -> bool | None:
         """Whether the cost has a term of array k alone; ``None`` if that cannot be told."""
