@@ -90,6 +90,29 @@ class Step(NamedTuple):
         return Bend(self.node, self.node.inputs, (*before, equation, *after))
 
 
+Sweep = Callable[[Sequence[int]], "list[Array] | None"]
+"""∂C/∂(argument k) for each k; ``None`` if it is impossible."""
+
+
+class Slip(NamedTuple):
+    """A mistake in a recorded equation: its name, its sentence, and how it bends the equation."""
+
+    kind: str
+    sentence: str
+    bends: tuple[Bend, ...]
+    """One, or one for each use of the equation."""
+    local: bool = True
+    """Whether it is a slip in one equation, not in a whole term; only such slips form pairs."""
+    form: Any = ""
+    """What tells slips of one kind apart. Those of equal kind and form are made together."""
+    sweep: Sweep | None = None
+    """How the derivatives follow, if not by one sweep with the bends."""
+
+    def follows(self, recording: Recording, wrt: Sequence[int]) -> list[Array] | None:
+        """∂C/∂(argument k) for each k, computed with the slip; ``None`` if it is impossible."""
+        return recording.gradients(wrt, *self.bends) if self.sweep is None else self.sweep(wrt)
+
+
 def shortcut(node: Tensor, z: Tensor, factor: Any = None) -> Bend:
     """Lead from ``node`` directly to ``z`` by ``factor``; other ways back stay unchanged."""
     others = [
@@ -127,7 +150,7 @@ class Recording:
         named = zip(arguments, names, strict=True)
         self.names = {x: name for x, name in named if isinstance(x, Tensor)}
         self._shares: dict[Step, tuple[Array, Array]] = {}
-        self._leading: dict[tuple[int, ...], set[Tensor]] = {}
+        self._leading: dict[tuple[Tensor, ...], set[Tensor]] = {}
         self._functions: dict[Tensor, tuple[str, Tensor] | None] = {}
         self._samples: dict[tuple[str, Tensor], Array] = {}
         self._formulas: dict[tuple[Any, int], str] = {}
@@ -140,11 +163,22 @@ class Recording:
 
     def gradients(self, wrt: Sequence[int], *bends: Bend) -> list[Array] | None:
         """∂C/∂(argument k) for each k with these bends; ``None`` if their shapes do not fit."""
-        wanted = [self.arguments[k] for k in wrt]
-        leads, kept = self._leads(tuple(wrt)), {*wanted}
+        return self.swept([self.arguments[k] for k in wrt], bends)
+
+    def swept(
+        self,
+        wanted: Sequence[Tensor],
+        bends: Sequence[Bend],
+        seeds: Mapping[Tensor, Array] | None = None,
+    ) -> list[Array] | None:
+        """The δ of each of these tensors with these bends; ``None`` if their shapes do not fit.
+
+        The sweep begins with the δ ``seeds``, which is 1 for the cost by default.
+        """
+        leads, kept = self.leads(tuple(wanted)), {*wanted}
         if any(x not in leads for b in bends for x in b.inputs if isinstance(x, Tensor)):
-            leads = {*self.nodes}
-        deltas = {self.cost: np.ones_like(self.cost.data)}
+            leads = {*self.nodes, *wanted}
+        deltas = {self.cost: np.ones_like(self.cost.data)} if seeds is None else {**seeds}
         with ExitStack() as stack, np.errstate(all="ignore"):
             for bend in bends:
                 stack.enter_context(bend.applied())
@@ -161,15 +195,15 @@ class Recording:
                 return None  # the shapes do not fit: nobody derived this
         return [deltas[x] if x in deltas else np.zeros_like(x.data) for x in wanted]
 
-    def _leads(self, wrt: tuple[int, ...]) -> set[Tensor]:
-        """The tensors that are computed from these arguments."""
-        if wrt not in self._leading:
-            leads = {self.arguments[k] for k in wrt}
+    def leads(self, wanted: tuple[Tensor, ...]) -> set[Tensor]:
+        """The tensors that are computed from these."""
+        if wanted not in self._leading:
+            leads = {*wanted}
             for node in self.nodes:
                 if any(isinstance(x, Tensor) and x in leads for x in node.inputs):
                     leads.add(node)
-            self._leading[wrt] = leads
-        return self._leading[wrt]
+            self._leading[wanted] = leads
+        return self._leading[wanted]
 
     def gradient(self, k: int, *bends: Bend) -> Array | None:
         """∂C/∂(argument k) alone."""
@@ -178,10 +212,7 @@ class Recording:
 
     def leading_to(self, wanted: Sequence[int]) -> tuple[list[Tensor], list[Step]]:
         """The values computed from these arguments, and the equations back, from the cost on."""
-        leads = {self.arguments[k] for k in wanted}
-        for node in self.nodes:
-            if any(isinstance(x, Tensor) and x in leads for x in node.inputs):
-                leads.add(node)
+        leads = self.leads(tuple(self.arguments[k] for k in wanted))
         computed = [node for node in reversed(self.steps) if node in leads]
         return computed, [
             Step(node, k, x)
@@ -498,7 +529,8 @@ def _first_row(x: Array, whole: bool) -> Array:
     """The first entries of an array, or the whole of its first row."""
     if x.ndim == 0:
         return x
-    row: Array = x[(*(0,) * (x.ndim - 1), ...)]
+    first: Any = (*(0,) * (x.ndim - 1), ...)
+    row: Array = x[first]
     return row if whole else row[:FEW]
 
 

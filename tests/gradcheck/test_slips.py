@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 import scratchgen as sg
 from scratchgen import operations as ops
 from scratchgen.gradcheck import recording as rec
-from scratchgen.gradcheck.slips import SLOPES_OF_VALUE, Slip, redrawn_mask, slips
+from scratchgen.gradcheck.recording import Slip
+from scratchgen.gradcheck.slips import SLOPES_OF_VALUE, redrawn_mask, slips
 from scratchgen.gradcheck.strategies import seeds
 from tests.gradcheck.test_recording import record
 
