@@ -89,13 +89,7 @@ def truncated(recording: Recording, state: State) -> Iterator[Slip]:
     number, every = len(state.steps), cut(itertools.chain(*state.steps))
     of_ages = _Ages(recording, state)
     uses = f"{number} uses in {state.where}"
-    kind, sentence = "truncated recurrence", "the δ carried back from step to step is left out"
-    if _is_likelihood(recording, state):
-        kind = "filter for smoother"
-        sentence += (
-            ": each step is told by those before it alone, so that a filter stands in the place of "
-            "a smoother"
-        )
+    kind, sentence = _left_out(recording, [step.x for step in state.steps[0]])
     yield Slip(kind, f"{sentence}; so at each of the {uses}", every, False)
     kind = "truncated recurrence"
     for most in range(1, number):
@@ -240,9 +234,37 @@ def _last(recording: Recording, taken: Sequence[Step], shape: tuple[int, ...]) -
     return None
 
 
-def _is_likelihood(recording: Recording, state: State) -> bool:
+def as_carried(recording: Recording, slip: Slip) -> Slip:
+    """A term that is missing at each use, named as a δ that is not carried back if it is one.
+
+    It is if each use follows from the one before.
+    """
+    if slip.kind != "term missing" or len(slip.bends) < 2:
+        return slip
+    first, second = (bend.tensor for bend in slip.bends[:2])
+    bends = zip(first.equations, slip.bends[0].equations, strict=True)
+    (k,) = (k for k, (right, other) in enumerate(bends) if right is not other)
+    if second.inputs[k] not in recording.leads((first,)):
+        return slip
+    kind, sentence = _left_out(recording, [first.inputs[k]])
+    return slip._replace(kind=kind, sentence=f"{sentence}: {slip.sentence}")
+
+
+def _left_out(recording: Recording, carried: Sequence[Tensor]) -> tuple[str, str]:
+    """The kind and the sentence of a δ that is carried nowhere."""
+    sentence = "the δ carried back from step to step is left out"
+    if not _is_likelihood(recording, carried):
+        return "truncated recurrence", sentence
+    sentence += (
+        ", so that each step is told by those before it alone: a filter stands in the place of a "
+        "smoother"
+    )
+    return "filter for smoother", sentence
+
+
+def _is_likelihood(recording: Recording, carried: Sequence[Tensor]) -> bool:
     """Whether the cost is a logarithm of what is carried, which no activation function changes."""
-    leads = recording.leads(tuple(step.x for step in state.steps[0]))
+    leads = recording.leads(tuple(carried))
     nodes = [node for node in recording.steps if node in leads]
     of_log = any(node.operation in LOGARITHMS for node in nodes)
     return of_log and not any(

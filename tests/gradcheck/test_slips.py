@@ -261,7 +261,7 @@ AT_EVERY_STEP = {
     "derivative at the value": {"slope": lambda h: 1 - np.tanh(h) ** 2},
     "other slope": {"slope": lambda h: h * (1 - h)},
     "transposed operand": {"back": lambda W: W},
-    "term missing": {"kept": 0},
+    "truncated recurrence": {"kept": 0},
     "term sign": {"kept": -1},
     "other step": {"later": 1},
 }
