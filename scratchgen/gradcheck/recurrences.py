@@ -54,10 +54,10 @@ def states_of(recording: Recording, steps: Sequence[Step]) -> list[State]:
             lines.setdefault(key, []).append(step)
     found: dict[Place, dict[Tensor, list[Step]]] = {}
     for of_line in lines.values():
-        returns = [s.x for s in of_line if places[s.node].is_before(places[s.x])]
-        if not returns or all(_is_collected(s, users) for s in of_line if s.x in returns):
+        returns = [s for s in of_line if places[s.node].is_before(places[s.x])]
+        if all(_is_collected(s, users) for s in returns):
             continue
-        taken = found.setdefault(places[returns[0]], {})
+        taken = found.setdefault(places[returns[0].x], {})
         for step in of_line:  # the first may take a value that is computed before the loop
             taken.setdefault(step.x, []).append(step)
     return [
@@ -96,13 +96,21 @@ def truncated(recording: Recording, state: State) -> Iterator[Slip]:
         over = f"over {most} steps" if most > 1 else "over one step"
         sentence = f"the δ of a step is carried back {over} at most, not over all of the {uses}"
         yield Slip(kind, sentence, every, False, sweep=of_ages.up_to(most))
+    for at, where in _places_of_cuts(number):
+        sentence = f"the δ carried back from step to step is cut {where}, of the {uses}"
+        yield Slip(kind, sentence, cut(itertools.chain(*(state.steps[i] for i in at))), False)
+
+
+def _places_of_cuts(number: int) -> Iterator[tuple[list[int], str]]:
+    """Where δ may be cut on its way through so many uses, each with words for it."""
     for length in range(2, number + 1):
         for end, word in ((0, "first"), (number + 1, "last")):
             at = [i for i in range(number) if (i + 1 - end) % length == 0]
             once = f"between steps {at[0] + 1} and {at[0] + 2}"
-            where = f"after each {length} steps from the {word} on" if len(at) > 1 else once
-            sentence = f"the δ carried back from step to step is cut {where}, of the {uses}"
-            yield Slip(kind, sentence, cut(itertools.chain(*(state.steps[i] for i in at))), False)
+            yield at, f"after each {length} steps from the {word} on" if len(at) > 1 else once
+    for some in range(2, number):
+        yield [*range(some)], f"at the first {some}"
+        yield [*range(number - some, number)], f"at the last {some}"
 
 
 def cut(steps: Iterator[Step]) -> tuple[Bend, ...]:
