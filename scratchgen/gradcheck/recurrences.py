@@ -42,6 +42,7 @@ def in_recurrences(recording: Recording, steps: Sequence[Step]) -> Iterator[Slip
     for state in states:
         yield from truncated(recording, state)
         yield from forward_alone(recording, state)
+    yield from chained(recording, steps)
 
 
 def states_of(recording: Recording, steps: Sequence[Step]) -> list[State]:
@@ -242,20 +243,24 @@ def _last(recording: Recording, taken: Sequence[Step], shape: tuple[int, ...]) -
     return None
 
 
-def as_carried(recording: Recording, slip: Slip) -> Slip:
-    """A term that is missing at each use, named as a δ that is not carried back if it is one.
+def chained(recording: Recording, steps: Sequence[Step]) -> Iterator[Slip]:
+    """The share that a value receives in one line is left out in each step, which follows from it.
 
-    It is if each use follows from the one before.
+    So it is wherever in its body a loop is cut.
     """
-    if slip.kind != "term missing" or len(slip.bends) < 2:
-        return slip
-    first, second = (bend.tensor for bend in slip.bends[:2])
-    bends = zip(first.equations, slip.bends[0].equations, strict=True)
-    (k,) = (k for k, (right, other) in enumerate(bends) if right is not other)
-    if second.inputs[k] not in recording.leads((first,)):
-        return slip
-    kind, sentence = _left_out(recording, [first.inputs[k]])
-    return slip._replace(kind=kind, sentence=f"{sentence}: {slip.sentence}")
+    lines: dict[Any, list[Step]] = {}
+    for step in sorted(steps, key=lambda step: step.node.birth):
+        if step.node in recording.places and step.x.operation is not None:
+            key = recording.places[step.node], step.node.operation, step.k
+            lines.setdefault(key, []).append(step)
+    for (place, *_), uses in lines.items():
+        first = uses[0]
+        if len(uses) < 3 or uses[1].x not in recording.leads((first.node,)):
+            continue
+        kind, sentence = _left_out(recording, [first.x])
+        x, node = recording.expression(first.x), recording.expression(first.node)
+        sentence += f": what {x} receives through {node} is missing; so at each of the "
+        yield Slip(kind, f"{sentence}{len(uses)} uses in {place}", cut(iter(uses)), False)
 
 
 def _left_out(recording: Recording, carried: Sequence[Tensor]) -> tuple[str, str]:

@@ -35,7 +35,7 @@ from .recording import (
     slope,
     times,
 )
-from .recurrences import as_carried, in_recurrences
+from .recurrences import in_recurrences
 
 MANY_SUBSTITUTES, MANY_MASKED, SMALL, LONG = 4000, 400, 20_000, 60
 LOGARITHMS = {operations.log}
@@ -128,9 +128,7 @@ def at_every_use(recording: Recording, found: Sequence[Slip]) -> Iterator[Slip]:
         if (nodes, uses[0].kind, uses[0].form) not in seen and len(nodes) > 1:
             seen.add((nodes, uses[0].kind, uses[0].form))
             place = recording.places.get(uses[0].bends[0].tensor)
-            where = f"in {place}" if place and level < 3 else "alike"
-            for one in _together(uses, where):
-                yield as_carried(recording, one) if level == 0 else one
+            yield from _together(uses, f"in {place}" if place and level < 3 else "alike")
 
 
 def _together(uses: Sequence[Slip], where: str) -> Iterator[Slip]:
