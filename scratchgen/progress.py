@@ -125,9 +125,11 @@ def watched(things: Iterable[T], what: str, total: int | None = None) -> Iterabl
     """Yield ``things`` under a bar labelled ``what``, which disappears at the end.
 
     The bar appears after one second, so that a quick loop shows none. ``total`` is the number of
-    things, for an iterable without ``len``.
+    things, for an iterable without ``len``; if it is unknown, the things are counted without a bar.
     """
     form = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {elapsed}<{remaining}"
+    if total is None and not hasattr(things, "__len__"):
+        form = "{desc}: {n_fmt}, {elapsed}"
     return _bar(iterable=things, desc=what, total=total, bar_format=form, leave=False, delay=1)
 
 

@@ -239,6 +239,19 @@ def test_a_watched_loop_has_a_bar_once_a_second_has_passed(terminal, monkeypatch
     assert max(map(len, seen)) <= 79
 
 
+def test_things_of_unknown_number_are_counted_without_a_bar(terminal, monkeypatch):
+    lines = terminal(80)
+    now = [0.0]
+    loop = progress.watched(iter(range(5)), "slips tried")
+    monkeypatch.setattr(loop, "_time", lambda: now[0])
+    loop.start_t = loop.last_print_t = 0.0
+    seen = []
+    for _ in loop:
+        now[0] += 0.7
+        seen += [line for line in lines() if line.strip()]
+    assert seen[0].startswith("slips tried: 2, 00:01")
+
+
 # In a notebook
 
 

@@ -126,11 +126,11 @@ class Held:
         """How to read what ``gradient`` returned, for a cost of this value.
 
         It is the first way of :meth:`_ways` in which all shapes fit. If none fits, a shape is wrong
-        in the documented way.
+        in the way in which most shapes fit, or in the documented one of these.
 
         Raises ``ValueError`` if there is no way at all.
         """
-        documented: list[tuple[int, Reading]] = []
+        documented: list[tuple[int, int, Reading]] = []
         why = ""
         for rank, way in self._ways(answer, wanted, cost):
             try:
@@ -138,12 +138,13 @@ class Held:
             except MisfitError as misfit:
                 why = str(misfit)
                 continue
-            if found and all(_fits(g, self.arrays[k]) for k, g in found.items()):
+            fitting = sum(_fits(g, self.arrays[k]) for k, g in found.items())
+            if found and fitting == len(found):
                 return way
             if rank:
-                documented.append((rank, way))
+                documented.append((-fitting, rank, way))
         if documented:
-            return min(documented, key=lambda ranked: ranked[0])[1]
+            return min(documented, key=lambda ranked: ranked[:2])[2]
         if isinstance(answer, Mapping):
             names = [name for i in wanted for name in self.forms[i].names]
             raise ValueError(
@@ -210,16 +211,17 @@ class Held:
         return all(np.shape(x) == () for x in self.forms[i].arrays)
 
     def _without_data(self, answer: Any, wanted: Sequence[int]) -> Iterator[tuple[int, ...]]:
-        """The arguments that alone can have these derivatives, if data come before them.
+        """The arguments that alone can have these derivatives, if data come before or after them.
 
         One derivative as large as the first argument is rather one of the wrong shape.
         """
         several = isinstance(answer, (list, tuple)) and not is_numbers(answer)
         answers = [*answer] if several else [answer]
-        if len(answers) >= len(wanted) or len(wanted) > 12:
+        if len(answers) >= len(wanted):
             return
         fitting = []
-        for others in itertools.combinations(wanted, len(answers)):
+        for first in range(len(wanted) - len(answers) + 1):
+            others = tuple(wanted[first : first + len(answers)])
             try:
                 found = self._in_order(answers, others)
             except MisfitError:

@@ -6,8 +6,9 @@ is a finding only if they are given, in every known entry.
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from .. import operations
 from ..backend import Array, device_of, to_device, to_host
 from .evidence import Evidence, Mistake, entries, shown
+from .slips import with_updated
 
 SIGMA: dict[str, Any] = {
     "the sigmoid": operations.sigmoid,
@@ -53,6 +55,12 @@ def of_shape(evidence: Evidence, k: int) -> Iterator[Mistake]:
     given, right = evidence.given[k], evidence.right[k]
     name, shape = evidence.names[k], right.shape
     came = f"shape {given.shape} in place of {shape}"
+    if given.ndim == right.ndim and given.ndim > 1:
+        turned = given.T if given.T.shape == shape else None
+        if evidence.subject.rule is not None:  # whose shares may be of the shape before a broadcast
+            turned = _unbroadcast(given.T, shape)
+        if turned is not None:
+            yield Mistake("transposed", f"{came}: agrees with the transpose", turned, right)
     for number in range(1, given.ndim + 1):
         for axes in itertools.combinations(range(given.ndim), number):
             summed = given.sum(axis=axes)
@@ -67,8 +75,6 @@ def of_shape(evidence: Evidence, k: int) -> Iterator[Mistake]:
             sentence = f"{came}: agrees if summed over {kept}: {what}"
             yield Mistake("not summed", sentence, summed.reshape(shape), right)
     if given.size == right.size:
-        if given.ndim == right.ndim and given.ndim > 1 and given.T.shape == shape:
-            yield Mistake("transposed", f"{came}: agrees with the transpose", given.T, right)
         yield Mistake("reshaped", f"{came}: agrees once reshaped", given.reshape(shape), right)
     if given.size == 1 and right.size > 1:
         for what, value in (("sum", right.sum()), ("mean", right.mean())):
@@ -82,6 +88,14 @@ def of_shape(evidence: Evidence, k: int) -> Iterator[Mistake]:
                     "not be taken"
                 )
                 yield Mistake("reduced too far", sentence, given.reshape(reduced.shape), reduced)
+
+
+def _unbroadcast(share: Array, shape: tuple[int, ...]) -> Array | None:
+    """The sum of a share over the axes along which an array of this shape was repeated."""
+    if any(n not in (1, m) for n, m in zip(shape, share.shape, strict=True)):
+        return None
+    summed: Array = share.sum(axis=tuple(i for i, n in enumerate(shape) if n == 1), keepdims=True)
+    return summed
 
 
 def of_numbers(evidence: Evidence, k: int, right: Array) -> Iterator[Mistake]:
@@ -232,3 +246,79 @@ def of_residuals(evidence: Evidence, k: int) -> Iterator[Mistake]:
             (f"it is ∂C/∂{name} multiplied by e^{name}", np.exp(x)),
         ):
             yield Mistake("log for value", sentence, given, right * factor)
+
+
+def of_updates(evidence: Evidence, k: int) -> Iterator[Mistake]:
+    """Right for θ − η ∂C/∂θ: a parameter was updated before it was read for the last time.
+
+    Either only the way back reads the updated parameter, or all is computed with it. The learning
+    rate η is solved for, so that it has to be a number of two digits if few entries speak for it.
+    """
+    given, right, recording = evidence.given[k], evidence.right[k], evidence.recording
+    if recording is None or given.shape != right.shape or evidence.loose or not np.any(right):
+        return
+    arrays, names = evidence.subject.arrays, evidence.names
+    updates = {j: g for j, g in evidence.right.items() if np.any(g)}
+
+    def everywhere(updated: Sequence[int], eta: float) -> Array | None:
+        moved = {j: to_host(arrays[j]) - eta * updates[j] for j in updated}
+        return evidence.reference([moved.get(j, x) for j, x in enumerate(arrays)], k)
+
+    def on_the_way_back(updated: Sequence[int], eta: float) -> Array | None:
+        (j,) = updated
+        bends = with_updated(recording, k, j, to_host(arrays[j]) - eta * updates[j])
+        return recording.gradient(k, *bends) if bends else None
+
+    others: list[tuple[int, ...]] = [(j,) for j in updates if j != k]
+    ways: list[tuple[Callable[..., Array | None], str, list[tuple[int, ...]]]] = [
+        (on_the_way_back, "if the way back reads", others),
+        (everywhere, "if all is computed with", [*others, (k,)] if k in updates else others),
+        (everywhere, "if all is computed with", [tuple(updates)] if others else []),
+    ]
+    for way, right_if, choices in ways:
+        for updated in choices:
+            of_eta = functools.partial(way, updated)
+            eta = _learning_rate(of_eta, given, right)
+            if eta is None:
+                continue
+            plain = float(f"{eta:.2g}")
+            is_plain = abs(eta - plain) <= 1e-6 * abs(eta)
+            found = of_eta(plain if is_plain else eta)
+            if found is None or not (is_plain or given.size > 3):
+                continue
+            listed = ", ".join(names[j] for j in updated)
+            steps = ", ".join(f"{names[j]} − η ∂C/∂{names[j]}" for j in updated)
+            sentence = (
+                f"right {right_if} the updated {listed}, that is {steps} with η = "
+                f"{shown(plain if is_plain else eta)}: an update comes before the last derivative "
+                "that reads the old values, or writes into them"
+            )
+            yield Mistake("updated parameter", sentence, given, found)
+
+
+def _learning_rate(
+    way: Callable[[float], Array | None], given: Array, right: Array
+) -> float | None:
+    """η for which ``way(η)`` is ``given``, if one is near; the derivative is ``right`` for η = 0.
+
+    It is found by the secant method along the way.
+    """
+    residual = given - right
+    before, at_before = 0.0, right
+    size = np.linalg.norm(residual)
+    eta = 1e-3
+    for _ in range(20):
+        found = way(eta)
+        if found is None or not np.isfinite(found).all():
+            return None
+        slope = (found - at_before) / (eta - before)
+        steepness = float(np.sum(slope * slope))
+        if not steepness:
+            return None
+        step = float(np.sum((given - found) * slope)) / steepness
+        if np.linalg.norm(given - found - step * slope) > 0.9 * size:
+            return None  # it leads elsewhere
+        before, at_before, eta = eta, found, eta + step
+        if abs(step) <= 1e-12 * abs(eta):
+            return eta
+    return None

@@ -9,6 +9,7 @@ C(x + t v), and in some entries. If a direction disagrees, bisection finds a wro
 from __future__ import annotations
 
 import functools
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -260,7 +261,8 @@ class Comparison:
         """Try random directions within a band of entries; return the entries at fault."""
         blamed: set[int] = set()
         tries_left = KINKS_ON_THE_WAY
-        while number and tries_left:
+        left = iter(lambda: bool(number and tries_left), False)
+        for _ in watched(left, f"∂C/∂{self.subject.names[self.k]} along directions", number):
             if self.disagrees and time.thread_time() > self.subject.until:
                 break  # more directions would only be more evidence
             v = np.where(band, self.random_direction(rng), 0)
@@ -294,7 +296,8 @@ class Comparison:
     def find_wrong(self, v: Array) -> int:
         """Find by bisection an entry of v along which the two sides differ."""
         entries = np.flatnonzero(v)
-        while entries.size > 1:
+        halvings = range(math.ceil(math.log2(max(entries.size, 1))))
+        for _ in watched(halvings, f"the wrong entry of ∂C/∂{self.subject.names[self.k]}"):
             half, other = np.array_split(entries, [entries.size // 2])
             part = np.zeros_like(v)
             part.flat[half] = v.flat[half]

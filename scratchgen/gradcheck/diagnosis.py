@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from ..backend import Array, to_host
+from ..progress import watched
 from . import catalogue, parts
 from .evidence import Evidence, Mistake, entries, known_ratio, shown
-from .slips import Slip, redrawn_mask
+from .recording import Slip
+from .slips import redrawn_mask
 
 NONE = "none of the known mistakes fits"
 MANY_SLIPS = 100
@@ -46,7 +48,7 @@ def diagnose(evidence: Evidence, start: float | None = None) -> dict[int, tuple[
     search(_in_numbers)
     search(_in_other_places)
     open_ = evidence.wrong - findings.keys()
-    slipped = _in_equations(evidence, open_, with_factor, until)
+    slipped = _in_equations(evidence, open_, with_factor, until - SECONDS / 4)
     if not (open_ <= slipped.keys() and len({found.sentence for found in slipped.values()}) == 1):
         slipped.update(_of_one_ratio(evidence, open_))
     for k, found in slipped.items():
@@ -54,10 +56,12 @@ def diagnose(evidence: Evidence, start: float | None = None) -> dict[int, tuple[
         evidence.found += [] if found.slip is None else [found.slip]
     search(_of_ratio)
     search(_in_residuals)
+    search(catalogue.of_updates)
     search(parts.of_parts)
+    search(_with_factor)
     search(lambda evidence, k: iter([with_factor[k]] if k in with_factor else []))
-    for way in (_with_factor, _on_top, _in_pairs):
-        search(way)
+    search(_on_top)
+    search(_in_pairs)
     for k, (sentence, kinds) in findings.items():
         if kinds == ["power rule"] and _is_by_logarithm(evidence, k):
             name = evidence.names[k]
@@ -80,7 +84,7 @@ def _at_once(evidence: Evidence, k: int) -> Iterator[str]:
 
 def _first(evidence: Evidence, k: int, mistakes: Iterator[Mistake], until: float) -> Mistake | None:
     """The first mistake that fits."""
-    for mistake in mistakes:
+    for mistake in watched(mistakes, "mistakes tried"):
         if evidence.fits(k, mistake.left, mistake.right):
             return mistake
         if time.thread_time() > until:
@@ -119,7 +123,7 @@ def _of_ratio(evidence: Evidence, k: int) -> Iterator[Mistake]:
     ratio = known_ratio(given, right) if given.shape == right.shape and given.size > 2 else None
     if ratio is not None:
         sentence = f"yours = {shown(ratio)} × numerical {entries(right)}"
-        yield Mistake("ratio", sentence, given, ratio * right)
+        yield Mistake("ratio", sentence + evidence.value_of(ratio), given, ratio * right)
 
 
 def _of_one_ratio(evidence: Evidence, wanted: set[int]) -> dict[int, Mistake]:
@@ -157,7 +161,7 @@ def _in_equations(
         return found
     redrawn = (redrawn_mask(evidence.recording, k, evidence.given[k]) for k in sorted(comparable))
     factors = () if evidence.loose else [*catalogue.factors(evidence)]
-    for slip in itertools.chain(evidence.slips, *redrawn):
+    for slip in watched(itertools.chain(evidence.slips, *redrawn), "slips tried"):
         if time.thread_time() > until:
             break
         follows = evidence.all_from(slip)
@@ -217,7 +221,7 @@ def _with_factor(evidence: Evidence, k: int) -> Iterator[Mistake]:
 def _on_top(evidence: Evidence, k: int) -> Iterator[Mistake]:
     """A slip in the recorded equations, and a mistake in the numbers that follow from it."""
     for slip in [*evidence.found, *_few(evidence)] if _comparable(evidence, k) else ():
-        follows = evidence.follows_from(k, *slip.bends)
+        follows = evidence.follows_from(k, slip)
         if follows is not None:
             for mistake in catalogue.of_numbers(evidence, k, follows):
                 two = (
@@ -237,9 +241,11 @@ def _in_pairs(evidence: Evidence, k: int) -> Iterator[Mistake]:
         itertools.combinations(_few(evidence), 2),
     )
     for first, second in tried:
+        if first.sweep or second.sweep:
+            continue
         if {b.tensor for b in first.bends} & {b.tensor for b in second.bends}:
             continue
-        follows = evidence.follows_from(k, *first.bends, *second.bends)
+        follows = evidence.follows_from(k, first._replace(bends=first.bends + second.bends))
         if follows is not None:
             sentence = f"two mistakes: {first.sentence}; and {second.sentence}"
             yield Mistake(f"{first.kind} + {second.kind}", sentence, evidence.given[k], follows)

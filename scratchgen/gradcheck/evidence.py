@@ -13,8 +13,8 @@ import numpy as np
 from ..backend import Array
 from .comparison import EXHAUSTIVE, Comparison, by_numbers
 from .numerical import by_differences, moved
-from .recording import Bend, Recording, recorded
-from .slips import Slip, slips
+from .recording import Recording, Slip, recorded
+from .slips import slips
 from .subject import Subject
 
 BATCH = "the batch size"
@@ -116,10 +116,15 @@ class Evidence:
 
     @functools.cached_property
     def slips(self) -> Iterable[Slip]:
-        """All slips in the recorded equations that lead to a wrong derivative."""
+        """All slips in the recorded equations that lead to a wrong derivative.
+
+        The cost of a rule is the check's own, which nobody takes for another cost.
+        """
         if self.recording is None:
             return []
-        return _Kept(slips(self.recording, sorted(self.wrong), self.lengths))
+        found = slips(self.recording, sorted(self.wrong), self.lengths)
+        of_rule = self.subject.rule is not None
+        return _Kept(one for one in found if not (of_rule and one.kind == "another cost"))
 
     def has_regulariser(self, k: int) -> bool | None:
         """Whether the cost has a term of array k alone; ``None`` if that cannot be told."""
@@ -137,9 +142,10 @@ class Evidence:
             else slip.sentence
         )
 
-    def follows_from(self, k: int, *bends: Bend) -> Array | None:
-        """Derivative k, computed with bends of the recorded equations."""
-        return None if self.recording is None else self.recording.gradient(k, *bends)
+    def follows_from(self, k: int, slip: Slip) -> Array | None:
+        """Derivative k, computed with a slip in the recorded equations."""
+        found = slip.follows(self.recording, [k]) if self.recording else None
+        return None if found is None else found[0]
 
     def fits(self, k: int, left: Array, right: Array) -> bool:
         """Whether two arrays, made of the given and of the right numbers, are equal.
@@ -168,11 +174,24 @@ class Evidence:
     def all_from(self, slip: Slip) -> dict[int, Array]:
         """All derivatives that are compared, computed with the slip; none if it is impossible."""
         assert self.recording is not None
-        return dict(
-            zip(
-                self.given, self.recording.gradients([*self.given], *slip.bends) or (), strict=False
-            )
-        )
+        found = slip.follows(self.recording, [*self.given])
+        return dict(zip(self.given, found or (), strict=False))
+
+    def value_of(self, ratio: float) -> str:
+        """Say which number of the cost a factor is, unless it is a simple fraction."""
+        is_simple = abs(Fraction(ratio).limit_denominator(12) - ratio) <= 1e-9 * abs(ratio)
+        if self.recording is None or is_simple:
+            return ""
+        for node in self.recording.steps:
+            if node.shape != () or not node.data.any() or node is self.recording.cost:
+                continue
+            x, what = float(node.data), self.recording.expression(node)
+            for value, missing in ((x, f"1/({what})"), (1 / x, what)):
+                if abs(value - ratio) <= 1e-9 * abs(ratio):
+                    place = self.recording.places.get(node)
+                    of = f"{what} ({place})" if place else what
+                    return f", and {shown(x)} is {of}: the factor {missing} is missing"
+        return ""
 
     def what_is_seen(self, k: int) -> str:
         """Describe the numbers if no mistake explains them."""

@@ -7,9 +7,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from ..autodiff import Tensor, ancestry
 from ..backend import Array
 from ..tracing import Trace, trace
-from .recording import Bend, Recording, recorded
+from .recording import Bend, Recording, Slip, recorded
 from .report import Entry
-from .slips import Slip
 from .subject import Subject
 
 Place = tuple[Tensor, int]

@@ -22,16 +22,22 @@ def named(file: str, line: int) -> str:
 
 
 class Place(NamedTuple):
-    """A line of a file, and an instruction in it."""
+    """A line of a file, and an instruction of the function that begins at another line."""
 
     file: str
     line: int
     instruction: int
+    function: int = 0
 
     @property
     def text(self) -> str:
         """The source in this line, without its indentation; empty if there is none."""
         return linecache.getline(self.file, self.line).strip()
+
+    def is_before(self, other: Place) -> bool:
+        """Whether the instruction comes before another of its function, or is the same."""
+        same = (self.file, self.function) == (other.file, other.function)
+        return same and self.instruction <= other.instruction
 
     def __str__(self) -> str:
         at = named(self.file, self.line)
@@ -57,7 +63,9 @@ def noted() -> Iterator[dict[Tensor, Place]]:
             while caller is not None and is_library(caller.f_code.co_filename):
                 caller = caller.f_back
             if caller is not None:
-                places[tensor] = Place(caller.f_code.co_filename, caller.f_lineno, caller.f_lasti)
+                code, at = caller.f_code, caller.f_lineno
+                place = Place(code.co_filename, at, caller.f_lasti, code.co_firstlineno)
+                places[tensor] = place
 
     sys.setprofile(note)
     try:

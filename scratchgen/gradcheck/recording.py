@@ -90,6 +90,29 @@ class Step(NamedTuple):
         return Bend(self.node, self.node.inputs, (*before, equation, *after))
 
 
+Sweep = Callable[[Sequence[int]], "list[Array] | None"]
+"""∂C/∂(argument k) for each k; ``None`` if it is impossible."""
+
+
+class Slip(NamedTuple):
+    """A mistake in a recorded equation: its name, its sentence, and how it bends the equation."""
+
+    kind: str
+    sentence: str
+    bends: tuple[Bend, ...]
+    """One, or one for each use of the equation."""
+    local: bool = True
+    """Whether it is a slip in one equation, not in a whole term; only such slips form pairs."""
+    form: Any = ""
+    """What tells slips of one kind apart. Those of equal kind and form are made together."""
+    sweep: Sweep | None = None
+    """How the derivatives follow, if not by one sweep with the bends."""
+
+    def follows(self, recording: Recording, wrt: Sequence[int]) -> list[Array] | None:
+        """∂C/∂(argument k) for each k, computed with the slip; ``None`` if it is impossible."""
+        return recording.gradients(wrt, *self.bends) if self.sweep is None else self.sweep(wrt)
+
+
 def shortcut(node: Tensor, z: Tensor, factor: Any = None) -> Bend:
     """Lead from ``node`` directly to ``z`` by ``factor``; other ways back stay unchanged."""
     others = [
@@ -127,22 +150,35 @@ class Recording:
         named = zip(arguments, names, strict=True)
         self.names = {x: name for x, name in named if isinstance(x, Tensor)}
         self._shares: dict[Step, tuple[Array, Array]] = {}
-        self._leading: dict[tuple[int, ...], set[Tensor]] = {}
+        self._leading: dict[tuple[Tensor, ...], set[Tensor]] = {}
         self._functions: dict[Tensor, tuple[str, Tensor] | None] = {}
+        self._samples: dict[tuple[str, Tensor], Array] = {}
+        self._formulas: dict[tuple[Any, int], str] = {}
 
     def function(self, x: Tensor) -> tuple[str, Tensor] | None:
         """The name of σ and the tensor z if x is σ(z), computed in any way."""
         if x not in self._functions:
-            self._functions[x] = None if x.operation is None else _function(x)
+            self._functions[x] = None if x.operation is None else _function(x, self._samples)
         return self._functions[x]
 
     def gradients(self, wrt: Sequence[int], *bends: Bend) -> list[Array] | None:
         """∂C/∂(argument k) for each k with these bends; ``None`` if their shapes do not fit."""
-        wanted = [self.arguments[k] for k in wrt]
-        leads, kept = self._leads(tuple(wrt)), {*wanted}
+        return self.swept([self.arguments[k] for k in wrt], bends)
+
+    def swept(
+        self,
+        wanted: Sequence[Tensor],
+        bends: Sequence[Bend],
+        seeds: Mapping[Tensor, Array] | None = None,
+    ) -> list[Array] | None:
+        """The δ of each of these tensors with these bends; ``None`` if their shapes do not fit.
+
+        The sweep begins with the δ ``seeds``, which is 1 for the cost by default.
+        """
+        leads, kept = self.leads(tuple(wanted)), {*wanted}
         if any(x not in leads for b in bends for x in b.inputs if isinstance(x, Tensor)):
-            leads = {*self.nodes}
-        deltas = {self.cost: np.ones_like(self.cost.data)}
+            leads = {*self.nodes, *wanted}
+        deltas = {self.cost: np.ones_like(self.cost.data)} if seeds is None else {**seeds}
         with ExitStack() as stack, np.errstate(all="ignore"):
             for bend in bends:
                 stack.enter_context(bend.applied())
@@ -159,15 +195,15 @@ class Recording:
                 return None  # the shapes do not fit: nobody derived this
         return [deltas[x] if x in deltas else np.zeros_like(x.data) for x in wanted]
 
-    def _leads(self, wrt: tuple[int, ...]) -> set[Tensor]:
-        """The tensors that are computed from these arguments."""
-        if wrt not in self._leading:
-            leads = {self.arguments[k] for k in wrt}
+    def leads(self, wanted: tuple[Tensor, ...]) -> set[Tensor]:
+        """The tensors that are computed from these."""
+        if wanted not in self._leading:
+            leads = {*wanted}
             for node in self.nodes:
                 if any(isinstance(x, Tensor) and x in leads for x in node.inputs):
                     leads.add(node)
-            self._leading[wrt] = leads
-        return self._leading[wrt]
+            self._leading[wanted] = leads
+        return self._leading[wanted]
 
     def gradient(self, k: int, *bends: Bend) -> Array | None:
         """∂C/∂(argument k) alone."""
@@ -176,10 +212,7 @@ class Recording:
 
     def leading_to(self, wanted: Sequence[int]) -> tuple[list[Tensor], list[Step]]:
         """The values computed from these arguments, and the equations back, from the cost on."""
-        leads = {self.arguments[k] for k in wanted}
-        for node in self.nodes:
-            if any(isinstance(x, Tensor) and x in leads for x in node.inputs):
-                leads.add(node)
+        leads = self.leads(tuple(self.arguments[k] for k in wanted))
         computed = [node for node in reversed(self.steps) if node in leads]
         return computed, [
             Step(node, k, x)
@@ -199,6 +232,11 @@ class Recording:
         """The same formula, in parentheses if it is a sum or a product."""
         if not isinstance(x, Tensor):
             return f"{float(x):.6g}" if np.ndim(x) == 0 else f"constant{list(np.shape(x))}"
+        if (x, depth) not in self._formulas:
+            self._formulas[x, depth] = self._formula_of(x, depth)
+        return self._formulas[x, depth]
+
+    def _formula_of(self, x: Tensor, depth: int) -> str:
         if x in self.names:
             return self.names[x]
         if x.operation is None:
@@ -411,7 +449,7 @@ def noise_of(node: Tensor, z: Tensor) -> Array | None:
         if hasattr(noise, "shape") and noise.shape == node.shape:
             array: Array = noise
             with np.errstate(all="ignore"):
-                if np.allclose(node.data, np.exp(z.data / 2) * array, rtol=1e-12, atol=0):
+                if _equal(node.data, np.exp(z.data / 2) * array):
                     return array
     return None
 
@@ -460,28 +498,41 @@ def near(node: Tensor, steps: int) -> list[Tensor]:
     return ancestry(node, steps)[-2::-1]
 
 
-def _function(node: Tensor) -> tuple[str, Tensor] | None:
-    """The name of σ and the tensor z if ``node`` is σ(z), computed in any way."""
+def _function(node: Tensor, samples: dict[tuple[str, Tensor], Array]) -> tuple[str, Tensor] | None:
+    """The name of σ and the tensor z if ``node`` is σ(z), computed in any way.
+
+    σ(z) is compared in a few entries first; ``samples`` keeps them for other nodes. A σ for which
+    σ(z) is z or 0 everywhere says nothing, and does not count.
+    """
     name = node.operation.__name__
     if FUNCTIONS.get(name) is node.operation.rule:
         return name, node.inputs[0]
     for z in near(node, 6):
-        if z.shape == node.shape and z.data is not node.data:
-            for name, rule in FUNCTIONS.items():
-                if (z.ndim or name not in COUPLED) and _is_value(
-                    rule, z.data, node.data, name in COUPLED
-                ):
-                    return name, z
+        if z.shape != node.shape or z.data is node.data or not z.size:
+            continue
+        for name, rule in FUNCTIONS.items():
+            coupled = name in COUPLED
+            if coupled and not z.ndim:
+                continue
+            if (name, z) not in samples:
+                samples[name, z] = rule(_first_row(z.data, coupled))[0]
+            if not _equal(_first_row(node.data, coupled), samples[name, z]):
+                continue
+            value = rule(z.data)[0]
+            says_nothing = np.array_equal(value, z.data) or not value.any()
+            if not says_nothing and _equal(node.data, value):
+                return name, z
     return None
 
 
-def _is_value(rule: Callable[[Array], Any], z: Array, a: Array, coupled: bool) -> bool:
-    """Whether a = σ(z), first in a few entries, then in all; False if σ(z) is z or 0 everywhere."""
-    row: Any = (*(0,) * (z.ndim - 1), ...)
-    few = slice(None) if z.ndim == 0 or coupled else slice(FEW)
-    first, expected = (x[row] if x.ndim == 0 else x[row][few] for x in (z, a))
-    if not z.size or not np.allclose(expected, rule(first)[0], rtol=1e-12, atol=0):
-        return False
-    value = rule(z)[0]
-    says_nothing = np.array_equal(value, z) or not value.any()
-    return not says_nothing and np.allclose(a, value, rtol=1e-12, atol=0)
+def _first_row(x: Array, whole: bool) -> Array:
+    """The first entries of an array, or the whole of its first row."""
+    if x.ndim == 0:
+        return x
+    first: Any = (*(0,) * (x.ndim - 1), ...)
+    row: Array = x[first]
+    return row if whole else row[:FEW]
+
+
+def _equal(a: Array, b: Array) -> bool:
+    return bool(np.all(np.abs(a - b) <= 1e-12 * np.abs(b)))

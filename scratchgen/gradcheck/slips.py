@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from .recording import (
     FUNCTIONS,
     Bend,
     Recording,
+    Slip,
     Step,
     data_of,
     is_function_of,
@@ -34,10 +35,13 @@ from .recording import (
     slope,
     times,
 )
+from .recurrences import in_recurrences
 
 MANY_SUBSTITUTES, MANY_MASKED, SMALL, LONG = 4000, 400, 20_000, 60
 LOGARITHMS = {operations.log}
 PRODUCTS = {operations.matmul, operations.affine}
+PAIRED = {operations.subtract, operations.multiply}
+PARTS = {operations.getitem, operations.take, operations.reshape, operations.transpose}
 RARE = {"other slope", "power rule", "coupling dropped", "derivative elsewhere"}
 FREQUENT = {"term missing", "term sign", "term doubled", "term halved"}
 
@@ -48,19 +52,6 @@ SLOPES_OF_VALUE: dict[str, Callable[[Array], Array]] = {
     "log_softmax": lambda a: 1 - np.exp(a),
 }
 """∂aᵢ/∂zᵢ of a = σ(z), in terms of a: the usual form on paper."""
-
-
-class Slip(NamedTuple):
-    """A mistake in a recorded equation: its name, its sentence, and how it bends the equation."""
-
-    kind: str
-    sentence: str
-    bends: tuple[Bend, ...]
-    """One, or one for each use of the equation."""
-    local: bool = True
-    """Whether it is a slip in one equation, not in a whole term; only such slips form pairs."""
-    form: Any = ""
-    """What tells slips of one kind apart. Those of equal kind and form are made together."""
 
 
 def slip(kind: str, sentence: str, bend: Bend, local: bool = True, form: Any = "") -> Slip:
@@ -79,6 +70,7 @@ def slips(
     in_sight = len(recording.names) + len(recording.steps)
     numbers = sum(node.data.size for node in recording.nodes)
     few = len(steps) * in_sight * max(numbers, SMALL) <= MANY_SUBSTITUTES * SMALL
+    yield from in_recurrences(recording, steps)
     of_equations = [
         *(family(recording, node) for node in computed for family in OF_NODES),
         *(family(recording, step) for step in steps for family in OF_STEPS),
@@ -211,7 +203,7 @@ def in_other_function(recording: Recording, node: Tensor) -> Iterator[Slip]:
             if other in FUNCTIONS and other != name:
                 others.append((f"the derivative of {other}", slope(other, z.data)))
     for number, (what, factor) in enumerate(others):
-        if np.isfinite(factor).all():
+        if np.isfinite(factor).all() and factor.any():
             sentence = f"{what} stands in the place of σ′, the derivative of {formula}"
             bend = shortcut(node, z, factor)
             yield slip("other slope", sentence, bend, local=False, form=(name, number))
@@ -369,6 +361,26 @@ def _solved(
     return found.reshape(mask.shape), seen.reshape(mask.shape)
 
 
+def with_updated(recording: Recording, k: int, j: int, value: Array) -> tuple[Bend, ...]:
+    """The bends that put another value of argument j into the equations that lead to argument k.
+
+    The values of the forward pass are kept. There are no bends if no equation reads argument j.
+    """
+    values: dict[Any, Array] = {recording.arguments[j]: value}
+    for node in recording.steps:
+        if node.operation in PARTS and node.inputs[0] in values:
+            values[node] = node.operation.rule(values[node.inputs[0]], **node.settings)[0]
+    bends: dict[Tensor, Bend] = {}
+    for step in recording.leading_to([k])[1]:
+        for i, x in enumerate(step.node.inputs):
+            if i != step.k and isinstance(x, Tensor) and x in values:
+                before = bends.get(step.node, step.bent(step.equation)).equations
+                equation = recording.equation_at(step, i, values[x]) or step.equation
+                equations = (*before[: step.k], equation, *before[step.k + 1 :])
+                bends[step.node] = Bend(step.node, step.node.inputs, equations)
+    return tuple(bends.values())
+
+
 def left_out(recording: Recording, step: Step) -> Iterator[Slip]:
     """A factor, a derivative or a sign was left out: δ is passed on unchanged."""
     node, k, x = step
@@ -401,6 +413,32 @@ def operand_left_out(recording: Recording, step: Step) -> Iterator[Slip]:
                 f"{recording.expression(x)}: there δ is summed without it"
             )
             yield slip("factor missing", sentence, step.bent(equation), form=(node.operation, k))
+
+
+def in_pair(recording: Recording, step: Step) -> Iterator[Slip]:
+    """A pair of parts of one array, x[i] − x[j]: only one of the two receives its share."""
+    node, k, x = step
+    if node.operation not in PAIRED or len(node.inputs) != 2:
+        return
+    other = node.inputs[1 - k]
+    if x is other or _whole(x) is None or _whole(x) is not _whole(other):
+        return
+    alone, left = ("first", "second") if k else ("second", "first")
+    sentence = (
+        f"of each pair {recording.expression(node)} the {alone} partner alone receives its share, "
+        f"and the {left} receives nothing"
+    )
+    if node.operation is operations.subtract:
+        sentence += ", where the opposite is due: Newton's third law is forgotten"
+    yield slip("third law forgotten", sentence, step.bent(_scaled(step.equation, 0.0)), form=k)
+
+
+def _whole(part: Any) -> Tensor | None:
+    """The array of which ``part`` is a part, with other axes perhaps."""
+    is_part = False
+    while isinstance(part, Tensor) and part.operation in PARTS:
+        is_part, part = True, part.inputs[0]
+    return part if is_part and isinstance(part, Tensor) else None
 
 
 def transposed(recording: Recording, step: Step) -> Iterator[Slip]:
@@ -589,4 +627,4 @@ def _squares_of(recording: Recording, nodes: Iterable[Tensor]) -> Iterator[Tenso
 
 
 OF_NODES = (in_function, in_other_function, in_reparameterisation)
-OF_STEPS = (in_mask, left_out, operand_left_out, transposed, in_power)
+OF_STEPS = (in_mask, left_out, operand_left_out, in_pair, transposed, in_power)

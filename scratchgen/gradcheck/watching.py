@@ -197,19 +197,23 @@ def solver_in(subject: Subject) -> Solver | None:
 
 
 def _watched(run: Callable[[], Any], look: Callable[[FrameType, str], None]) -> None:
-    """Run with ``look`` at each call and return of Python's functions."""
+    """Run with ``look`` at each call and return of Python's functions.
+
+    If a profiler listens to them already, it is left alone, and nothing is seen.
+    """
+    if sys.getprofile() is not None:
+        return
 
     def profile(frame: FrameType, event: str, _: Any) -> None:
         look(frame, event)
 
-    before = sys.getprofile()
     sys.setprofile(profile)
     try:
         run()
     except Exception:
         pass  # a point nearby may be invalid; what was seen until then counts
     finally:
-        sys.setprofile(before)
+        sys.setprofile(None)
 
 
 def _variables(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

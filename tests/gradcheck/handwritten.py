@@ -187,6 +187,13 @@ slip("rows exchanged", "exchanged",
      "dW3 = delta3.T @ a2 → dW3 = (delta3.T @ a2)[[1, 0, *range(2, len(W3))]]")  # fmt: skip
 slip("returned in another order", "returned in another order", "return dW1, db1, dW2, db2 → "
      "return dW2, db1, dW1, db2", square=True)  # fmt: skip
+slip("updated for the old parameter", "updated parameter",
+     "delta3 @ W3 → delta3 @ (W3 - 0.1 * delta3.T @ a2)")  # fmt: skip
+slip("rows permuted", "permuted",
+     "dW3 = delta3.T @ a2 → dW3 = (delta3.T @ a2)[[1, 2, 0, *range(4, len(W3)), 3][:len(W3)]]"
+     )  # fmt: skip
+slip("unrolled in the other order", "unrolled in another order | transposed",
+     "dW3 = delta3.T @ a2 → dW3 = (delta3.T @ a2).ravel('F').reshape(W3.shape)")  # fmt: skip
 REGULARISER = "regulariser missing | L2 regulariser | L1 regulariser"
 slip("regulariser missing", REGULARISER, " + 0.1 * W1 → ")
 slip("regulariser missing", REGULARISER, " + 0.1 * np.sign(W2) → ")
@@ -359,6 +366,8 @@ slip("reduced to a scalar", "reduced to a scalar", "dw = → dw = np.sum(", "0.3
 slip("regulariser missing", REGULARISER, " + 0.3 * w → ")
 slip("regulariser doubled", "regulariser doubled | L2 regulariser", "0.3 * w → 0.6 * w")
 slip("regulariser by n", "regulariser divided by n | L2 regulariser", "0.3 * w → 0.3 * w / n")
+slip("updated for the old parameter", "updated parameter",
+     "db = delta.sum() → w = w - 0.1 * dw; db = ((sigmoid(x @ w + b) - y) / n).sum()")  # fmt: skip
 stale(LOGISTIC)
 
 
@@ -699,6 +708,8 @@ slip("transposed", "transposed", "np.outer(delta2, a1) → np.outer(a1, delta2)"
 slip("σ′ missing", "derivative missing", " * (1 - a1**2) → ")
 slip("σ′ missing", "derivative missing", " * (1 - a2**2) → ")
 slip("σ′ taken at the value", "derivative at the value", "1 - a2**2 → 1 - np.tanh(a2) ** 2")
+slip("updated for the old parameter", "updated parameter",
+     "W2.T @ delta2 → (W2 - 0.05 * np.outer(delta2, a1)).T @ delta2")  # fmt: skip
 slip("two: operand, sign", "other operand", "np.outer(delta1, x) → np.outer(-delta1, a1)")
 
 
@@ -761,6 +772,325 @@ slip("two: transposed, factor 2", "transposed", f"{WHOLE} → 2 * ({WHOLE}).T", 
 slip("two: transposed, sign", "transposed", f"{WHOLE} → -({WHOLE}).T", square=True)
 stale(LEAST_SQUARES)
 
+# --- a recurrent network, one step after the other ------------------------------------------
+
+
+def recurrent_cost(W, U, x, y):
+    h, cost = np.zeros(len(W)), 0.0
+    for t in range(len(x)):
+        h = np.tanh(U @ x[t] + W @ h)
+        cost = cost + 0.5 * ((h - y[t]) ** 2).sum()
+    return cost
+
+
+def recurrent_cost_in_rules(W, U, x, y):
+    h, cost = np.zeros(len(W)), 0.0
+    for t in range(len(x)):
+        z = ops.matmul(U, x[t]) + ops.matmul(W, h)
+        h = ops.tanh(z)
+        cost += 0.5 * ops.square(h - y[t]).sum()
+    return cost
+
+
+def recurrent(W, U, x, y):
+    steps, slope = len(x), lambda a: 1 - a**2
+    h = [np.zeros(len(W))]
+    for t in range(steps):
+        h.append(np.tanh(U @ x[t] + W @ h[t]))
+    dW, dU, carried = np.zeros_like(W), np.zeros_like(U), np.zeros(len(W))
+    for t in reversed(range(steps)):
+        delta = (h[t + 1] - y[t] + carried) * slope(h[t + 1])
+        dW += np.outer(delta, h[t])
+        dU += np.outer(delta, x[t])
+        carried = W.T @ delta
+    return dW, dU
+
+
+RECURRENT = Handwritten(
+    "recurrent network",
+    {"NumPy": recurrent_cost, "rules": recurrent_cost_in_rules},
+    recurrent,
+    lambda rng, square: [0.6 * M for M in normal(rng, (4, 4), (4, 3), (6, 3), (6, 4))],
+)
+slip = RECURRENT.slip
+slip("carried δ left out", "truncated recurrence", "carried = W.T @ delta → pass")
+slip("truncated recurrence", "truncated recurrence",
+     "carried = W.T @ delta → carried = (W.T @ delta) * (t % 2 > 0)")  # fmt: skip
+slip("truncated recurrence", "truncated recurrence",
+     "carried = W.T @ delta → carried = (W.T @ delta) * (t > 2)")  # fmt: skip
+slip("truncated recurrence, each term over few steps", "truncated recurrence",
+     "carried = W.T @ delta → for s in range(t - 1, max(t - 3, -1), -1): "
+     "delta = (W.T @ delta) * slope(h[s + 1]); dW += np.outer(delta, h[s]); "
+     "dU += np.outer(delta, x[s])")  # fmt: skip
+slip("σ′ missing at every step", "derivative missing", " * slope(h[t + 1]) → ")
+slip("another σ′ at every step", "other slope", "1 - a**2 → a * (1 - a)")
+slip("W transposed at every step", "transposed operand", "W.T @ delta → W @ delta")
+slip("sign at every step", "term sign", "+ carried → - carried")
+slip("operand of another step", "other step", "np.outer(delta, h[t]) → np.outer(delta, h[t + 1])")
+slip("one step of a loop only", "one use only", "dU += np.outer → dU = np.outer")
+slip("one step of a loop only", "one use only",
+     "dU += np.outer(delta, x[t]) → dU += np.outer(delta, x[t]) * (t == steps - 1)")  # fmt: skip
+
+
+# --- a hidden Markov model: −log p of a sequence of symbols ----------------------------------
+
+SYMBOLS = (0, 2, 1, 1, 0, 2, 2)
+
+
+def markov_cost(A, B, pi):
+    alpha = pi * B[:, SYMBOLS[0]]
+    for symbol in SYMBOLS[1:]:
+        alpha = (alpha @ A) * B[:, symbol]
+    return -np.log(alpha.sum())
+
+
+def markov_cost_scaled(A, B, pi):
+    alpha, cost = pi * B[:, SYMBOLS[0]], 0.0
+    for symbol in SYMBOLS[1:]:
+        cost = cost - np.log(alpha.sum())
+        alpha = alpha / alpha.sum()
+        alpha = (alpha @ A) * B[:, symbol]
+    return cost - np.log(alpha.sum())
+
+
+def markov(A, B, pi):
+    alpha, steps = [pi * B[:, SYMBOLS[0]]], len(SYMBOLS)
+    for symbol in SYMBOLS[1:]:
+        alpha.append((alpha[-1] @ A) * B[:, symbol])
+    beta = [np.ones(len(pi))]
+    for symbol in SYMBOLS[:0:-1]:
+        beta.insert(0, A @ (B[:, symbol] * beta[0]))
+    norm = [alpha[-1].sum()] * steps
+    dA, dB = np.zeros_like(A), np.zeros_like(B)
+    for t, symbol in enumerate(SYMBOLS):
+        dB[:, symbol] -= alpha[t] * beta[t] / norm[t] / B[:, symbol]
+    for t, symbol in enumerate(SYMBOLS[1:], 1):
+        dA -= np.outer(alpha[t - 1], B[:, symbol] * beta[t]) / norm[t]
+    return dA, dB, -alpha[0] * beta[0] / norm[0] / pi
+
+
+def markov_inputs(rng, square):
+    tables = [rng.uniform(0.1, 1, shape) for shape in ((3, 3), (3, 3), (3,))]
+    return [table / table.sum(axis=-1, keepdims=True) for table in tables]
+
+
+MARKOV = Handwritten(
+    "hidden Markov model",
+    {"NumPy": markov_cost, "scaled": markov_cost_scaled},
+    markov,
+    markov_inputs,
+)
+slip = MARKOV.slip
+slip("filter for the smoother", "filter for smoother",
+     "norm = [alpha[-1].sum()] * steps → beta = [np.ones(len(pi))] * steps; "
+     "norm = [a.sum() for a in alpha]")  # fmt: skip
+slip("sign", "sign | term sign", "dA -= → dA +=")
+slip("transposed", "transposed", "return dA, → return dA.T,")
+
+
+# --- pairs of particles that repel each other -------------------------------------------------
+
+
+def pairs_cost(x):
+    i, j = np.triu_indices(len(x), 1)
+    r2 = ((x[i] - x[j]) ** 2).sum(axis=1)
+    return (np.exp(-r2) + 1 / r2**3).sum()
+
+
+def pairs_cost_by_loops(x):
+    energy = 0.0
+    for i in range(len(x)):
+        for j in range(i + 1, len(x)):
+            r2 = ((x[i] - x[j]) ** 2).sum()
+            energy = energy + np.exp(-r2) + 1 / r2**3
+    return energy
+
+
+def pairs(x):
+    g = np.zeros_like(x)
+    for i in range(len(x)):
+        for j in range(i + 1, len(x)):
+            d = x[i] - x[j]
+            r2 = (d * d).sum()
+            share = 2 * d * (-np.exp(-r2) - 3 / r2**4)
+            g[i] += share
+            g[j] -= share
+    return g
+
+
+PAIRS = Handwritten(
+    "pairs of particles",
+    {"arrays": pairs_cost, "loops": pairs_cost_by_loops},
+    pairs,
+    lambda rng, square: normal(rng, (4, 2)),
+)
+slip = PAIRS.slip
+slip("third law forgotten", "third law forgotten", "g[j] -= share → pass")
+slip("third law forgotten", "third law forgotten", "g[i] += share → pass")
+slip("sign of the partner", "sign | term sign", "g[j] -= share → g[j] += share")
+slip("power rule", "power rule", "3 / r2**4 → 3 / r2**3")
+slip("power rule", "power rule", "3 / r2**4 → 2 / r2**4")
+slip("power rule", "power rule", "3 / r2**4 → 1 / r2**4")
+
+
+# --- powers, a logarithm and a root ----------------------------------------------------------
+
+
+def powers_cost(u, v, w):
+    return (u**3).sum() + (2 * np.sqrt(v)).sum() + (np.log(w) * w[::-1]).sum() + 0.3 * (1 / v).sum()
+
+
+def powers_cost_in_rules(u, v, w):
+    cost = ops.power(u, 3).sum() + 2 * ops.sqrt(v).sum() + 0.3 * ops.divide(1, v).sum()
+    return cost + (ops.log(w) * w[::-1]).sum()
+
+
+def powers(u, v, w):
+    du = 3 * u**2
+    dv = 1 / np.sqrt(v) - 0.3 / v**2
+    dw = w[::-1] / w + np.log(w[::-1])
+    return du, dv, dw
+
+
+POWERS = Handwritten(
+    "powers and logarithms",
+    {"NumPy": powers_cost, "rules": powers_cost_in_rules},
+    powers,
+    lambda rng, square: [rng.uniform(0.4, 2.5, n) for n in (4, 5, 6)],
+)
+slip = POWERS.slip
+slip("power rule", "power rule", "3 * u**2 → 3 * u**3")
+slip("power rule", "power rule", "3 * u**2 → 2 * u**2")
+slip("power rule", "power rule", "3 * u**2 → u**2")
+slip("power rule", "power rule", "1 / np.sqrt(v) → np.sqrt(v)")
+slip("power rule", "power rule", "0.3 / v**2 → 0.3 / v")
+slip("power rule", "power rule", "- 0.3 / v**2 → + 0.3 * np.log(v)")
+slip("another slope of a logarithm", "other slope | another cost", "w[::-1] / w → w[::-1] / w**2")
+slip("another slope of a logarithm", "other slope | derivative missing", "w[::-1] / w → w[::-1]")
+slip("sign", "sign | term sign | regulariser sign", "- 0.3 / v**2 → + 0.3 / v**2")
+
+
+# --- an expression that is written twice; a fit whose derivative is of another cost -----------
+
+
+def tempered_cost(z, T, y):
+    return -(y * np.log(np.exp(z / T) / np.exp(z / T).sum())).sum()
+
+
+def tempered_cost_of_logarithms(z, T, y):
+    return -(y * (z / T - np.log(np.exp(z / T).sum()))).sum()
+
+
+def tempered(z, T, y):
+    p = np.exp(z / T) / np.exp(z / T).sum()
+    return (p * y.sum() - y) / T
+
+
+def tempered_inputs(rng, square):
+    return [rng.standard_normal(5), np.array(rng.uniform(1.5, 3)), rng.random(5)]
+
+
+TEMPERED = Handwritten(
+    "softmax with a temperature",
+    {"NumPy": tempered_cost, "logarithms": tempered_cost_of_logarithms},
+    tempered,
+    tempered_inputs,
+)
+slip = TEMPERED.slip
+slip(
+    "a factor left out at every use", "factor missing", "(p * y.sum() - y) / T → (p * y.sum() - y)"
+)
+slip("sign", "sign", "(p * y.sum() - y) → (y - p * y.sum())")
+
+
+def line_cost(a, b, x, y, z):
+    return ((z - a * y - b) ** 2).mean() + np.exp(0.1 * x * a).sum()
+
+
+def line_cost_in_rules(a, b, x, y, z):
+    return ops.square(z - a * y - b).mean() + ops.exp(0.1 * x * a).sum()
+
+
+def line(a, b, x, y, z):
+    errors = 2 * (z - a * y - b) / len(z)
+    return -(errors * y).sum() + (0.1 * x * np.exp(0.1 * x * a)).sum(), -errors.sum()
+
+
+LINE = Handwritten(
+    "a line",
+    {"NumPy": line_cost, "rules": line_cost_in_rules},
+    line,
+    lambda rng, square: [*map(float, rng.standard_normal(2)), *rng.standard_normal((3, 6))],
+)
+slip = LINE.slip
+slip("right for another cost", "another cost", "a * y → a * x", "errors * y → errors * x")
+slip("sign", "sign | term sign", "errors = 2 → errors = -2")
+
+
+# --- a flat vector of weights, and a symmetric matrix -----------------------------------------
+
+
+def flat_cost(theta, x):
+    W, b = theta[:12].reshape(3, 4), theta[12:]
+    return (np.tanh(x @ W + b) ** 2).sum()
+
+
+def flat_cost_in_rules(theta, x):
+    return ops.square(ops.tanh(x @ theta[:12].reshape(3, 4) + theta[12:])).sum()
+
+
+def flat(theta, x):
+    W, b = theta[:12].reshape(3, 4), theta[12:]
+    a = np.tanh(x @ W + b)
+    delta = 2 * a * (1 - a**2)
+    dW, db = x.T @ delta, delta.sum(axis=0)
+    return np.concatenate([dW.ravel(), db])
+
+
+FLAT = Handwritten(
+    "flat vector of weights",
+    {"NumPy": flat_cost, "rules": flat_cost_in_rules},
+    flat,
+    lambda rng, square: normal(rng, (16,), (5, 3)),
+)
+slip = FLAT.slip
+slip("unrolled in the other order", "unrolled in another order", "dW.ravel() → dW.ravel('F')")
+slip("joined in another order", "joined in another order", "[dW.ravel(), db] → [db, dW.ravel()]")
+slip("a part alone", "sign | term sign", "[dW.ravel(), db] → [dW.ravel(), -db]")
+slip("a part alone", "factor 2 | term doubled", "[dW.ravel(), db] → [2 * dW.ravel(), db]")
+slip("σ′ missing", "derivative missing", " * (1 - a**2) → ")
+
+
+def determinant_cost(S):
+    return np.log(np.linalg.det(S))
+
+
+def determinant_cost_in_rules(S):
+    return np.linalg.slogdet(S)[1]
+
+
+def determinant(S):
+    inverse = np.linalg.inv(S)
+    return inverse
+
+
+def determinant_inputs(rng, square):
+    M = rng.standard_normal((4, 4))
+    return [M @ M.T + 4 * np.eye(4)]
+
+
+DETERMINANT = Handwritten(
+    "logarithm of a determinant",
+    {"NumPy": determinant_cost, "slogdet": determinant_cost_in_rules},
+    determinant,
+    determinant_inputs,
+)
+slip = DETERMINANT.slip
+slip("as if entries moved in pairs", "symmetric matrix",
+     "return inverse → return 2 * inverse - np.diag(np.diag(inverse))")  # fmt: skip
+slip("one triangle alone", "symmetric matrix", "return inverse → return np.tril(inverse)")
+slip("sign", "sign", "return inverse → return -inverse")
+
 SUBJECTS = [
     TANH_NETWORK,
     CLASSIFIER,
@@ -773,4 +1103,12 @@ SUBJECTS = [
     SCALAR,
     TWO_LAYERS,
     LEAST_SQUARES,
+    RECURRENT,
+    MARKOV,
+    PAIRS,
+    POWERS,
+    TEMPERED,
+    LINE,
+    FLAT,
+    DETERMINANT,
 ]

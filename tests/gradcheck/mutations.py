@@ -16,6 +16,7 @@ import scratchgen as sg
 from scratchgen import nn
 from scratchgen import operations as ops
 from scratchgen.gradcheck import Report
+from scratchgen.gradcheck.subject import _share
 from tests.gradcheck.handwritten import SUBJECTS
 from tests.gradcheck.wrong_rules import RULE_MISTAKES, RuleMistake
 from tests.rules import on
@@ -58,9 +59,11 @@ def in_rules(draw: int, every: int = 1) -> Iterator[Made]:
 
 
 def makes_a_difference(mistake: RuleMistake, call) -> bool:
+    """Whether the share of the wrong equation is another one, once the engine has summed it."""
     value, equations = call.equations_at(call.inputs)
     delta = np.random.default_rng(0).standard_normal(np.shape(value))
-    right, wrong = equations[call.k](delta), mistake.wrong(call, equations[call.k], delta)
+    wrong = lambda delta: np.asarray(mistake.wrong(call, equations[call.k], delta))
+    right, wrong = (_share(value, of, call.x, delta) for of in (equations[call.k], wrong))
     return np.shape(right) != np.shape(wrong) or not np.allclose(right, wrong, 1e-6, 1e-12)
 
 

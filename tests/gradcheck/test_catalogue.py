@@ -67,3 +67,68 @@ def test_a_regulariser_too_many_is_what_is_left_over(kind, left_over, seed):
     gradient = lambda x: 1 - np.tanh(x) ** 2 + left_over(x)
     (entry,) = sg.check_gradient(cost, gradient, x).entries
     assert entry.kinds == [kind], entry.diagnosis
+
+
+def two_layers(W, V, x, y):
+    return 0.5 * np.sum((np.tanh(x @ W) @ V - y) ** 2)
+
+
+def of_two_layers(W, V, x, y, eta=0.0, *, back=False):
+    a = np.tanh(x @ W)
+    e = a @ V - y
+    dV = a.T @ e
+    if back:
+        V = V - eta * dV
+    return x.T @ (e @ V.T * (1 - a**2)), dV
+
+
+def drawn(seed):
+    shapes = (3, 4), (4, 2), (5, 3), (5, 2)
+    return [np.random.default_rng(seed).standard_normal(shape) for shape in shapes]
+
+
+@pytest.mark.parametrize("eta", [0.1, 0.003, -0.05])
+@given(seed=seeds)
+def test_an_updated_parameter_in_the_place_of_the_old_is_named_with_its_learning_rate(eta, seed):
+    arrays = drawn(seed)
+
+    def on_the_way_back(W, V, x, y):
+        return of_two_layers(W, V, x, y, eta, back=True)
+
+    def in_all(W, V, x, y):
+        dW, dV = of_two_layers(W, V, x, y)
+        return of_two_layers(W - 1e-2 * eta * dW, V - 1e-2 * eta * dV, x, y)
+
+    assert sg.check_gradient(two_layers, of_two_layers, *arrays).ok
+    report = sg.check_gradient(two_layers, on_the_way_back, *arrays)
+    assert [entry.kinds for entry in report.entries] == [["updated parameter"], []]
+    assert "the way back reads the updated V, that is V − η ∂C/∂V" in report.diagnosis[0]
+    assert f"with η = {eta:g}:" in report.diagnosis[0]
+    report = sg.check_gradient(two_layers, in_all, *arrays)
+    assert [entry.kinds for entry in report.entries] == [["updated parameter"]] * 2
+    assert "all is computed with the updated W, V, that is W − η ∂C/∂W" in report.diagnosis[0]
+    assert f"with η = {1e-2 * eta:g}:" in report.diagnosis[0]
+
+
+@given(seed=seeds)
+def test_what_lies_near_an_updated_parameter_has_no_such_name(seed):
+    arrays = drawn(seed)
+    noise = np.random.default_rng(seed).standard_normal((3, 4))
+
+    def wrong(W, V, x, y):
+        dW, dV = of_two_layers(W, V, x, y, 0.1, back=True)
+        return dW + 1e-4 * noise, dV
+
+    report = sg.check_gradient(two_layers, wrong, *arrays)
+    assert [entry.kinds for entry in report.entries] == [[], []]
+
+
+def test_a_factor_that_is_a_number_of_the_cost_is_named_after_it():
+    w, s = np.array([0.3, -1.2, 0.8]), np.array(1.7)
+    cost = lambda w, s: np.sum(w**2) / (2 * s**2)
+    (entry,) = sg.check_gradient(cost, lambda w, s: w, w, s).entries
+    assert entry.kinds == ["ratio"]
+    assert "2.89 is s^2 (" in entry.diagnosis
+    assert entry.diagnosis.endswith("the factor 1/(s^2) is missing")
+    (entry,) = sg.check_gradient(cost, lambda w, s: 2.3 * w / s**2, w, s).entries
+    assert entry.diagnosis == "yours = 2.3 × numerical in all 3 entries"

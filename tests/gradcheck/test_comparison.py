@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import scratchgen as sg
+from scratchgen.gradcheck import comparison, diagnosis
 from scratchgen.gradcheck.comparison import Comparison, Trial, by_numbers, compare
 from scratchgen.gradcheck.numerical import Derivative
 from scratchgen.gradcheck.strategies import arrays, seeds
@@ -274,3 +275,22 @@ def test_a_sum_that_cancels_may_leave_its_rounding_where_the_derivative_is_zero(
     assert sg.check_gradient(cost, gradient, b, w).ok
     wrong = sg.check_gradient(cost, lambda b, w: (1e-6, gradient(b, w)[1]), b, w)
     assert wrong["b"].verdict == "DISAGREES"
+
+
+def test_all_that_may_take_long_in_a_check_is_watched(monkeypatch):
+    seen = {}
+
+    def watched(things, what, total=None):
+        for thing in things:
+            seen[what] = seen.get(what, 0) + 1
+            yield thing
+
+    monkeypatch.setattr(comparison, "watched", watched)
+    monkeypatch.setattr(diagnosis, "watched", watched)
+    w = np.random.default_rng(0).standard_normal(300)
+    wrong = lambda w: 2 * w + 0.1 * (np.arange(300) == 7)
+    assert not sg.check_gradient(lambda w: np.sum(w**2), wrong, w).ok
+    assert seen["∂C/∂w along directions"] >= 1
+    assert seen["the wrong entry of ∂C/∂w"] == 9  # halvings of 300 entries
+    assert seen["slips tried"] > 1
+    assert seen["mistakes tried"] > 1

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 import scratchgen as sg
 from scratchgen import operations as ops
 from scratchgen.gradcheck import recording as rec
-from scratchgen.gradcheck.slips import SLOPES_OF_VALUE, Slip, redrawn_mask, slips
+from scratchgen.gradcheck.recording import Slip
+from scratchgen.gradcheck.slips import SLOPES_OF_VALUE, redrawn_mask, slips
 from scratchgen.gradcheck.strategies import seeds
 from tests.gradcheck.test_recording import record
 
@@ -260,7 +261,7 @@ AT_EVERY_STEP = {
     "derivative at the value": {"slope": lambda h: 1 - np.tanh(h) ** 2},
     "other slope": {"slope": lambda h: h * (1 - h)},
     "transposed operand": {"back": lambda W: W},
-    "term missing": {"kept": 0},
+    "truncated recurrence": {"kept": 0},
     "term sign": {"kept": -1},
     "other step": {"later": 1},
 }
@@ -297,3 +298,50 @@ def test_the_right_derivative_of_another_cost_is_told(seed):
     for entry in report.entries:
         assert entry.kinds == ["another cost"]
         assert "x stands in the place of y" in entry.diagnosis
+
+
+def of_pairs(x, first=1, second=-1):
+    g = np.zeros_like(x)
+    for i in range(len(x)):
+        for j in range(i + 1, len(x)):
+            d = x[i] - x[j]
+            share = -2 * d * np.exp(-d @ d)
+            g[i] += first * share
+            g[j] += second * share
+    return g
+
+
+def by_loops(x):
+    n, energy = len(x), 0.0
+    for i in range(n):
+        for j in range(i + 1, n):
+            energy = energy + np.exp(-np.sum((x[i] - x[j]) ** 2))
+    return energy
+
+
+def by_indices(x):
+    i, j = np.triu_indices(len(x), 1)
+    return np.sum(np.exp(-np.sum((x[i] - x[j]) ** 2, axis=1)))
+
+
+@pytest.mark.parametrize("cost", [by_loops, by_indices])
+@pytest.mark.parametrize(
+    ("shares", "kind", "said"),
+    [
+        ((1, 0), "third law forgotten", "the first partner alone receives its share"),
+        ((0, -1), "third law forgotten", "the second partner alone receives its share"),
+        ((1, 1), "sign", "the minus sign of"),
+    ],
+)
+def test_a_partner_that_receives_nothing_or_the_same_is_told(cost, shares, kind, said):
+    x = np.random.default_rng(0).standard_normal((4, 2))
+    assert sg.check_gradient(cost, lambda x: of_pairs(x), x).ok
+    (entry,) = sg.check_gradient(cost, lambda x: of_pairs(x, *shares), x).entries
+    assert entry.kinds == [kind]
+    assert said in entry.diagnosis
+
+
+def test_the_difference_of_two_arrays_is_no_pair():
+    x, y = np.random.default_rng(0).standard_normal((2, 5))
+    recording = record(lambda x, y: np.sum((x[1:] - y[1:]) ** 2), x=x, y=y)
+    assert not [*predictions(recording, 0, kind="third law")]

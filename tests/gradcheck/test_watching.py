@@ -1,5 +1,6 @@
 """A cost watched while it runs: the parts of a flat vector, the solver within, steps."""
 
+import cProfile
 import math
 import re
 import sys
@@ -141,6 +142,17 @@ def test_the_profile_function_of_the_caller_stays_in_place():
         assert sys.getprofile() is keep
     finally:
         sys.setprofile(before)
+
+
+def test_a_check_runs_under_a_profiler_and_leaves_it_in_place():
+    profile = cProfile.Profile()
+    profile.enable()
+    try:
+        report = sg.check_gradient(flat_cost, with_sign(0), TH, INPUTS, TARGETS)
+    finally:
+        profile.disable()
+    assert not report.ok
+    assert any("check_gradient" in str(entry.code) for entry in profile.getstats())
 
 
 def test_parts_given_by_shape_are_in_the_order_of_the_vector():

@@ -309,7 +309,7 @@ RULE_MISTAKES = [
     RuleMistake("left at zero", {"zero"}, lambda call, equation, delta: np.zeros_like(call.x)),
     RuleMistake(
         "a block left at zero",
-        {"zero block"},
+        {"zero block", "zero"},  # nothing is left where the other half is zero anyway
         half_left_at_zero,
         applies=lambda call: call.x.ndim > 1,
     ),
