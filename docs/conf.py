@@ -65,6 +65,13 @@ myst_url_schemes = {"http": None, "https": None, "mailto": None, "src": None}
 myst_dmath_double_inline = True
 myst_heading_anchors = 3
 
+autodoc_typehints_format = "short"
+autodoc_member_order = "bysource"
+maximum_signature_line_length = 80
+python_use_unqualified_type_names = True
+add_module_names = False
+toc_object_entries_show_parents = "hide"
+
 html_theme = "pydata_sphinx_theme"
 html_title = "scratchgen"
 # MathJax comes from a package, as all else does: a page asks no other host for anything.

@@ -98,18 +98,16 @@ def write(tutorials: Path, docs: Path) -> None:
         made = notebook(path)
         for cell in made.cells:
             if cell.cell_type == "markdown":
-                cell.source = _links(cell.source, docs, set(found), set(listed) - set(found))
-        _keep(folder / f"{name}.ipynb", nbformat.writes(made) + "\n")
-    notebooks = set(found)
+                cell.source = _links(cell.source, docs, set(listed) - set(found))
+        keep(folder / f"{name}.md", jupytext.writes(made, fmt="md:myst"))
     for path in sorted(tutorials.glob("*.md")):
         if path.stem in listed and path.stem not in found:
             found[path.stem] = path
-            text = _links(path.read_text(encoding="utf-8"), docs, notebooks, set())
-            _keep(folder / path.name, text)
+            keep(folder / path.name, _links(path.read_text(encoding="utf-8"), docs, set()))
     for page in folder.iterdir():
-        if page.stem not in {*found, "index"}:
+        if page.name not in {f"{name}.md" for name in (*found, "index")}:
             page.unlink()
-    _keep(folder / "index.md", _index(found))
+    keep(folder / "index.md", _index(found))
 
 
 def _index(found: dict[str, Path]) -> str:
@@ -126,10 +124,10 @@ def _index(found: dict[str, Path]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _links(text: str, docs: Path, notebooks: set[str], not_yet: set[str]) -> str:
+def _links(text: str, docs: Path, not_yet: set[str]) -> str:
     """Links as they stand in the file, to where the pages and the source views are."""
     text = re.sub(
-        r"\]\((?:\.\./)?((?:scratchgen|tests|benchmarks)/[^)#]*\.py)\)", r"](src:\1)", text
+        r"\]\((?:\.\./)?((?:scratchgen|tests|benchmarks)/[^)]*?\.py[^)]*)\)", r"](src:\1)", text
     )
     text = re.sub(r"\]\(([a-z_]+\.py)\)", r"](src:tutorials/\1)", text)
     text = text.replace("](../docs/equations)", "](../equations/index.md)")
@@ -140,13 +138,12 @@ def _links(text: str, docs: Path, notebooks: set[str], not_yet: set[str]) -> str
         words, name, anchor = found.groups()
         if name in not_yet:
             return words
-        suffix = "ipynb" if name in notebooks else "md"  # an anchor resolves in a file that exists
-        return f"[{words}]({'../' if name in pages else ''}{name}.{suffix}{anchor or ''})"
+        return f"[{words}]({'../' if name in pages else ''}{name}.md{anchor or ''})"
 
     return re.sub(r"\[([^]]*)\]\(([a-z_]+)\.md(#[^)]*)?\)", link, text)
 
 
-def _keep(path: Path, text: str) -> None:
+def keep(path: Path, text: str) -> None:
     """Write a file if its content changes: Sphinx reads anew what is newer than its last build."""
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         path.write_text(text, encoding="utf-8")
@@ -156,4 +153,8 @@ if __name__ == "__main__":  # make notebooks
     folder = Path("notebooks")
     folder.mkdir(exist_ok=True)
     for chapter in sorted(filter(is_chapter, Path("tutorials").glob("*.py"))):
-        _keep(folder / f"{chapter.stem}.ipynb", nbformat.writes(notebook(chapter)) + "\n")
+        book = notebook(chapter)
+        for cell in book.cells:
+            if cell.cell_type == "markdown":
+                cell.source = re.sub(r"\]\(([a-z_]+)\.md", r"](\1.ipynb", cell.source)
+        keep(folder / f"{chapter.stem}.ipynb", nbformat.writes(book) + "\n")
