@@ -31,7 +31,6 @@ extensions = [
 ]
 exclude_patterns = [
     "_build",
-    "_templates",
     "building",
     "conf.py",
     "equations/*.py",
