@@ -80,6 +80,8 @@ html_static_path = [
     str(Path(find_spec("sphinx-mathjax-offline").origin).parent / "static"),
 ]
 html_css_files = ["site.css"]
+html_favicon = "_static/delta.svg"
+html_context = {"default_mode": "auto"}
 html_copy_source = False
 html_show_sourcelink = False
 html_show_sphinx = False

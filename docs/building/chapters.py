@@ -98,14 +98,17 @@ def write(tutorials: Path, docs: Path) -> None:
         made = notebook(path)
         for cell in made.cells:
             if cell.cell_type == "markdown":
-                cell.source = _links(cell.source, docs, set(listed) - set(found))
-        keep(folder / f"{name}.md", jupytext.writes(made, fmt="md:myst"))
+                cell.source = _links(cell.source, docs, set(found), set(listed) - set(found))
+        keep(folder / f"{name}.ipynb", nbformat.writes(made) + "\n")
+    notebooks = set(found)
     for path in sorted(tutorials.glob("*.md")):
         if path.stem in listed and path.stem not in found:
             found[path.stem] = path
-            keep(folder / path.name, _links(path.read_text(encoding="utf-8"), docs, set()))
+            text = _links(path.read_text(encoding="utf-8"), docs, notebooks, set())
+            keep(folder / path.name, text)
     for page in folder.iterdir():
-        if page.name not in {f"{name}.md" for name in (*found, "index")}:
+        kept = f"{page.stem}.ipynb" if page.stem in notebooks else f"{page.stem}.md"
+        if page.stem not in {*found, "index"} or page.name != kept:
             page.unlink()
     keep(folder / "index.md", _index(found))
 
@@ -124,7 +127,7 @@ def _index(found: dict[str, Path]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _links(text: str, docs: Path, not_yet: set[str]) -> str:
+def _links(text: str, docs: Path, notebooks: set[str], not_yet: set[str]) -> str:
     """Links as they stand in the file, to where the pages and the source views are."""
     text = re.sub(
         r"\]\((?:\.\./)?((?:scratchgen|tests|benchmarks)/[^)]*?\.py[^)]*)\)", r"](src:\1)", text
@@ -138,7 +141,8 @@ def _links(text: str, docs: Path, not_yet: set[str]) -> str:
         words, name, anchor = found.groups()
         if name in not_yet:
             return words
-        return f"[{words}]({'../' if name in pages else ''}{name}.md{anchor or ''})"
+        suffix = "ipynb" if name in notebooks else "md"  # an anchor resolves in a file that exists
+        return f"[{words}]({'../' if name in pages else ''}{name}.{suffix}{anchor or ''})"
 
     return re.sub(r"\[([^]]*)\]\(([a-z_]+)\.md(#[^)]*)?\)", link, text)
 

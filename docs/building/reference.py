@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -84,7 +85,8 @@ def _page(module: ModuleType, modules: list[ModuleType], written: dict[int, str]
         elif id(value) not in written or not callable(value):
             written[id(value)] = f"{name}.{public_name}"
             by_file.setdefault(_home(value, module), []).append(f"{name}.{public_name}")
-    for file, names in by_file.items():
+    loaded = list(sys.modules)  # a module is loaded after those on which it stands
+    for file, names in sorted(by_file.items(), key=lambda item: loaded.index(item[0])):
         if len(by_file) > 1:
             title = file.removeprefix(f"{name}.").removeprefix("scratchgen.").replace("_", " ")
             yield from _section(title, importlib.import_module(file).__doc__)
