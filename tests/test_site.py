@@ -15,7 +15,6 @@ from scratchgen import plotting
 
 ROOT = pathlib.Path(__file__).parents[1]
 HTML = ROOT / "docs" / "_build" / "html"
-EXECUTED = ROOT / "docs" / "_build" / "jupyter_execute"
 built = pytest.mark.skipif(
     not (HTML / "index.html").exists(), reason="docs/_build/html is missing: make docs builds it"
 )
@@ -59,6 +58,8 @@ def test_every_link_leads_to_a_page_and_every_anchor_exists():
             anchor = unquote(parts.fragment)
             if not there.is_file():
                 lost.append(f"{path.relative_to(HTML)}: no file {link}")
+            elif "traces" in there.parts:
+                continue  # what follows # is a state of the page
             elif anchor and there.suffix == ".html" and anchor not in page(there).anchors:
                 lost.append(f"{path.relative_to(HTML)}: no anchor {link}")
     assert lost == []
@@ -75,26 +76,18 @@ def test_a_page_loads_nothing_from_another_host():
         assert [a for a in addresses if is_elsewhere(a)] == [], sheet
 
 
-def printed(cell):
-    return "".join(
-        "".join(output.get("text", ""))
-        for output in cell["outputs"]
-        if output["output_type"] == "stream"
-    )
-
-
 @built
 def test_an_exercise_is_open_as_the_reader_finds_it_and_solved_with_its_solution():
-    chapters = sorted((EXECUTED / "chapters").glob("*.ipynb"))
-    assert chapters
-    for path in chapters:
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        asked = [c for c in cells if re.search(r"^attempt\(", "".join(c["source"]), re.MULTILINE)]
-        for cell in asked:
-            solution = "solution" in cell["metadata"].get("tags", [])
-            first = "solved" if solution else "not solved yet"
-            assert printed(cell).startswith(first), (path.name, "".join(cell["source"]))
-        assert sum("solution" in c["metadata"].get("tags", []) for c in asked) * 2 == len(asked)
+    exercises = 0
+    for path in sorted((HTML / "chapters").glob("*.html")):
+        text = path.read_text(encoding="utf-8")
+        answers = re.findall(r"<pre><span></span>(solved|not solved yet|not tried)\b", text)
+        solutions = len(re.findall(r'class="[^"]*\btag_solution\b', text))
+        pairs = list(zip(answers[::2], answers[1::2], strict=True))
+        assert set(pairs) <= {("not solved yet", "solved"), ("not tried", "not tried")}, path.name
+        assert len(pairs) == solutions, path.name
+        exercises += solutions
+    assert exercises > 0
 
 
 @built
@@ -107,7 +100,7 @@ def test_the_search_finds_words_and_symbols():
 
 def test_the_gallery_has_every_picture():
     written = (ROOT / "docs" / "gallery.md").read_text(encoding="utf-8")
-    no_picture = {"is_image", "is_plane"}
+    no_picture = {"Animation", "is_image", "is_plane"}
     names = {
         name
         for name, value in vars(plotting).items()
