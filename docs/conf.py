@@ -31,7 +31,6 @@ extensions = [
 ]
 exclude_patterns = [
     "_build",
-    "_templates",
     "building",
     "conf.py",
     "equations/*.py",
@@ -65,6 +64,13 @@ myst_url_schemes = {"http": None, "https": None, "mailto": None, "src": None}
 myst_dmath_double_inline = True
 myst_heading_anchors = 3
 
+autodoc_typehints_format = "short"
+autodoc_member_order = "bysource"
+maximum_signature_line_length = 80
+python_use_unqualified_type_names = True
+add_module_names = False
+toc_object_entries_show_parents = "hide"
+
 html_theme = "pydata_sphinx_theme"
 html_title = "scratchgen"
 # MathJax comes from a package, as all else does: a page asks no other host for anything.
@@ -74,6 +80,8 @@ html_static_path = [
     str(Path(find_spec("sphinx-mathjax-offline").origin).parent / "static"),
 ]
 html_css_files = ["site.css"]
+html_favicon = "_static/delta.svg"
+html_context = {"default_mode": "auto"}
 html_copy_source = False
 html_show_sourcelink = False
 html_show_sphinx = False

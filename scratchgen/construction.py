@@ -35,3 +35,9 @@ class Constructed:
     def __repr__(self) -> str:
         given = ", ".join(f"{name}={value!r}" for name, value in self.construction.items())
         return f"{type(self).__name__}({given})"
+
+
+# A class without a constructor of its own is called without arguments, and help() says so.
+Constructed.__new__.__dict__.update(
+    __signature__=inspect.Signature([inspect.Parameter("cls", inspect.Parameter.POSITIONAL_ONLY)])
+)

@@ -99,17 +99,18 @@ def write(tutorials: Path, docs: Path) -> None:
         for cell in made.cells:
             if cell.cell_type == "markdown":
                 cell.source = _links(cell.source, docs, set(found), set(listed) - set(found))
-        _keep(folder / f"{name}.ipynb", nbformat.writes(made) + "\n")
+        keep(folder / f"{name}.ipynb", nbformat.writes(made) + "\n")
     notebooks = set(found)
     for path in sorted(tutorials.glob("*.md")):
         if path.stem in listed and path.stem not in found:
             found[path.stem] = path
             text = _links(path.read_text(encoding="utf-8"), docs, notebooks, set())
-            _keep(folder / path.name, text)
+            keep(folder / path.name, text)
     for page in folder.iterdir():
-        if page.stem not in {*found, "index"}:
+        kept = f"{page.stem}.ipynb" if page.stem in notebooks else f"{page.stem}.md"
+        if page.stem not in {*found, "index"} or page.name != kept:
             page.unlink()
-    _keep(folder / "index.md", _index(found))
+    keep(folder / "index.md", _index(found))
 
 
 def _index(found: dict[str, Path]) -> str:
@@ -129,7 +130,7 @@ def _index(found: dict[str, Path]) -> str:
 def _links(text: str, docs: Path, notebooks: set[str], not_yet: set[str]) -> str:
     """Links as they stand in the file, to where the pages and the source views are."""
     text = re.sub(
-        r"\]\((?:\.\./)?((?:scratchgen|tests|benchmarks)/[^)#]*\.py)\)", r"](src:\1)", text
+        r"\]\((?:\.\./)?((?:scratchgen|tests|benchmarks)/[^)]*?\.py[^)]*)\)", r"](src:\1)", text
     )
     text = re.sub(r"\]\(([a-z_]+\.py)\)", r"](src:tutorials/\1)", text)
     text = text.replace("](../docs/equations)", "](../equations/index.md)")
@@ -146,7 +147,7 @@ def _links(text: str, docs: Path, notebooks: set[str], not_yet: set[str]) -> str
     return re.sub(r"\[([^]]*)\]\(([a-z_]+)\.md(#[^)]*)?\)", link, text)
 
 
-def _keep(path: Path, text: str) -> None:
+def keep(path: Path, text: str) -> None:
     """Write a file if its content changes: Sphinx reads anew what is newer than its last build."""
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         path.write_text(text, encoding="utf-8")
@@ -156,4 +157,8 @@ if __name__ == "__main__":  # make notebooks
     folder = Path("notebooks")
     folder.mkdir(exist_ok=True)
     for chapter in sorted(filter(is_chapter, Path("tutorials").glob("*.py"))):
-        _keep(folder / f"{chapter.stem}.ipynb", nbformat.writes(notebook(chapter)) + "\n")
+        book = notebook(chapter)
+        for cell in book.cells:
+            if cell.cell_type == "markdown":
+                cell.source = re.sub(r"\]\(([a-z_]+)\.md", r"](\1.ipynb", cell.source)
+        keep(folder / f"{chapter.stem}.ipynb", nbformat.writes(book) + "\n")

@@ -25,6 +25,7 @@ from docutils import nodes
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
+from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 from sphinx.util import logging
@@ -140,12 +141,30 @@ class SourceLinks(SphinxTransform):
                 literal.replace_self(link(text, docname, [literal.deepcopy()], literal))
 
 
+def signatures(app: Sphinx, document: nodes.document) -> None:
+    """Add to each signature of the reference a link to its source."""
+    for signature in document.findall(addnodes.desc_signature):
+        name = f"{signature.get('module')}.{signature.get('fullname')}"
+        try:
+            path, line = find(name)
+        except ValueError:  # an attribute
+            continue
+        link = nodes.reference(
+            "", "", refuri=address(path, line, app.env.docname), internal=True, classes=["source"]
+        )
+        link += nodes.inline(text="source")
+        signature += link
+
+
 def pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
-    """Yield a page for each file."""
+    """Yield a page for each file that has changed since its page was made."""
     shown = HtmlFormatter(linespans="L", wrapcode=True)
     for folder in FOLDERS:
         for file in sorted((ROOT / folder).rglob("*.py")):
             path = file.relative_to(ROOT).as_posix()
+            made = Path(app.outdir, "source", f"{path}.html")
+            if made.exists() and made.stat().st_mtime > file.stat().st_mtime:
+                continue
             code = highlight(file.read_text(encoding="utf-8"), PythonLexer(), shown)
             body = f"<h1><code>{path}</code></h1>\n<div class='source-view'>{code}</div>"
             yield f"source/{path}", {"title": path, "body": body}, "page.html"
@@ -155,5 +174,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Add the role, the links and the pages."""
     app.add_role("src", SourceRole())
     app.add_transform(SourceLinks)
+    app.connect("doctree-read", signatures)
     app.connect("html-collect-pages", pages)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
