@@ -58,7 +58,7 @@ divergences = kept("divergences")
 diffusion = kept("variational_diffusion")
 adversaries = kept("adversarial_game")
 game = kept("generative_adversarial")
-hierarchy = kept("from_hierarchy_to_diffusion")
+chain = kept("from_hierarchy_to_diffusion")
 scores = kept("scores")
 conditions = kept("conditions")
 checking = kept("checking_a_derivative")
@@ -968,21 +968,21 @@ def test_the_small_gan_is_nearer_to_held_out_digits_than_a_tenth_of_the_noise():
 
 @pytest.mark.parametrize("T", [1, 2, 7])
 def test_a_hierarchical_vae_of_fixed_encoders_has_the_bound_of_the_chain_draw_by_draw(T):
-    of_hierarchy, of_chain = hierarchy.both(T, n=20, seed=5)
+    of_hierarchy, of_chain = chain.both(T, n=20, seed=5)
     np.testing.assert_allclose(of_hierarchy, of_chain, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
 def test_the_steps_of_the_encoder_compose_to_the_one_of_the_product(schedule):
-    steps = hierarchy.noising.Steps(hierarchy.noising.SCHEDULES[schedule](300))
+    steps = chain.noising.Steps(chain.noising.SCHEDULES[schedule](300))
     left = steps.alpha_bar
     expected = np.stack([np.sqrt(left), 1 - left], axis=1)
-    np.testing.assert_allclose(hierarchy.step_by_step(steps.alpha), expected, rtol=1e-11)
+    np.testing.assert_allclose(chain.step_by_step(steps.alpha), expected, rtol=1e-11)
 
 
 def test_the_prior_matching_of_the_notes_is_nineteen_nats():
-    steps = hierarchy.noising.Steps(hierarchy.noising.linear_schedule(300))
-    assert steps.prior_kl(hierarchy.ones).item() == pytest.approx(19.3, abs=0.05)
+    steps = chain.noising.Steps(chain.noising.linear_schedule(300))
+    assert steps.prior_kl(chain.ones).item() == pytest.approx(19.3, abs=0.05)
 
 
 # Denoising diffusion.
