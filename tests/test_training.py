@@ -443,8 +443,12 @@ def test_a_cost_that_is_not_finite_in_one_part_is_named_with_its_operation():
 
 def test_parts_where_samples_are_not_independent_are_refused_at_once():
     data = rng().integers(0, 2, (10, 64)).astype(np.float32)
-    chains = models.RBM(64, 4, rng=rng(), persistent=True)
-    with pytest.raises(ValueError, match="RBM keeps chains from step to step: leave part_size out"):
+    centred = models.RBM(64, 4, rng=rng(), centred=True)
+    with pytest.raises(ValueError, match="RBM keeps mean_visible, mean_hidden from step to step"):
+        run(centred, data, batch_size=4, part_size=2)
+    run(centred, data, batch_size=4, part_size=4)
+    chains = models.RBM(64, 4, rng=rng(), persistent=True, n_chains=1)
+    with pytest.raises(ValueError, match="there are 1 of them for 2 parts: take larger parts"):
         run(chains, data, batch_size=4, part_size=2)
     run(chains, data, batch_size=4, part_size=4)
     units = models.RBM(64, 4, rng=rng(), visible="gaussian", sigma=0.5, standardise=True)
