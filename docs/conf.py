@@ -46,7 +46,7 @@ equations_source = "src:{path}:{line}"
 # Every notebook runs, or its cached outputs are those of the same code; an error ends the build.
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(HERE / "_build" / "executed")
-nb_execution_timeout = 120
+nb_execution_timeout = 600  # seconds for a cell, on a machine that is busy too
 nb_execution_raise_on_error = True
 nb_execution_show_tb = True
 nb_merge_streams = True
