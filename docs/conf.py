@@ -99,6 +99,7 @@ html_theme_options = {
     "pygments_light_style": "tango",
     "pygments_dark_style": "monokai",
 }
-html_sidebars = {"index": [], "source/**": []}
+without_parts = ("index", "traces", "gallery", "scope", "glossary", "readings", "source/**")
+html_sidebars = dict.fromkeys(without_parts, [])
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True

@@ -1,5 +1,7 @@
 """What a class was constructed with is kept: by name, defaults filled in."""
 
+import inspect
+
 import numpy as np
 import pytest
 
@@ -30,3 +32,8 @@ def test_an_unknown_argument_is_refused_with_all_that_there_are():
         Scaled(2, size=3)
     with pytest.raises(TypeError, match=r"Adam: .*'rate'; its arguments are \(parameters, lr="):
         optim.Adam([sg.Tensor(np.ones(1))], rate=0.1)
+
+
+def test_the_signature_is_that_of_the_constructor():
+    assert str(inspect.signature(nn.LeakyReLU)) == "(slope: 'float' = 0.01) -> 'None'"
+    assert str(inspect.signature(nn.ReLU)) == "()"
