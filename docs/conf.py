@@ -100,6 +100,6 @@ html_theme_options = {
     "pygments_dark_style": "monokai",
 }
 without_parts = ("index", "traces", "gallery", "scope", "glossary", "readings", "source/**")
-html_sidebars = dict.fromkeys(without_parts, [])
+html_sidebars = {page: [] for page in without_parts}
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
