@@ -58,10 +58,16 @@ def diagnose(evidence: Evidence, start: float | None = None) -> dict[int, tuple[
     search(_in_residuals)
     search(catalogue.of_updates)
     search(parts.of_parts)
-    search(_with_factor)
-    search(lambda evidence, k: iter([with_factor[k]] if k in with_factor else []))
-    search(_on_top)
-    search(_in_pairs)
+    of_slips = lambda evidence, k: iter([with_factor[k]] if k in with_factor else [])
+    # A rule is one operation: what its numbers tell says more than its steps. In a cost, a slip in
+    # a step is also a part of what is wrong elsewhere.
+    for way in (_with_factor, of_slips) if evidence.subject.rule else (of_slips, _with_factor):
+        search(way)
+    # A slip that was found in one derivative is likely to be a part of what is wrong in others.
+    search(lambda evidence, k: _on_top(evidence, k, [*evidence.found]))
+    search(lambda e, k: _in_pairs(e, k, itertools.product(e.found, e.slips)))
+    search(lambda evidence, k: _on_top(evidence, k, _few(evidence)))
+    search(lambda evidence, k: _in_pairs(evidence, k, itertools.combinations(_few(evidence), 2)))
     for k, (sentence, kinds) in findings.items():
         if kinds == ["power rule"] and _is_by_logarithm(evidence, k):
             name = evidence.names[k]
@@ -218,9 +224,9 @@ def _with_factor(evidence: Evidence, k: int) -> Iterator[Mistake]:
             yield mistake._replace(kind=kinds, sentence=two, right=right)
 
 
-def _on_top(evidence: Evidence, k: int) -> Iterator[Mistake]:
+def _on_top(evidence: Evidence, k: int, slips: Sequence[Slip]) -> Iterator[Mistake]:
     """A slip in the recorded equations, and a mistake in the numbers that follow from it."""
-    for slip in [*evidence.found, *_few(evidence)] if _comparable(evidence, k) else ():
+    for slip in slips if _comparable(evidence, k) else ():
         follows = evidence.follows_from(k, slip)
         if follows is not None:
             for mistake in catalogue.of_numbers(evidence, k, follows):
@@ -232,15 +238,9 @@ def _on_top(evidence: Evidence, k: int) -> Iterator[Mistake]:
                 )
 
 
-def _in_pairs(evidence: Evidence, k: int) -> Iterator[Mistake]:
+def _in_pairs(evidence: Evidence, k: int, pairs: Iterator[tuple[Slip, Slip]]) -> Iterator[Mistake]:
     """Two slips in two of the recorded equations."""
-    if not _comparable(evidence, k):
-        return
-    tried = itertools.chain(
-        itertools.product(evidence.found, evidence.slips),
-        itertools.combinations(_few(evidence), 2),
-    )
-    for first, second in tried:
+    for first, second in pairs if _comparable(evidence, k) else ():
         if first.sweep or second.sweep:
             continue
         if {b.tensor for b in first.bends} & {b.tensor for b in second.bends}:

@@ -55,7 +55,7 @@ def states_of(recording: Recording, steps: Sequence[Step]) -> list[State]:
             lines.setdefault(key, []).append(step)
     found: dict[Place, dict[Tensor, list[Step]]] = {}
     for of_line in lines.values():
-        returns = [s for s in of_line if places[s.node].is_before(places[s.x])]
+        returns = [s for s in of_line if _returns(s, recording)]
         if all(_is_collected(s, users) for s in returns):
             continue
         taken = found.setdefault(places[returns[0].x], {})
@@ -66,6 +66,15 @@ def states_of(recording: Recording, steps: Sequence[Step]) -> list[State]:
         for place, taken in found.items()
         if len(taken) > 1
     ]
+
+
+def _returns(step: Step, recording: Recording) -> bool:
+    """Whether the program went back to an earlier line, or to the same operation, with a value.
+
+    One call of a library may compute several values, by other operations, in the same instruction.
+    """
+    there, here = recording.places[step.node], recording.places[step.x]
+    return there.is_before(here) and (there != here or step.node.operation is step.x.operation)
 
 
 def _is_collected(step: Step, users: Counter[Tensor]) -> bool:

@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 
 import scratchgen as sg
+from scratchgen import operations as ops
 from scratchgen.gradcheck.recording import recorded
 from scratchgen.gradcheck.recurrences import _Ages, states_of
 from scratchgen.gradcheck.strategies import seeds
@@ -173,3 +174,13 @@ def test_layers_that_are_written_one_by_one_are_no_recurrence():
 
     W, x = np.ones((3, 3)), np.ones((4, 3))
     assert states(layers, W=W, x=x)[1] == []
+
+
+def test_what_one_call_computes_in_several_operations_is_no_recurrence():
+    def of_norms(W, x):
+        return np.linalg.norm(x @ W) ** 2 + np.linalg.norm(W) ** 2 + np.var(x @ W)
+
+    W, x = np.random.default_rng(0).standard_normal((2, 4, 4))
+    assert states(of_norms, W=W, x=x)[1] == []
+    sigmoid = lambda z, delta: np.sum(delta * ops.sigmoid.rule(z)[0])
+    assert states(sigmoid, z=W, delta=x)[1] == []
