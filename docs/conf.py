@@ -28,6 +28,7 @@ extensions = [
     "building.sources",
     "building.traces",
     "building.readings",
+    "building.reproduced",
 ]
 exclude_patterns = [
     "_build",
