@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -277,6 +278,8 @@ def of_updates(evidence: Evidence, k: int) -> Iterator[Mistake]:
     ]
     for way, right_if, choices in ways:
         for updated in choices:
+            if time.thread_time() > evidence.until:
+                return
             of_eta = functools.partial(way, updated)
             eta = _learning_rate(of_eta, given, right)
             if eta is None:
@@ -307,7 +310,7 @@ def _learning_rate(
     before, at_before = 0.0, right
     size = np.linalg.norm(residual)
     eta = 1e-3
-    for _ in range(20):
+    for _ in range(12):
         found = way(eta)
         if found is None or not np.isfinite(found).all():
             return None

@@ -34,6 +34,7 @@ def diagnose(evidence: Evidence, start: float | None = None) -> dict[int, tuple[
     """
     now = time.thread_time()
     until = max((now if start is None else start) + SECONDS, now + SECONDS / 2)
+    evidence.until = until
     at_once = ((k, what) for k in evidence.wrong for what in _at_once(evidence, k))
     findings: dict[int, tuple[str, list[str]]] = {k: (what, []) for k, what in at_once}
     with_factor: dict[int, Mistake] = {}
@@ -65,7 +66,7 @@ def diagnose(evidence: Evidence, start: float | None = None) -> dict[int, tuple[
         search(way)
     # A slip that was found in one derivative is likely to be a part of what is wrong in others.
     search(lambda evidence, k: _on_top(evidence, k, [*evidence.found]))
-    search(lambda e, k: _in_pairs(e, k, itertools.product(e.found, e.slips)))
+    search(lambda e, k: _in_pairs(e, k, ((one, two) for one in e.found for two in e.slips)))
     search(lambda evidence, k: _on_top(evidence, k, _few(evidence)))
     search(lambda evidence, k: _in_pairs(evidence, k, itertools.combinations(_few(evidence), 2)))
     for k, (sentence, kinds) in findings.items():
@@ -257,7 +258,12 @@ def _is_by_logarithm(evidence: Evidence, k: int) -> bool:
 
 
 def _few(evidence: Evidence) -> list[Slip]:
-    """The slips that are tried together with another mistake; none if there are too many."""
+    """The slips that are tried together with another mistake; none if there are too many.
+
+    There are none after the time limit, either: to make them takes time.
+    """
+    if time.thread_time() > evidence.until:
+        return []
     local = [slip for slip in evidence.slips if slip.local]
     return local if len(local) <= MANY_SLIPS else []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -48,6 +49,8 @@ class Evidence:
         self.given = {k: sides.given.astype(np.float64) for k, sides in comparisons.items()}
         self.right = {k: sides.right for k, sides in comparisons.items()}
         self.at_kink: dict[int, Array] = {}
+        self.until = math.inf
+        """The processor time of this thread at which the search for a mistake ends."""
         self.found: list[Slip] = []
         """The slips that explain one derivative; each is likely a part of two in another."""
         self.lengths, self.batches = _lengths(subject, comparisons)
