@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -278,7 +277,7 @@ def of_updates(evidence: Evidence, k: int) -> Iterator[Mistake]:
     ]
     for way, right_if, choices in ways:
         for updated in choices:
-            if time.thread_time() > evidence.until:
+            if evidence.is_over():
                 return
             of_eta = functools.partial(way, updated)
             eta = _learning_rate(of_eta, given, right)

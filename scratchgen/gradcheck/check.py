@@ -18,7 +18,7 @@ from ..backend import Array
 from ..nn import Network
 from ..tracing import Trace
 from .comparison import Comparison, compare
-from .diagnosis import NONE, diagnose
+from .diagnosis import NONE, diagnose, untried
 from .evidence import Evidence
 from .faults import traced
 from .network import of_network, of_recorded_operations
@@ -181,8 +181,9 @@ def checked(subject: Subject) -> Report:
                 entries[k].diagnosis, entries[k].kinds = finding
         for k in sorted(k for k in evidence.wrong if entries[k].verdict != UNDECIDED):
             of_slip = any(slip.sentence in entries[k].diagnosis for slip in evidence.found)
-            by_parts = time.thread_time() - started < QUICK and (of_slip or not entries[k].kinds)
-            _look_closer(subject, k, entries[k], comparisons[k], by_parts=by_parts)
+            by_parts = of_slip or not entries[k].kinds
+            in_time = time.thread_time() - started < QUICK
+            _look_closer(subject, k, entries[k], comparisons[k], by_parts, in_time)
         if evidence.unrecorded and not all(entries[k].kinds for k in evidence.wrong):
             why = evidence.unrecorded
             notes.append(f"no look inside the cost, at its numbers only ({why})")
@@ -246,24 +247,26 @@ def _of_exactness(
 
 
 def _look_closer(
-    subject: Subject, k: int, entry: Entry, sides: Comparison, *, by_parts: bool
+    subject: Subject, k: int, entry: Entry, sides: Comparison, by_parts: bool, in_time: bool
 ) -> None:
     """Say more of a wrong derivative than its numbers do, and name the part of it at fault.
 
     If ``by_parts``, the parts of a flat vector are checked one by one, and their findings are
     preferred where only some are wrong, or nothing was found in the whole. This is of no use where
-    the numbers of the whole tell the mistake.
+    the numbers of the whole tell the mistake. It is left out, and that is said, if not ``in_time``.
     """
     if not sides.has_shape:
         return
+    parts = parts_named(subject, k)
+    if parts and by_parts and not in_time and entry.diagnosis.endswith(NONE):
+        entry.diagnosis += untried()
     if entry.kinds == [] and 0 < entry.max_relative_error < SMALL:
         entry.diagnosis += (
             f"; the two differ by {entry.max_relative_error:.0e} of the derivative: if the cost is "
             "exact to a tolerance only, as with an inner solver, give it as rtol"
         )
-    parts = parts_named(subject, k)
     found: dict[str, Entry] = {}
-    if parts and by_parts:
+    if parts and by_parts and in_time:
         report = checked(split(replace(subject, notes=[]), k, parts))
         found = {e.name: e for e in report.entries if not e.ok}
         wrong = [part for part in parts if part.name in found]

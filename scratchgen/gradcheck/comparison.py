@@ -152,7 +152,7 @@ class Comparison:
             return tried
 
         tried = self.estimate(function, scale, size, trial)
-        few = self.confirmed < CONFIRMED or self.seconds * CALLS * self.right.size < 0.5
+        few = self.confirmed < CONFIRMED or self.seconds * CALLS * self.right.size < 0.2
         if self.analytic and not tried.agrees and few:
             # At a kink the complex step sees only one side.
             differences = self.differences(function, scale, size)

@@ -33,15 +33,14 @@ def diagnose(evidence: Evidence, start: float | None = None) -> dict[int, tuple[
     time.
     """
     now = time.thread_time()
-    until = max((now if start is None else start) + SECONDS, now + SECONDS / 2)
-    evidence.until = until
+    evidence.until = max((now if start is None else start) + SECONDS, now + 0.75 * SECONDS)
     at_once = ((k, what) for k in evidence.wrong for what in _at_once(evidence, k))
     findings: dict[int, tuple[str, list[str]]] = {k: (what, []) for k, what in at_once}
     with_factor: dict[int, Mistake] = {}
 
     def search(way: Callable[[Evidence, int], Iterator[Mistake]]) -> None:
         for k in sorted(evidence.wrong - findings.keys()):
-            found = _first(evidence, k, way(evidence, k), until)
+            found = _first(evidence, k, way(evidence, k))
             if found is not None:
                 findings[k] = found.sentence, found.kind.split(" + ")
                 evidence.found += [] if found.slip is None else [found.slip]
@@ -49,7 +48,7 @@ def diagnose(evidence: Evidence, start: float | None = None) -> dict[int, tuple[
     search(_in_numbers)
     search(_in_other_places)
     open_ = evidence.wrong - findings.keys()
-    slipped = _in_equations(evidence, open_, with_factor, until - SECONDS / 4)
+    slipped = _in_equations(evidence, open_, with_factor)
     if not (open_ <= slipped.keys() and len({found.sentence for found in slipped.values()}) == 1):
         slipped.update(_of_one_ratio(evidence, open_))
     for k, found in slipped.items():
@@ -74,10 +73,14 @@ def diagnose(evidence: Evidence, start: float | None = None) -> dict[int, tuple[
             name = evidence.names[k]
             also = f"it is also {name} ∂C/∂{name}, the derivative by log {name}"
             findings[k] = f"{sentence}; {also}", kinds
-    stopped = f", of those that could be tried in {SECONDS} s" if time.thread_time() > until else ""
     for k in evidence.wrong - findings.keys():
-        findings[k] = evidence.what_is_seen(k) + NONE + stopped, []
+        findings[k] = evidence.what_is_seen(k) + NONE + (untried() if evidence.ended else ""), []
     return findings
+
+
+def untried() -> str:
+    """Say that time ended the search, so that known mistakes are left untried."""
+    return f", of those that could be tried in {SECONDS} s"
 
 
 def _at_once(evidence: Evidence, k: int) -> Iterator[str]:
@@ -89,12 +92,12 @@ def _at_once(evidence: Evidence, k: int) -> Iterator[str]:
         yield "the difference is too small for any known mistake"
 
 
-def _first(evidence: Evidence, k: int, mistakes: Iterator[Mistake], until: float) -> Mistake | None:
+def _first(evidence: Evidence, k: int, mistakes: Iterator[Mistake]) -> Mistake | None:
     """The first mistake that fits."""
     for mistake in watched(mistakes, "mistakes tried"):
         if evidence.fits(k, mistake.left, mistake.right):
             return mistake
-        if time.thread_time() > until:
+        if evidence.is_over():
             break
     return None
 
@@ -155,7 +158,7 @@ def _of_one_ratio(evidence: Evidence, wanted: set[int]) -> dict[int, Mistake]:
 
 
 def _in_equations(
-    evidence: Evidence, wanted: set[int], with_factor: dict[int, Mistake], until: float
+    evidence: Evidence, wanted: set[int], with_factor: dict[int, Mistake]
 ) -> dict[int, Mistake]:
     """For each derivative the first slip from which it follows, preferably one for all of them.
 
@@ -169,16 +172,16 @@ def _in_equations(
     redrawn = (redrawn_mask(evidence.recording, k, evidence.given[k]) for k in sorted(comparable))
     factors = () if evidence.loose else [*catalogue.factors(evidence)]
     for slip in watched(itertools.chain(evidence.slips, *redrawn), "slips tried"):
-        if time.thread_time() > until:
+        if evidence.is_over(SECONDS / 8):
             break
         follows = evidence.all_from(slip)
         fitting = {k for k, right in follows.items() if evidence.fits(k, evidence.given[k], right)}
-        sentence = evidence.with_place(slip)
         for k in comparable & follows.keys():
             if k not in fitting:
                 factor = _factor(evidence, k, follows[k], factors)
                 if factor and k not in with_factor:
                     kind, value, why = factor
+                    sentence = evidence.with_place(slip)
                     with_factor[k] = Mistake(
                         f"{slip.kind} + {kind}",
                         f"two mistakes: {sentence}; and {value:.4g} × that: {why}",
@@ -187,6 +190,7 @@ def _in_equations(
                         slip=slip,
                     )
             elif not evidence.fits(k, evidence.right[k], follows[k]):
+                sentence = evidence.with_place(slip)
                 one = Mistake(slip.kind, sentence, evidence.given[k], follows[k], slip=slip)
                 if fitting == evidence.given.keys():
                     found[k] = one
@@ -262,9 +266,9 @@ def _few(evidence: Evidence) -> list[Slip]:
 
     There are none after the time limit, either: to make them takes time.
     """
-    if time.thread_time() > evidence.until:
+    if evidence.is_over():
         return []
-    local = [slip for slip in evidence.slips if slip.local]
+    local = [*itertools.islice((slip for slip in evidence.slips if slip.local), MANY_SLIPS + 1)]
     return local if len(local) <= MANY_SLIPS else []
 
 

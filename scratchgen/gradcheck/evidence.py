@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import time
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -19,6 +20,7 @@ from .slips import slips
 from .subject import Subject
 
 BATCH = "the batch size"
+MANY, SEVERAL = 10_000, 500  # entries; of many, several are compared before all
 
 
 class Mistake(NamedTuple):
@@ -51,6 +53,8 @@ class Evidence:
         self.at_kink: dict[int, Array] = {}
         self.until = math.inf
         """The processor time of this thread at which the search for a mistake ends."""
+        self.ended = False
+        """Whether time ended a part of the search, so that known mistakes are left untried."""
         self.found: list[Slip] = []
         """The slips that explain one derivative; each is likely a part of two in another."""
         self.lengths, self.batches = _lengths(subject, comparisons)
@@ -72,6 +76,12 @@ class Evidence:
                 # At a kink several answers are right, among them the given one.
                 self.right[k] = np.where(at_kink, self.given[k], self.right[k])
             self.at_kink[k] = at_kink
+
+    def is_over(self, seconds: float = 0.0) -> bool:
+        """Whether the search, or a part of it, has to end, so many seconds before its time."""
+        over = time.thread_time() > self.until - seconds
+        self.ended = self.ended or over
+        return over
 
     def reference(self, arrays: Sequence[Array], k: int) -> Array | None:
         """∂C/∂(array k) at other inputs: recorded, if that is reliable, else numerical."""
@@ -157,6 +167,8 @@ class Evidence:
         """
         if left.shape != right.shape:
             return False
+        if left.size > MANY and not self._may_fit(k, left, right):
+            return False
         known = np.isfinite(right)
         if right.shape == self.right[k].shape:
             known &= ~self.at_kink[k]
@@ -164,15 +176,29 @@ class Evidence:
             return False
         return bool(self.equal(k, left, right)[known].all())
 
-    def equal(self, k: int, left: Array, right: Array) -> Array:
-        """Which entries of two arrays are equal, within the rounding of one that is explained."""
+    def equal(self, k: int, left: Array, right: Array, size: float | None = None) -> Array:
+        """Which entries of two arrays are equal, within the rounding of one that is explained.
+
+        ``size`` is that of the largest entry of the whole, if these are a few of its entries.
+        """
         # With more hypotheses, one has to fit more closely to be more than a coincidence.
         tolerance = 1e-4 if self.loose else 1e-6 if self.recording is None else 1e-8
-        size = np.abs(right[np.isfinite(right)]).max(initial=0)
-        bound = tolerance * (np.abs(right) + 0.01 * size)
-        of_sums = 1e-14 * np.nansum(np.abs(self.right[k]))  # the rounding where terms cancel
-        equal: Array = np.abs(left - right) <= bound + of_sums
+        bound = tolerance * (np.abs(right) + 0.01 * (_size(right) if size is None else size))
+        equal: Array = np.abs(left - right) <= bound + self._of_sums(k)
         return equal
+
+    def _may_fit(self, k: int, left: Array, right: Array) -> bool:
+        """Whether two large arrays are equal in a few entries, away from kinks."""
+        at = np.random.default_rng(0).integers(left.size, size=SEVERAL)
+        if right.shape == self.right[k].shape:
+            at = at[~self.at_kink[k].flat[at]]
+        few, others = right.flat[at], left.flat[at]
+        return bool((self.equal(k, others, few, _size(right)) | ~np.isfinite(few)).all())
+
+    @functools.lru_cache  # noqa: B019
+    def _of_sums(self, k: int) -> float:
+        """The rounding of a derivative where terms cancel."""
+        return 1e-14 * float(np.nansum(np.abs(self.right[k])))
 
     def all_from(self, slip: Slip) -> dict[int, Array]:
         """All derivatives that are compared, computed with the slip; none if it is impossible."""
@@ -208,6 +234,12 @@ class Evidence:
         shown = ", ".join(str([int(i) for i in index]) for index in wrong[:3])
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         return f"agrees but for entry {shown}{more}; "
+
+
+def _size(x: Array) -> float:
+    """The size of the largest finite entry."""
+    size = max(np.max(x, initial=0), -np.min(x, initial=0))
+    return float(size if np.isfinite(size) else np.abs(x[np.isfinite(x)]).max(initial=0))
 
 
 def known_ratio(given: Array, right: Array) -> float | None:

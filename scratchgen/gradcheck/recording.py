@@ -36,6 +36,7 @@ FUNCTIONS: dict[str, Callable[[Array], Any]] = {
 COUPLED = {name for name, rule in FUNCTIONS.items() if "axis" in inspect.signature(rule).parameters}
 """The functions in which each entry of a depends on all entries of z along an axis."""
 FEW = 32  # entries that tell most functions apart
+ENOUGH = 3  # values of one instruction that are no functions, so that the others are none
 NOTATION = {
     operations.add: "({} + {})",
     operations.subtract: "({} − {})",
@@ -152,14 +153,26 @@ class Recording:
         self._shares: dict[Step, tuple[Array, Array]] = {}
         self._leading: dict[tuple[Tensor, ...], set[Tensor]] = {}
         self._functions: dict[Tensor, tuple[str, Tensor] | None] = {}
+        self._no_functions: dict[Any, list[Tensor]] = {}
+        self._curved: dict[Any, bool] = {}
         self._samples: dict[tuple[str, Tensor], tuple[float, Array]] = {}
         self._formulas: dict[tuple[Any, int], str] = {}
 
     def function(self, x: Tensor) -> tuple[str, Tensor] | None:
         """The name of σ and the tensor z if x is σ(z), computed in any way."""
         if x not in self._functions:
-            self._functions[x] = None if x.operation is None else _function(x, self._samples)
+            others = self._no_functions.setdefault(self._use(x), [])
+            if x.operation is None or len(others) >= ENOUGH:
+                self._functions[x] = None
+            else:
+                self._functions[x] = _function(x, self._samples)
+            if self._functions[x] is None:
+                others.append(x)
         return self._functions[x]
+
+    def _use(self, x: Tensor) -> Any:
+        """Equal for all values that one instruction computed, as in a loop."""
+        return (self.places[x], x.operation) if x in self.places else x
 
     def gradients(self, wrt: Sequence[int], *bends: Bend) -> list[Array] | None:
         """∂C/∂(argument k) for each k with these bends; ``None`` if their shapes do not fit."""
@@ -379,8 +392,11 @@ class Recording:
 
     def is_curved(self, step: Step) -> bool:
         """Whether the derivative of ``node`` by x depends on x."""
-        elsewhere = np.where(step.x.data, -2 * step.x.data, 1)
-        return self.equation_at(step, step.k, elsewhere) is not None
+        use = self._use(step.node), step.k
+        if use not in self._curved:
+            elsewhere = np.where(step.x.data, -2 * step.x.data, 1)
+            self._curved[use] = self.equation_at(step, step.k, elsewhere) is not None
+        return self._curved[use]
 
 
 def _key(key: Any) -> str:

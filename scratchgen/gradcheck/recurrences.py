@@ -35,14 +35,23 @@ class State(NamedTuple):
 
 
 def in_recurrences(recording: Recording, steps: Sequence[Step]) -> Iterator[Slip]:
-    """All slips in the values that are carried from step to step: in all of them, or in one."""
+    """The δ of what is carried from step to step is carried nowhere: in all states, or in one."""
     states = states_of(recording, steps)
-    if len(states) > 1:
-        yield from truncated(recording, _together(states))
+    for state in _all_and_each(states):
+        yield carried_nowhere(recording, state)
     for state in states:
-        yield from truncated(recording, state)
         yield from forward_alone(recording, state)
     yield from chained(recording, steps)
+
+
+def in_parts_of_recurrences(recording: Recording, steps: Sequence[Step]) -> Iterator[Slip]:
+    """The δ of what is carried from step to step is cut somewhere: in all states, or in one."""
+    for state in _all_and_each(states_of(recording, steps)):
+        yield from truncated(recording, state)
+
+
+def _all_and_each(states: list[State]) -> list[State]:
+    return [*([_together(states)] if len(states) > 1 else []), *states]
 
 
 def states_of(recording: Recording, steps: Sequence[Step]) -> list[State]:
@@ -94,14 +103,18 @@ def _together(states: Sequence[State]) -> State:
     return State(" and ".join(dict.fromkeys(state.where for state in states)), steps)
 
 
+def carried_nowhere(recording: Recording, state: State) -> Slip:
+    """The δ of each step is carried back over no others."""
+    kind, sentence = _left_out(recording, [step.x for step in state.steps[0]])
+    sentence += f"; so at each of the {len(state.steps)} uses in {state.where}"
+    return Slip(kind, sentence, cut(itertools.chain(*state.steps)), False)
+
+
 def truncated(recording: Recording, state: State) -> Iterator[Slip]:
-    """The δ of each step is carried back over few others, or over none; or is cut at some."""
+    """The δ of each step is carried back over few others, or is cut at some."""
     number, every = len(state.steps), cut(itertools.chain(*state.steps))
     of_ages = _Ages(recording, state)
-    uses = f"{number} uses in {state.where}"
-    kind, sentence = _left_out(recording, [step.x for step in state.steps[0]])
-    yield Slip(kind, f"{sentence}; so at each of the {uses}", every, False)
-    kind = "truncated recurrence"
+    uses, kind = f"{number} uses in {state.where}", "truncated recurrence"
     for most in range(1, number):
         over = f"over {most} steps" if most > 1 else "over one step"
         sentence = f"the δ of a step is carried back {over} at most, not over all of the {uses}"

@@ -9,9 +9,10 @@ with the given derivative. Each function below covers one family of slips, and r
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -35,15 +36,23 @@ from .recording import (
     slope,
     times,
 )
-from .recurrences import in_recurrences
+from .recurrences import in_parts_of_recurrences, in_recurrences
 
 MANY_SUBSTITUTES, MANY_MASKED, SMALL, LONG = 4000, 400, 20_000, 60
 LOGARITHMS = {operations.log}
 PRODUCTS = {operations.matmul, operations.affine}
 PAIRED = {operations.subtract, operations.multiply}
 PARTS = {operations.getitem, operations.take, operations.reshape, operations.transpose}
-RARE = {"other slope", "power rule", "coupling dropped", "derivative elsewhere"}
-FREQUENT = {"term missing", "term sign", "term doubled", "term halved"}
+Factors: TypeAlias = Sequence[tuple[str, float, str]]
+Family: TypeAlias = Callable[[Recording, Any], Iterable[Slip]]
+Stage: TypeAlias = tuple[Sequence[Family], Sequence[Any]]
+OF_TERMS: Factors = (
+    ("missing", 0.0, "is missing"),
+    ("doubled", 2.0, "is counted twice, or a ½ in it is missing"),
+    ("halved", 0.5, "is halved: a factor 2 is missing"),
+    ("sign", -1.0, "has the wrong sign"),
+)
+"""The factors that a term may have by mistake: the end of a kind, the factor, and words for it."""
 
 SLOPES_OF_VALUE: dict[str, Callable[[Array], Array]] = {
     "sigmoid": lambda a: a * (1 - a),
@@ -67,39 +76,47 @@ def slips(
     ``lengths`` are the lengths that may be wrong factors of a term, each with its description.
     """
     computed, steps = recording.leading_to(wanted)
-    in_sight = len(recording.names) + len(recording.steps)
-    numbers = sum(node.data.size for node in recording.nodes)
-    few = len(steps) * in_sight * max(numbers, SMALL) <= MANY_SUBSTITUTES * SMALL
-    yield from in_recurrences(recording, steps)
-    of_equations = [
-        *(family(recording, node) for node in computed for family in OF_NODES),
-        *(family(recording, step) for step in steps for family in OF_STEPS),
-        *(in_several_steps(recording, node) for node in computed),
-    ]
-    of_terms = [in_term(recording, step, lengths) for step in steps]
+
+    def listed(families: Sequence[Family], where: Sequence[Any]) -> list[Slip]:
+        each = (family(recording, one) for one in where for family in families)
+        return [*itertools.chain.from_iterable(each)]
+
+    functions: Stage = (IN_FUNCTIONS, computed)
+    slopes: Stage = (IN_SLOPES, computed)
+    operands: Stage = (IN_OPERANDS, steps)
+    powers: Stage = ((in_power,), steps)
+    several: Stage = ((in_several_steps,), computed)
+    terms: Stage = ((in_term,), steps)
+    lengthy: Stage = ((functools.partial(in_term, factors=_of_lengths(lengths)),), steps)
     if len(steps) < LONG:
-        for families in (of_equations, of_terms):
-            found = sorted(itertools.chain(*families), key=lambda one: one.kind in RARE)
+        yield from in_recurrences(recording, steps)
+        yield from in_parts_of_recurrences(recording, steps)
+        for stages in ((functions, operands, several, slopes, powers), (terms, lengthy)):
+            found = [*itertools.chain(*itertools.starmap(listed, stages))]
             yield from found
             yield from at_every_use(recording, found)
         yield from neighbours(recording, steps)
-    else:  # each equation is likely to be used many times
-        terms, equations = ([*itertools.chain(*each)] for each in (of_terms, of_equations))
-        usual = [one for one in equations if one.kind not in RARE]
-        yield from at_every_use(recording, usual)
-        yield from at_every_use(recording, [one for one in terms if one.kind in FREQUENT])
-        yield from neighbours(recording, steps)
-        yield from at_every_use(recording, [one for one in equations if one.kind in RARE])
-        yield from at_every_use(recording, [one for one in terms if one.kind not in FREQUENT])
-        yield from usual
-        yield from terms
-        yield from (one for one in equations if one.kind in RARE)
-    if few:
-        for families in (
-            [function_elsewhere(recording, node) for node in computed],
-            [substituted(recording, step) for step in steps],
+    else:  # each equation is likely to be used many times; to list all takes long
+        single: list[Slip] = []
+        for stage, after in (
+            (functions, ()),
+            (slopes, (in_recurrences,)),
+            (operands, ()),
+            (powers, ()),
+            (terms, (neighbours, in_parts_of_recurrences)),
+            (several, ()),
+            (lengthy, ()),
         ):
-            yield from (found := [*itertools.chain(*families)])
+            single += (found := listed(*stage))
+            yield from at_every_use(recording, found)
+            for then in after:
+                yield from then(recording, steps)
+        yield from single
+    in_sight = len(recording.names) + len(recording.steps)
+    numbers = sum(node.data.size for node in recording.nodes)
+    if len(steps) * in_sight * max(numbers, SMALL) <= MANY_SUBSTITUTES * SMALL:
+        for family, where in ((function_elsewhere, computed), (substituted, steps)):
+            yield from (found := listed((family,), where))
             yield from at_every_use(recording, found)
         yield from of_another_cost(recording, computed)
 
@@ -151,23 +168,32 @@ def in_function(recording: Recording, node: Tensor) -> Iterator[Slip]:
         return
     name, z = function
     at, a = recording.expression(z), f"{name}({recording.expression(z)})"
-    of_value, coupled = SLOPES_OF_VALUE.get(name), name in COUPLED
-    if of_value and coupled:
+    coupled = name in COUPLED
+    sentence = f"{'' if coupled else 'σ′ is missing: '}the derivative of {a} by {at} was left out"
+    yield slip("derivative missing", sentence, shortcut(node, z), form=name)
+    if not coupled:
+        sentence = f"σ′ is taken at the value a = {a}, in place of {at}"
+        at_value = shortcut(node, z, slope(name, node.data))
+        yield slip("derivative at the value", sentence, at_value, form=name)
+
+
+def in_function_of_value(recording: Recording, node: Tensor) -> Iterator[Slip]:
+    """σ′ of a = σ(z) in terms of a: taken at z, or the diagonal alone of a Jacobian."""
+    name, z = recording.function(node) or ("", node)
+    of_value = SLOPES_OF_VALUE.get(name)
+    if of_value is None:
+        return
+    a = f"{name}({recording.expression(z)})"
+    if name in COUPLED:
+        kind, factor = "coupling dropped", of_value(node.data)
         sentence = (
             f"only the diagonal of the Jacobian of {a}: its outputs are coupled by the sum, "
             "and that was dropped"
         )
-        yield slip("coupling dropped", sentence, shortcut(node, z, of_value(node.data)), form=name)
-    sentence = f"{'' if coupled else 'σ′ is missing: '}the derivative of {a} by {at} was left out"
-    yield slip("derivative missing", sentence, shortcut(node, z), form=name)
-    if coupled:
-        return
-    sentence = f"σ′ is taken at the value a = {a}, in place of {at}"
-    at_value = shortcut(node, z, slope(name, node.data))
-    yield slip("derivative at the value", sentence, at_value, form=name)
-    if of_value:
+    else:
+        kind, factor, at = "derivative elsewhere", of_value(z.data), recording.expression(z)
         sentence = f"σ′, written in terms of the value a = {a}, is taken at {at} instead"
-        yield slip("derivative elsewhere", sentence, shortcut(node, z, of_value(z.data)), form=name)
+    yield slip(kind, sentence, shortcut(node, z, factor), form=name)
 
 
 def in_other_function(recording: Recording, node: Tensor) -> Iterator[Slip]:
@@ -466,7 +492,7 @@ def in_several_steps(recording: Recording, node: Tensor) -> Iterator[Slip]:
             yield slip("derivative missing", sentence, shortcut(node, z))
 
 
-def in_term(recording: Recording, step: Step, lengths: Sequence[tuple[int, str]]) -> Iterator[Slip]:
+def in_term(recording: Recording, step: Step, factors: Factors = OF_TERMS) -> Iterator[Slip]:
     """The share of one tensor through another, a term of the cost, is missing or has a factor."""
     node, _, x = step
     equation, shown = step.equation, recording.expression(x)
@@ -478,15 +504,6 @@ def in_term(recording: Recording, step: Step, lengths: Sequence[tuple[int, str]]
         of_term = f" (a term of {alone} alone, as a regulariser is)" if alone else ""
         what_of = f"what {shown} receives through {recording.expression(node)}{of_term}"
     term = "regulariser" if alone else "term"
-    factors = [
-        ("missing", 0.0, "is missing"),
-        ("doubled", 2.0, "is counted twice, or a ½ in it is missing"),
-        ("halved", 0.5, "is halved: a factor 2 is missing"),
-        ("sign", -1.0, "has the wrong sign"),
-    ]
-    for n, what in lengths:
-        factors.append(("divided by n", 1 / n, f"is divided by {n}, {what}"))
-        factors.append(("times n", float(n), f"is not divided by {n}, {what}"))
     for name, factor, what in factors:
         bend = step.bent(_scaled(equation, factor))
         form = node.operation, step.k, factor
@@ -495,6 +512,18 @@ def in_term(recording: Recording, step: Step, lengths: Sequence[tuple[int, str]]
 
 def _scaled(equation: Equation, factor: float) -> Equation:
     return lambda delta: equation(delta) * factor
+
+
+def _of_lengths(lengths: Sequence[tuple[int, str]]) -> Factors:
+    """The factors of a term that is wrongly divided by a length, or is not divided by it."""
+    each = (
+        (
+            ("divided by n", 1 / n, f"is divided by {n}, {what}"),
+            ("times n", float(n), f"is not divided by {n}, {what}"),
+        )
+        for n, what in lengths
+    )
+    return [*itertools.chain(*each)]
 
 
 def function_elsewhere(recording: Recording, node: Tensor) -> Iterator[Slip]:
@@ -626,5 +655,6 @@ def _squares_of(recording: Recording, nodes: Iterable[Tensor]) -> Iterator[Tenso
             yield square
 
 
-OF_NODES = (in_function, in_other_function, in_reparameterisation)
-OF_STEPS = (in_mask, left_out, operand_left_out, in_pair, transposed, in_power)
+IN_FUNCTIONS = (in_function, in_reparameterisation)
+IN_SLOPES = (in_function_of_value, in_other_function)
+IN_OPERANDS = (in_mask, left_out, operand_left_out, in_pair, transposed)

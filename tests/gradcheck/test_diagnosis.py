@@ -229,3 +229,74 @@ def test_a_search_that_finds_nothing_ends(monkeypatch):
     assert not report.ok
     report = sg.check_gradient(cost, lambda x: np.cos(9 * x), np.array([0.3, -1, 0.7, 2]))
     assert report.diagnosis[0].endswith("fits, of those that could be tried in 0.1 s")
+
+
+def of_parts(th, X, Y):
+    W, b = th[:6].reshape(3, 2), th[6:]
+    return 0.5 * np.sum((np.tanh(X @ W + b) - Y) ** 2)
+
+
+@pytest.mark.parametrize("limit", ["diagnosis.SECONDS", "check.QUICK"])
+def test_where_time_ends_the_search_that_is_said(monkeypatch, limit):
+    rng = np.random.default_rng(0)
+    arguments = rng.standard_normal(8), rng.standard_normal((5, 3)), rng.standard_normal((5, 2))
+    wrong = lambda th, X, Y: np.cos(9 * th)
+    for name in ("diagnosis.SECONDS", "check.QUICK"):
+        monkeypatch.setattr(f"scratchgen.gradcheck.{name}", 1000)
+    whole = "∂C/∂th: none of the known mistakes fits"
+    assert sg.check_gradient(of_parts, wrong, *arguments).diagnosis == [whole]
+    monkeypatch.setattr(f"scratchgen.gradcheck.{limit}", 0)
+    said = f"{whole}, of those that could be tried in {gradcheck.diagnosis.SECONDS} s"
+    assert sg.check_gradient(of_parts, wrong, *arguments).diagnosis == [said]
+
+
+@pytest.mark.parametrize(
+    ("slope", "said"),
+    [
+        (lambda a: 1 - a, "1 − a stands in the place of σ′"),
+        (lambda a: a * (1 - a), "a (1 − a), the derivative of the sigmoid, stands in the place"),
+        (lambda a: 0 * a + 1, "σ′ is missing"),
+    ],
+    ids=["1 − a", "a (1 − a)", "1"],
+)
+def test_the_slope_of_a_recurrence_of_many_steps_is_named(monkeypatch, slope, said):
+    monkeypatch.setattr(gradcheck.diagnosis, "SECONDS", 1000)
+
+    def cost(W, U, x):
+        h, total = np.zeros(len(U)), 0.0
+        for t in range(len(x)):
+            h = np.tanh(x[t] @ W + h @ U)
+            total = total + 0.5 * np.sum(h**2)
+        return total
+
+    def gradient(W, U, x, slope):
+        hs = [np.zeros(len(U))]
+        for t in range(len(x)):
+            hs.append(np.tanh(x[t] @ W + hs[-1] @ U))
+        dW, dU, carried = np.zeros_like(W), np.zeros_like(U), 0.0
+        for t in reversed(range(len(x))):
+            delta = (hs[t + 1] + carried) * slope(hs[t + 1])
+            dW, dU, carried = dW + np.outer(x[t], delta), dU + np.outer(hs[t], delta), U @ delta
+        return dW, dU
+
+    rng = np.random.default_rng(2)
+    arrays = [rng.standard_normal(shape) for shape in ((2, 3), (3, 3), (40, 2))]
+    arrays[1] /= 2
+    assert sg.check_gradient(cost, lambda *a: gradient(*a, lambda a: 1 - a**2), *arrays).ok
+    (diagnosis,) = sg.check_gradient(cost, lambda *a: gradient(*a, slope), *arrays).diagnosis
+    assert said in diagnosis
+    assert "so at each of the 40 uses in `h = np.tanh(x[t] @ W + h @ U)`" in diagnosis
+
+
+def test_the_slope_of_a_layer_of_many_weights_is_named():
+    rng = np.random.default_rng(0)
+    W, X, Y = (rng.standard_normal(shape) for shape in ((100, 200), (10, 100), (10, 200)))
+    W /= 10
+
+    def wrong(W, X, Y):
+        a = np.tanh(X @ W)
+        return X.T @ ((a - Y) * (1 - a))
+
+    cost = lambda W, X, Y: 0.5 * np.sum((np.tanh(X @ W) - Y) ** 2)
+    (diagnosis,) = sg.check_gradient(cost, wrong, W, X, Y).diagnosis
+    assert "1 − a stands in the place of σ′" in diagnosis
