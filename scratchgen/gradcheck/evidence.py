@@ -184,7 +184,7 @@ class Evidence:
         # With more hypotheses, one has to fit more closely to be more than a coincidence.
         tolerance = 1e-4 if self.loose else 1e-6 if self.recording is None else 1e-8
         bound = tolerance * (np.abs(right) + 0.01 * (_size(right) if size is None else size))
-        equal: Array = np.abs(left - right) <= bound + self._of_sums(k)
+        equal: Array = np.abs(left - right) <= bound + self._of_sums[k]
         return equal
 
     def _may_fit(self, k: int, left: Array, right: Array) -> bool:
@@ -195,10 +195,10 @@ class Evidence:
         few, others = right.flat[at], left.flat[at]
         return bool((self.equal(k, others, few, _size(right)) | ~np.isfinite(few)).all())
 
-    @functools.lru_cache  # noqa: B019
-    def _of_sums(self, k: int) -> float:
-        """The rounding of a derivative where terms cancel."""
-        return 1e-14 * float(np.nansum(np.abs(self.right[k])))
+    @functools.cached_property
+    def _of_sums(self) -> dict[int, float]:
+        """The rounding of each derivative where terms cancel."""
+        return {k: 1e-14 * float(np.nansum(np.abs(right))) for k, right in self.right.items()}
 
     def all_from(self, slip: Slip) -> dict[int, Array]:
         """All derivatives that are compared, computed with the slip; none if it is impossible."""
