@@ -102,8 +102,7 @@ def of_numbers(evidence: Evidence, k: int, right: Array) -> Iterator[Mistake]:
     """Mistakes that a comparison of the two arrays shows, the given and the right one."""
     given = evidence.given[k]
     where = entries(right)
-    if not np.any(given):
-        yield Mistake("zero", "it is zero throughout: left out, or never written", given, 0 * given)
+    yield Mistake("zero", "it is zero throughout: left out, or never written", given, 0 * given)
     for kind, factor, why in factors(evidence):
         sentence = f"yours = {shown(factor)} × numerical {where}: {why}"
         yield Mistake(kind, sentence, given, factor * right, says_factor=True)

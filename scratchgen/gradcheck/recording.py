@@ -236,12 +236,12 @@ class Recording:
 
     def expression(self, x: Any, depth: int = 4) -> str:
         """``x`` as a formula in the names of the arguments."""
-        formula = self._formula(x, depth)
+        formula = self.operand(x, depth)
         notation = NOTATION.get(x.operation, "") if isinstance(x, Tensor) else ""
         enclosed = notation.startswith("(") and formula.startswith("(")
         return formula[1:-1] if enclosed else formula
 
-    def _formula(self, x: Any, depth: int) -> str:
+    def operand(self, x: Any, depth: int = 4) -> str:
         """The same formula, in parentheses if it is a sum or a product."""
         if not isinstance(x, Tensor):
             return f"{float(x):.6g}" if np.ndim(x) == 0 else f"constant{list(np.shape(x))}"
@@ -264,11 +264,11 @@ class Recording:
             return f"{name}({self.expression(z, depth - 1)})"
         inputs = [y for y in x.inputs if y is not None]
         if x.operation in NOTATION:
-            return NOTATION[x.operation].format(*(self._formula(y, depth - 1) for y in inputs))
+            return NOTATION[x.operation].format(*(self.operand(y, depth - 1) for y in inputs))
         if x.operation is operations.getitem and "key" in x.settings:
-            return f"{self._formula(inputs[0], depth - 1)}[{_key(x.settings['key'])}]"
+            return f"{self.operand(inputs[0], depth - 1)}[{_key(x.settings['key'])}]"
         if x.operation is operations.reshape:
-            return f"{self._formula(inputs[0], depth - 1)}.reshape{x.shape}"
+            return f"{self.operand(inputs[0], depth - 1)}.reshape{x.shape}"
         arguments = ", ".join(self.expression(y, depth - 1) for y in inputs)
         return f"{x.operation.__name__}({arguments})"
 

@@ -252,7 +252,7 @@ def in_power(recording: Recording, step: Step) -> Iterator[Slip]:
     others: list[tuple[str, Array]] = []
     with np.errstate(all="ignore"):
         if power is not None:
-            p, w = power, recording.expression(x)
+            p, w = power, recording.operand(x)
             others += [
                 (f"{p:.4g} {w}^{p:.4g}: the exponent is not lowered", p * value),
                 (f"{p:.4g} {w}^{p + 1:.4g}: the exponent is raised", p * value * at),

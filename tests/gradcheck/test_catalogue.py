@@ -132,3 +132,10 @@ def test_a_factor_that_is_a_number_of_the_cost_is_named_after_it():
     assert entry.diagnosis.endswith("the factor 1/(s^2) is missing")
     (entry,) = sg.check_gradient(cost, lambda w, s: 2.3 * w / s**2, w, s).entries
     assert entry.diagnosis == "yours = 2.3 × numerical in all 3 entries"
+
+
+def test_a_derivative_that_is_zero_but_for_rounding_is_zero():
+    x = np.array([0.3, -1.2, 0.7])
+    cost = lambda x: np.log(np.sum(np.exp(x))) - x[0]  # its derivatives add up to 0
+    (entry,) = sg.check_gradient(cost, lambda x: 1e-17 * np.cos(x), x).entries
+    assert entry.kinds == ["zero"]
