@@ -36,7 +36,7 @@ from .files import write_atomically
 from .gradcheck import Report, check_file, check_module, check_rules, is_module
 from .history import History
 from .parallel import describe_blas
-from .parallel.processes import Processes, started_together
+from .parallel.processes import ALONE, Processes, sharing, started_together
 from .progress import ProgressBar
 from .recipes import RECIPES, Data, Recipe, pictures, recognised
 from .recipes.completion import Completion, Inpainting, SuperResolution, complete
@@ -58,6 +58,9 @@ from .recipes.settings import (
 from .runs import MODEL, SHOWN, Config, Run, RunWarning, newest
 from .storage import Checkpoint
 from .training import TrainingWarning
+
+SHARED = ("train", "sample", "evaluate", "inpaint", "super-resolve")
+"""The commands whose work several processes of MPI share."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,11 +131,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         interruption.restore()
         asked = _parser().parse_args(arguments)
+        _check_processes(asked)
         with np.errstate(all="ignore"), warnings.catch_warnings():
             # The library checks for NaN and infinity itself; each warning is printed on one line.
             for category in (TrainingWarning, RunWarning):
                 warnings.simplefilter("always", category)
-            warnings.showwarning = _in_one_line
+            warnings.showwarning = _in_one_line if started_together().rank == 0 else _unsaid
             code: int | None = asked.command(asked)
         sys.stdout.flush()
         return code or 0
@@ -144,6 +148,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, TypeError, RuntimeError, OSError, MemoryError) as error:
         what = "out of memory: " if isinstance(error, MemoryError) else ""
         return _failed(f"{what}{' '.join(str(error).split())}", 2)
+
+
+def _check_processes(asked: argparse.Namespace) -> None:
+    """Raise ``ValueError`` where mpiexec started several processes for the work of one."""
+    size = started_together().size
+    if size > 1 and asked.named not in SHARED:
+        raise ValueError(
+            f"mpiexec started {size} processes, and scratchgen {asked.named} is the work of one: "
+            f"leave mpiexec out; several processes share {', '.join(SHARED)}"
+        )
 
 
 def _failed(said: str, code: int) -> int:
@@ -166,6 +180,10 @@ def _failed(said: str, code: int) -> int:
 
 def _in_one_line(message: Warning | str, *_: Any, **__: Any) -> None:
     print(f"scratchgen: warning: {' '.join(str(message).split())}", file=sys.stderr)
+
+
+def _unsaid(*_: Any, **__: Any) -> None:
+    """Say nothing, since the first process says it."""
 
 
 def _train(asked: argparse.Namespace) -> None:
@@ -370,7 +388,10 @@ def _sample(asked: argparse.Namespace) -> None:
     if wanted.label:
         what = f"{what} of {', '.join(wanted.label)}"
     rng = generator(wanted.seed, wanted.device)
-    samples = to_host(of_model(checkpoint.averaged_model, wanted.n, rng, **given))
+    with sharing(started_together()):
+        samples = to_host(of_model(checkpoint.averaged_model, wanted.n, rng, **given))
+    if started_together().rank > 0:
+        return
     samples = samples.reshape(-1, *config.shape)
     if path.suffix == ".npy":
         _save_array(samples, path)
@@ -409,7 +430,10 @@ def _complete(asked: argparse.Namespace, options: type[Completion], done: str) -
     # A model of classes is asked for p(x), whatever the class: its labels stay out.
     x, seen = (x[0] if isinstance(x, tuple) else x for x in both)
     rng = generator(wanted.seed, wanted.device)
-    completed = complete(checkpoint.averaged_model, x, seen, labels, wanted, rng)
+    with sharing(started_together()):
+        completed = complete(checkpoint.averaged_model, x, seen, labels, wanted, rng)
+    if started_together().rank > 0:
+        return
     print(f"{folder}: {config.model} {_trained_for(checkpoint)}, {wanted.method_said}")
     judged = completed.judge(data, folder)
     for name, value in judged.items():
@@ -441,24 +465,36 @@ def _evaluate(asked: argparse.Namespace) -> None:
     rng = generator(wanted.seed, wanted.device)
     model = checkpoint.averaged_model
     model.validate(_on_device(recipe.held_out(data, config.settings), rng))
-    judged = recipe.judge(model, data, config.settings, rng)
-    if recipe.generative:
-
-        def compared() -> dict[str, str]:
-            said: dict[str, str] = {}
-            asked = recipe.asked(model, recipe.n_judged)
-            for kind, samples in recipe.compared(model, recipe.n_judged, rng).items():
-                lines = recognised(to_host(samples).reshape(-1, *data.shape), data, folder, asked)
-                said |= {f"{kind}: {k.strip()}" if kind else k: v for k, v in lines.items()}
-            for name, samples in recipe.varied(model, recipe.n_judged, rng):
-                of_kind = to_host(samples).reshape(-1, *data.shape)
-                said[name] = in_one_line(of_kind, data, folder, recipe.asked(model, len(of_kind)))
-            return said
-
-        judged |= had(iter([("samples", compared)]))
+    with sharing(started_together()):
+        judged = recipe.judge(model, data, config.settings, rng)
+        if recipe.generative:
+            of_samples = functools.partial(_judge_samples, recipe, model, data, folder, rng)
+            judged |= had(iter([("samples", of_samples)]))
+    if started_together().rank > 0:
+        return
     print(f"{folder}: {config.model} {_trained_for(checkpoint)}")
     for name, value in judged.items():
         print(f"  {name:<{max(map(len, judged))}}  {value}")
+
+
+def _judge_samples(
+    recipe: Recipe[Any], model: Any, data: Data, folder: Path, rng: Generator
+) -> dict[str, str]:
+    """Compare samples with held-out data: all processes draw them, and the first compares them."""
+    said: dict[str, str] = {}
+    asked, first = recipe.asked(model, recipe.n_judged), started_together().rank == 0
+    for kind, samples in recipe.compared(model, recipe.n_judged, rng).items():
+        if first:
+            with sharing(ALONE):
+                lines = recognised(to_host(samples).reshape(-1, *data.shape), data, folder, asked)
+            said |= {f"{kind}: {k.strip()}" if kind else k: v for k, v in lines.items()}
+    for name, samples in recipe.varied(model, recipe.n_judged, rng):
+        if first:
+            of_kind = to_host(samples).reshape(-1, *data.shape)
+            with sharing(ALONE):
+                of_its = recipe.asked(model, len(of_kind))
+                said[name] = in_one_line(of_kind, data, folder, of_its)
+    return said
 
 
 def _compare(asked: argparse.Namespace) -> None:
@@ -609,7 +645,9 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="scratchgen", description="Deep generative models from scratch.")
     parser.add_argument("--version", action="version", version=f"scratchgen {__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(
+        title="commands", dest="named", required=True, metavar="COMMAND"
+    )
 
     def command(name: str, does: Callable[[argparse.Namespace], Any], **said: Any) -> Any:
         added = commands.add_parser(name, **said)

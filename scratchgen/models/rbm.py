@@ -55,8 +55,9 @@ Wiskott 2016, "How to center deep Boltzmann machines"; Desjardins et al. 2010 (t
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Generator as Yields
 from typing import Any, Final, Literal, TypeAlias
 
@@ -65,10 +66,13 @@ import numpy as np
 from .. import nn, optim
 from .. import operations as ops
 from ..autodiff import Rule, Tensor, differentiable
-from ..backend import Array, Generator, check_generator, to_host
+from ..backend import Array, Generator, check_generator, device_of, to_host
 from ..distributions import Bernoulli, Distribution, Gaussian, family
 from ..operations.activations import logistic
 from ..optim.optimizer import checked
+from ..parallel import even_parts, workers
+from ..parallel.parts import drawn_by_parts
+from ..parallel.processes import processes_of
 from ..sampling import (
     annealed_importance_sampling,
     block_gibbs,
@@ -93,6 +97,7 @@ FOR_ANY_SCALE: Final[dict[str, dict[str, Any]]] = {
 }
 """The settings with which the units accept data of any scale; bits have none."""
 STATES = 2**25
+CHAINS = 100  # the number of annealed chains that run together on the host, at most
 """The largest number of states in an exact sum: 25 units, whose sum takes some minutes."""
 SLIDING = 0.01
 """The weight of a new batch in the sliding means of the centred gradient, as in PyDeep."""
@@ -560,6 +565,7 @@ class RBM(nn.Network):
         rng: Generator,
         data: Any = None,
         progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
+        processes: Any = None,
     ) -> tuple[float, float]:
         """Return log Z by annealed importance sampling, and its standard error: both in nats.
 
@@ -574,7 +580,11 @@ class RBM(nn.Network):
         The estimate of Z has the mean Z for chains of any length, but it lacks a mode that no chain
         has visited. The standard error does not show this: it is small whenever the weights agree.
         If the error exceeds some tenths of a nat, the estimate cannot be trusted: take more
-        temperatures, or ``data``. ``progress`` wraps the steps of the chains, as tqdm does.
+        temperatures, or ``data``.
+
+        The chains run in parts of at most 100, each with its own generator, on as many threads as
+        BLAS may use. ``progress`` wraps the parts, as tqdm does. ``processes``, a communicator of
+        mpi4py, share them; the bits of the estimate depend on the number of neither.
         Source: Salakhutdinov and Murray 2008, section 4.
         """
         if n_chains < 2 or n_temperatures < 2:
@@ -582,16 +592,29 @@ class RBM(nn.Network):
                 "an estimate with its error takes at least 2 chains and 2 temperatures, got "
                 f"{n_chains} and {n_temperatures}"
             )
-        machine = self.frozen()
+        machine, together = self.frozen(), processes_of(processes)
         betas = np.linspace(0, 1, n_temperatures).tolist()
+        size = CHAINS if device_of(rng) == "cpu" else n_chains
+        parts = even_parts(n_chains, size)
+
+        def annealed(a0: Array) -> tuple[Array, Array]:
+            def of_part(part: slice, its: Generator) -> tuple[Array, Array]:
+                return machine._annealed(a0, part.stop - part.start, betas, its)
+
+            with workers() if len(parts) > 1 else contextlib.nullcontext(map) as each:
+
+                def watched(f: Callable[[slice], Any], own: Sequence[slice]) -> Iterator[Any]:
+                    return (done for _, done in zip(progress(own), each(f, own), strict=True))
+
+                log_w, v = zip(*drawn_by_parts(of_part, parts, rng, together, watched), strict=True)
+            return np.concatenate(log_w), np.concatenate(v)
+
         if data is not None:
             rows = machine.seen(machine._rows(data).astype(self.a.dtype))
-            return log_mean_and_error(
-                machine._annealed(self.family.fitted(rows), n_chains, betas, rng, progress)[0]
-            )
-        log_w, ends = machine._annealed(machine.a, n_chains, betas, rng, progress)
+            return log_mean_and_error(annealed(self.family.fitted(rows))[0])
+        log_w, ends = annealed(machine.a)
         log_z, error = log_mean_and_error(log_w)
-        of_witnesses, others = machine._annealed(0 * machine.a, n_chains, betas, rng, progress)
+        of_witnesses, others = annealed(0 * machine.a)
         larger, its_error = log_mean_and_error(of_witnesses)
         if not (far_apart(ends, others) or larger - log_z > 4 * math.hypot(error, its_error)):
             return log_z, error
@@ -770,14 +793,13 @@ class RBM(nn.Network):
         n: int,
         betas: Sequence[float],
         rng: Generator,
-        progress: Callable[[Iterable[Any]], Iterable[Any]],
     ) -> tuple[Array, Array]:
         """Return estimates of log Z by n chains of a frozen machine from a0, and their ends."""
         units = self.units
         v = units.at(np.zeros_like(self.a, shape=(n, self.n_visible)) + a0).draw(rng)
         begin: Field = (v, self._field_of_hidden(v))
         path = self._path(a0, rng)
-        log_w, end = annealed_importance_sampling(begin, betas, *path, progress)
+        log_w, end = annealed_importance_sampling(begin, betas, *path)
         log_z0 = units.at(a0.astype(np.float64)).log_sum() + self.n_hidden * math.log(2)
         return log_w + log_z0, end[0]
 

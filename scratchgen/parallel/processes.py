@@ -20,10 +20,12 @@ processes, and as those of one process with the same ``part_size``.
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import functools
 import os
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -67,11 +69,37 @@ class Processes:
         """Return the values of all processes, in the order of their ranks."""
         return [value]
 
+    def collect(self, compute: Callable[[], Sequence[Any]]) -> list[Any]:
+        """Return what ``compute`` returns in all processes, one after the other, in every process.
+
+        If it raises an error in one process, it raises one in all.
+        """
+        return list(compute())
+
+    def meet(self) -> None:
+        """Wait for all processes, also for those that an error has led past a ``collect``."""
+
     def end_all(self, code: int) -> None:
         """End every process, since one that waits for a message of this one would wait forever."""
 
 
 ALONE = Processes()
+_sharing: contextvars.ContextVar[Processes] = contextvars.ContextVar("sharing", default=ALONE)
+
+
+@contextlib.contextmanager
+def sharing(processes: Processes) -> Iterator[None]:
+    """Within this context, which all enter, the processes share what is computed in parts."""
+    before = _sharing.set(processes)
+    try:
+        yield
+    finally:
+        _sharing.reset(before)
+
+
+def sharers() -> Processes:
+    """Return the processes of the innermost :func:`sharing`; ``ALONE`` outside of any."""
+    return _sharing.get()
 
 
 class Summed(Processes):
@@ -105,6 +133,24 @@ class Summed(Processes):
 
     def of_all(self, value: Any) -> list[Any]:
         return list(self.communicator.allgather(value))
+
+    def collect(self, compute: Callable[[], Sequence[Any]]) -> list[Any]:
+        try:
+            mine = list(compute())
+        except Exception as error:
+            self.of_all(("failed", str(error) or type(error).__name__))
+            raise
+        every = self.of_all(("computed", mine))
+        for rank, (what, said) in enumerate(every):
+            if what != "computed":
+                raise RuntimeError(f"process {rank}: {said}")
+        return [value for _, values in every for value in values]
+
+    def meet(self) -> None:
+        # Another process may still be in a collect: it learns from this message that it is alone.
+        message = ("left", "it has left this computation after an error")
+        while any(what != "left" for what, _ in self.of_all(message)):
+            pass
 
     def end_all(self, code: int) -> None:
         self.communicator.Abort(code)

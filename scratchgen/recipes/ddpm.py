@@ -17,9 +17,17 @@ from ..backend import Array, Generator, to_device, to_host
 from ..history import History
 from ..models import DDPM, LabelledDenoiser, PlainDenoiser, UNet
 from ..models.diffusion import likelihood
-from ..progress import watched
 from .data import LEVELS, Data
-from .recipe import Bits, Figures, Recipe, bits_of_nats, in_parts, only_mnist_sized
+from .recipe import (
+    Bits,
+    Figures,
+    Recipe,
+    bits_of_nats,
+    drawn_in_parts,
+    in_parts,
+    last,
+    only_mnist_sized,
+)
 from .settings import AveragedSettings, Choice, Whole, add_decay, decay_as_schedule, setting
 
 if TYPE_CHECKING:
@@ -180,17 +188,14 @@ class DDPMRecipe(Recipe[DDPMSettings]):
         """
         if steps is not None and steps > model.T:
             raise ValueError(f"--steps is at most T = {model.T}, the noising steps, got {steps}")
-        parts = [slice(start, min(start + PARTS, n)) for start in range(0, n, PARTS)]
 
-        def states(part: slice) -> Iterator[tuple[int, Array]]:
+        def draw(part: slice) -> Array:
             of_part = None if labels is None else labels[part]
             start = _noise(model, part.stop - part.start, rng)
-            return model.conditioned_on(of_part, guidance).denoise(start, rng, steps, eta)
+            states = model.conditioned_on(of_part, guidance).denoise(start, rng, steps, eta)
+            return last(states, f"denoising to {part.stop} of {n}", (steps or model.T) + 1)
 
-        all_states = itertools.chain.from_iterable(map(states, parts))
-        total = len(parts) * ((steps or model.T) + 1)
-        ends = [x for t, x in watched(all_states, "denoising", total) if t < 0]
-        return np.concatenate([0.5 * (to_host(x) + 1) for x in ends])
+        return 0.5 * (drawn_in_parts(draw, n, rng, PARTS) + 1)
 
     def in_steps(
         self, steps: int | None, eta: float | None

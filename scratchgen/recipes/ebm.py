@@ -188,7 +188,11 @@ class EBMRecipe(Recipe[EBMSettings]):
 
     def samples(self, model: EnergyModel, n: int, rng: Generator) -> Array:
         """Return the ends of new chains."""
-        return from_model(drawn_in_parts(lambda k: model.sample(k, rng, STEPS), n, 1000))
+
+        def draw(part: slice) -> Array:
+            return model.sample(part.stop - part.start, rng, STEPS)
+
+        return from_model(drawn_in_parts(draw, n, rng, 1000))
 
     def compared(self, model: EnergyModel, n: int, rng: Generator) -> dict[str, Array]:
         """Return the ends of new chains, and the chains of the training, which are much longer."""

@@ -11,11 +11,21 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeAlias,
 import numpy as np
 
 from .. import plotting
-from ..backend import Array, Generator, generator, to_device, to_host
+from ..backend import (
+    Array,
+    Generator,
+    generator,
+    generator_state,
+    set_generator_state,
+    to_device,
+    to_host,
+)
 from ..datasets.toys import TOYS, log_density
 from ..history import Epoch, History
 from ..models.feed_forward import ACTIVATIONS
 from ..optim import Optimizer, WeightAverage
+from ..parallel.parts import drawn_by_parts
+from ..parallel.processes import processes_of, sharers, sharing
 from ..progress import watched
 from ..stopping import Patience
 from ..storage import Checkpoint
@@ -171,7 +181,7 @@ class Recipe(Generic[S]):
     ) -> Iterator[Epoch]:
         """Train the model of ``state`` until it ends, and score it after each epoch.
 
-        Several ``processes`` share each step, and each computes the scores. Errors of ``train`` are
+        Several ``processes`` share each step, and the scores. Errors of ``train`` are
         raised at once.
         """
         assert state.rng is not None
@@ -212,7 +222,8 @@ class Recipe(Generic[S]):
             set_rate()
             for epoch in trained:
                 rng = generator(settings.seed, settings.device)
-                epoch.report.update(self.score(state.averaged_model, data, rng))
+                with sharing(processes_of(processes)):
+                    epoch.report.update(self.score(state.averaged_model, data, rng))
                 set_rate()
                 if patience is not None:
                     patience.note(epoch.report["validation cost"], state.model)
@@ -300,13 +311,17 @@ class Recipe(Generic[S]):
 
 
 def had(figures: Figures) -> dict[str, str]:
-    """Return the lines of every figure; for a figure that fails, return its error as the line."""
+    """Return the lines of every figure; for a figure that fails, return its error as the line.
+
+    Processes that share a figure begin the next one together, also after an error of one.
+    """
     lines = {}
     for name, figure in figures:
         try:
             lines.update(figure())
         except (ValueError, ArithmeticError, RuntimeError, MemoryError) as error:
             lines[name] = f"– ({str(error) or 'out of memory'})"
+        sharers().meet()
     return lines
 
 
@@ -358,22 +373,50 @@ def only_mnist_sized(settings: Settings, data: Data) -> None:
 def in_parts(f: Callable[..., Array], x: Any, rng: Generator, size: int = 1000) -> Array:
     """f(x), one row or number per sample, computed for a few samples at a time; on the host.
 
-    A tuple of arrays becomes several arguments.
+    A tuple of arrays becomes several arguments. Processes share the parts, and f may draw from
+    ``rng``: see :func:`drawn_in_parts`.
     """
     arrays = x if isinstance(x, tuple) else (x,)
-    parts = [slice(i, i + size) for i in range(0, len(arrays[0]), size)]
-    return np.concatenate(
-        [
-            to_host(f(*(to_device(array[part], rng) for array in arrays)))
-            for part in watched(parts, "evaluating")
-        ]
-    )
+
+    def of_part(part: slice) -> Array:
+        return f(*(to_device(array[part], rng) for array in arrays))
+
+    return drawn_in_parts(of_part, len(arrays[0]), rng, size, "evaluating")
 
 
-def drawn_in_parts(draw: Callable[[int], Array], n: int, size: int) -> Array:
-    """Draw n samples, ``size`` of them at a time; on the host."""
-    sizes = [min(size, n - start) for start in range(0, n, size)]
-    return np.concatenate([to_host(draw(k)) for k in watched(sizes, "sampling")])
+def drawn_in_parts(
+    draw: Callable[[slice], Array], n: int, rng: Generator, size: int, what: str = "sampling"
+) -> Array:
+    """Draw n samples, ``size`` of them at a time; on the host.
+
+    ``draw`` draws from ``rng``, which begins a sequence of its own at each of several parts.
+    Therefore several processes, which share the parts within a
+    :func:`~scratchgen.parallel.processes.sharing`, draw the samples of one. ``what`` labels a bar.
+    """
+    parts = [slice(start, min(start + size, n)) for start in range(0, n, size)]
+
+    def of_part(part: slice, its: Generator) -> Array:
+        if its is not rng:
+            set_generator_state(rng, *generator_state(its))
+        return to_host(draw(part))
+
+    def each(of: Callable[[slice], Array], own: Sequence[slice]) -> Iterator[Array]:
+        if len(parts) == 1:
+            yield from map(of, own)
+            return
+        before = generator_state(rng)
+        try:
+            yield from map(of, watched(own, what))
+        finally:
+            set_generator_state(rng, *before)
+
+    return np.concatenate(drawn_by_parts(of_part, parts, rng, sharers(), each))
+
+
+def last(states: Iterable[tuple[Any, Array]], what: str, total: int) -> Array:
+    """Return the last state of a chain, whose steps are watched; ``total`` is their number."""
+    *_, (_, x) = watched(states, what, total)
+    return x
 
 
 def bits_of_nats(nats: Array, data: Data, kind: str) -> Bits:

@@ -19,10 +19,9 @@ from ..datasets.toys import ring_score
 from ..history import History
 from ..models import DenseDenoiser, ScoreModel, UNet
 from ..models.diffusion.score import annealing_step, geometric_ladder
-from ..progress import watched
 from .data import Data
 from .ddpm import image_shape, unet_for
-from .recipe import Figures, Recipe, from_model, in_parts, to_model
+from .recipe import Figures, Recipe, drawn_in_parts, from_model, in_parts, last, to_model
 from .settings import AveragedSettings, Choice, Real, Whole, Wholes, setting
 
 if TYPE_CHECKING:
@@ -122,11 +121,12 @@ class ScoreRecipe(Recipe[ScoreSettings]):
 
     def samples(self, model: ScoreModel, n: int, rng: Generator) -> Array:
         """Return the ends of annealed chains."""
-        sizes = [min(PARTS, n - start) for start in range(0, n, PARTS)]
-        levels = (at for k in sizes for at in model.anneal(model.noise(k, rng), rng, STEPS))
-        total = len(sizes) * (len(model.sigmas) + 1)
-        ends = [x for sigma, x in watched(levels, "annealing", total) if not sigma]
-        return from_model(np.concatenate([to_host(x) for x in ends]))
+
+        def draw(part: slice) -> Array:
+            levels = model.anneal(model.noise(part.stop - part.start, rng), rng, STEPS)
+            return last(levels, f"annealing to {part.stop} of {n}", len(model.sigmas) + 1)
+
+        return from_model(drawn_in_parts(draw, n, rng, PARTS))
 
     def compared(self, model: ScoreModel, n: int, rng: Generator) -> dict[str, Array]:
         """Return the ends of annealed chains, and the ends of the probability flow."""

@@ -106,7 +106,11 @@ class VDMRecipe(Recipe[VDMSettings]):
 
     def samples(self, model: vdm.VDM, n: int, rng: Generator) -> Array:
         """Return draws x ~ p(x), on [0, 1]."""
-        return 0.5 * (drawn_in_parts(lambda k: model.sample(k, rng), n, PARTS) + 1)
+
+        def draw(part: slice) -> Array:
+            return model.sample(part.stop - part.start, rng)
+
+        return 0.5 * (drawn_in_parts(draw, n, rng, PARTS) + 1)
 
     def score(self, model: vdm.VDM, data: Data, rng: Generator) -> dict[str, float]:
         """Return the bits per pixel of held-out images, from one time for each."""

@@ -18,6 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import scratchgen as sg
+from scratchgen import cli
+from scratchgen.history import History
 from scratchgen.parallel import even_parts
 from scratchgen.parallel.processes import (
     ALONE,
@@ -25,8 +27,13 @@ from scratchgen.parallel.processes import (
     Summed,
     check_same,
     processes_of,
+    sharing,
     started_together,
 )
+from scratchgen.recipes import RECIPES, Data
+from scratchgen.recipes.recipe import drawn_in_parts, had
+from scratchgen.runs import Config, Run
+from scratchgen.storage import Checkpoint
 
 MPIEXEC = shutil.which(
     "mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -177,6 +184,64 @@ def test_a_training_by_threads_with_messages_has_the_bits_of_one_process():
             np.testing.assert_array_equal(mine[name], value)
 
 
+@given(st.integers(1, 4), st.integers(1, 30), st.integers(1, 9), st.integers(0, 2**32 - 1))
+def test_what_is_drawn_in_parts_has_the_bits_of_one_process_and_leaves_the_generator_alike(
+    size, n, of_part, seed
+):
+    def drawn(processes):
+        rng = sg.generator(seed)
+        with sharing(processes):
+            x = drawn_in_parts(lambda part: rng.random(part.stop - part.start), n, rng, of_part)
+            return x, rng.random()
+
+    alone = drawn(ALONE)
+    assert len(alone[0]) == n == len({*alone[0]})
+    for mine in together(size, lambda communicator: drawn(Summed(communicator))):
+        np.testing.assert_array_equal(mine[0], alone[0])
+        assert mine[1] == alone[1]
+
+
+def test_annealed_chains_that_several_processes_share_weigh_the_same():
+    model = sg.models.RBM(6, 4, scale=0.5, rng=sg.generator(0))
+
+    def estimate(processes):
+        return model.log_partition_ais(250, 20, sg.generator(1), processes=processes)
+
+    assert {*together(3, estimate)} == {estimate(None)}
+
+
+def test_an_error_of_one_process_is_raised_in_all_and_the_next_figure_begins_together():
+    """Process 1 fails within the parts of a figure, and process 2 before its own parts begin."""
+
+    def lines(communicator):
+        rank, rng = communicator.rank, sg.generator(0)
+
+        def drawn(fails):
+            def draw(part):
+                if fails:
+                    raise ValueError("no more numbers")
+                return rng.random(part.stop - part.start)
+
+            return {"sum": f"{drawn_in_parts(draw, 12, rng, 2).sum()}"}
+
+        def early():
+            if rank == 2:
+                raise MemoryError
+            return drawn(False)
+
+        figures = ("parts", lambda: drawn(rank == 1)), ("early", early), ("all", lambda: drawn(0))
+        with sharing(Summed(communicator)):
+            return had(iter(figures))
+
+    first, second, third = together(3, lines)
+    assert first["parts"] == third["parts"] == "– (process 1: no more numbers)"
+    assert second["parts"] == "– (no more numbers)"
+    said = "– (process 2: it has left this computation after an error)"
+    assert first["early"] == second["early"] == said
+    assert third["early"] == "– (out of memory)"
+    assert first["sum"] == second["sum"] == third["sum"]
+
+
 def test_without_mpiexec_a_process_is_alone_and_mpi4py_is_not_imported():
     code = (
         "import sys, scratchgen.cli; from scratchgen.parallel.processes import *; "
@@ -225,6 +290,27 @@ def test_a_run_of_two_processes_is_continued_by_one(tmp_path):
     assert again.returncode == 0, again.stderr
     assert "going on after epoch 1" in again.stdout
     assert len(sg.load(tmp_path / "run" / "model.safetensors").history) == 2
+
+
+def test_two_processes_draw_the_samples_of_one_and_a_command_for_one_refuses_two(tmp_path):
+    recipe = RECIPES["rbm"]
+    settings = recipe.settings({"data": "digits", "hidden": 4, "chains": 2, "epochs": 1})
+    data, run, rng = Data.named("digits"), Run(tmp_path / "run"), sg.generator(0)
+    model = recipe.build(settings, data, rng)
+    run.folder.mkdir()
+    state = Checkpoint(model, recipe.optimizers(model, settings), rng, History())
+    with run.training(Config.of("rbm", settings, data), state) as kept:
+        kept.note(state)
+    sample = ["-m", "scratchgen", "sample", "run", "--n", "250", "--out"]
+    done = run_together(2, *sample, "two.npy", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("250 means") == 1
+    assert cli.main(["sample", str(run.folder), "--n", "250", "--out", f"{tmp_path}/one.npy"]) == 0
+    assert (tmp_path / "two.npy").read_bytes() == (tmp_path / "one.npy").read_bytes()
+    refused = run_together(2, "-m", "scratchgen", "info", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "started 2 processes, and scratchgen info is the work of one" in refused.stderr
+    assert refused.stdout == ""
 
 
 def test_an_error_of_one_process_ends_all_with_its_message(tmp_path):
