@@ -29,13 +29,13 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from . import __version__, compare, interruption, operations, plotting, tracing
+from . import __version__, compare, interruption, operations, plotting, sweep, tracing
 from .backend import Array, Generator, describe_cuda, generator, to_device, to_host
 from .datasets.toys import TOYS
 from .files import write_atomically
 from .gradcheck import Report, check_file, check_module, check_rules, is_module
 from .history import History
-from .parallel import describe_blas
+from .parallel import cores, describe_blas
 from .parallel.processes import ALONE, Processes, sharing, started_together
 from .progress import ProgressBar
 from .recipes import RECIPES, Data, Recipe, pictures, recognised
@@ -46,6 +46,7 @@ from .recipes.schedule import spans_the_training
 from .recipes.settings import (
     DEVICE,
     SEED,
+    Choice,
     Flag,
     Name,
     Names,
@@ -121,6 +122,31 @@ class Comparison(Record):
     """The options of ``scratchgen compare``."""
 
     seed: int = setting(SEED, default=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweeping(Record):
+    """The options of ``scratchgen sweep``."""
+
+    jobs: int | None = setting(
+        Whole("how many trainings at a time", most=1024, none="cores"), default=None
+    )
+    only: int | None = setting(
+        Whole(
+            "train cell N of the grid alone, from 0, as a task of a job array", least=0, none="all"
+        ),
+        default=None,
+    )
+    measure: str | None = setting(
+        Name("the column of history.csv that is compared", none="the cost of held-out data"),
+        default=None,
+    )
+    best: str | None = setting(
+        Choice(
+            "which value is the best", names=("lowest", "highest"), none="as the measure has it"
+        ),
+        default=None,
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -530,6 +556,55 @@ def _compare(asked: argparse.Namespace) -> None:
     print(f"left in {folder}/: compare.md, compare.csv, compare.png, and a run for each model")
 
 
+def _sweep(asked: argparse.Namespace) -> int:
+    wanted = Sweeping(**Sweeping.parsed(vars(asked)))
+    given = RECIPES[asked.model].parsed(vars(asked))
+    if Path(given.get("data", "")).suffix:
+        given["data"] = str(Path(given["data"]).resolve())
+    data = Path(given.get("data", "digits")).stem
+    folder = Path(asked.out or f"sweeps/{asked.model}-{data}")
+    grid = sweep.cells(asked.model, given, asked.vary, folder)
+    if wanted.only is not None:
+        return _train_cell(grid, wanted.only)
+    jobs = min(wanted.jobs or cores(), len(grid))
+    rows: list[sweep.Row] = []
+    try:
+        for row in sweep.sweep(grid, jobs, max(1, cores() // jobs)):
+            rows.append(row)
+            sweep.write_csv(sweep.in_order(rows, grid), folder / "sweep.csv")
+            said = f"{len(rows)} of {len(grid)}: {row.cell}: {row.state}"
+            print(f"scratchgen: {said}", file=sys.stderr, flush=True)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("; what is trained is saved, go on with the same command") from None
+    rows = sweep.in_order(rows, grid)
+    failed = [row for row in rows if row.state != sweep.FINISHED]
+    if any(row.values for row in rows):
+        measure = sweep.measure_of(rows, wanted.measure)
+        highest = "accuracy" in measure if wanted.best is None else wanted.best == "highest"
+        table = sweep.table(rows, measure, highest)
+        write_atomically(folder / "sweep.md", f"{table}\n".encode())
+        plotting.save(sweep.picture(rows, measure, highest), folder / "sweep.png")
+        print(table)
+        print(f"left in {folder}/: sweep.md, sweep.csv, sweep.png, and a run for each cell")
+    for row in failed:
+        print(f"failed: {row.cell}: {row.state}; see {row.cell.folder / sweep.LOG}")
+    return 1 if failed else 0
+
+
+def _train_cell(grid: Sequence[sweep.Cell], number: int) -> int:
+    """Train one cell of a grid in this process, as a task of a job array does."""
+    if number >= len(grid):
+        raise ValueError(f"--only is from 0 to {len(grid) - 1}, as the grid has it, got {number}")
+    cell = grid[number]
+    print(f"cell {number} of {len(grid)}: {cell}", flush=True)
+    if cell.is_finished:
+        print(f"{cell.folder} is trained already")
+        return 0
+    words = ["train", cell.model, *cell.words, "--out", str(cell.folder)]
+    _train(_parser().parse_args([*words, *(["--resume"] if cell.begun else [])]))
+    return 0
+
+
 def _run(asked: argparse.Namespace, device: str) -> tuple[Config, Checkpoint]:
     """Return the config of a run, and its model on a device."""
     folder = Path(asked.run)
@@ -654,16 +729,21 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(command=does)
         return added
 
-    training = command("train", _train, help="train a model and leave a run folder")
-    names = training.add_subparsers(dest="model", required=True, metavar="MODEL")
-    for name, recipe in RECIPES.items():
-        model = names.add_parser(
-            name,
-            help=recipe.title,
-            description=f"Train a {recipe.title}.",
-            argument_default=argparse.SUPPRESS,
+    def of_model(name: str, does: Callable[..., Any], said: str, what: str) -> Iterator[Any]:
+        names = command(name, does, help=said).add_subparsers(
+            dest="model", required=True, metavar="MODEL"
         )
-        recipe.add_options(model)
+        for each, recipe in RECIPES.items():
+            model = names.add_parser(
+                each,
+                help=recipe.title,
+                description=what.format(recipe.title),
+                argument_default=argparse.SUPPRESS,
+            )
+            recipe.add_options(model)
+            yield model
+
+    for model in of_model("train", _train, "train a model and leave a run folder", "Train a {}."):
         model.add_argument("--out", default=None, metavar="DIR", help="default runs/MODEL-DATA")
         model.add_argument(
             "--resume",
@@ -671,6 +751,22 @@ def _parser() -> argparse.ArgumentParser:
             default=False,
             help="go on with the run in --out, or with the newest in runs/: with as many --epochs "
             "to the same bits as if it had never stopped",
+        )
+
+    sweeping = "Train a {} with each combination of some settings."
+    for model in of_model("sweep", _sweep, "train a grid of settings, and compare them", sweeping):
+        model.add_argument(
+            "--vary",
+            nargs="+",
+            action="append",
+            required=True,
+            metavar=("SETTING", "VALUE"),
+            help="a setting and its values, as in --vary lr 0.1 0.01; repeat it for a grid; "
+            "numbers of one value have commas (hidden 100,50), a flag is yes or no",
+        )
+        Sweeping().add_options(model, {"": Sweeping()})
+        model.add_argument(
+            "--out", default=None, metavar="DIR", help="a folder of runs (sweeps/MODEL-DATA)"
         )
 
     def of_run(name: str, does: Callable[..., None], options: Record, said: str) -> Any:

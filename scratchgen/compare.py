@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import io
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ from .files import write_atomically
 from .metrics import mmd2_unbiased, precision_recall_density_coverage
 from .metrics.mmd import median_bandwidth
 from .recipes import RECIPES, Data
-from .runs import MODEL, Config
+from .runs import MODEL, Config, Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -128,9 +128,7 @@ def _is_finished(run: Path, seed: int) -> bool:
             f"{run} was trained with --seed {config.settings.seed}, not {seed}: name another "
             "folder with --out"
         )
-    history = config.load(run / MODEL).history
-    whole = len(history) >= config.settings.epochs
-    return whole or config.recipe.has_ended(history, config.settings)
+    return Run(run).is_finished(config, config.settings)
 
 
 class _Judge:
@@ -152,17 +150,21 @@ class _Judge:
 
 def table(rows: Sequence[Row]) -> str:
     """Return the rows as a table that Markdown reads, too."""
-    cells = [list(HEADER), *(row.cells() for row in rows)]
-    widths = [max(len(line[k]) for line in cells) for k in range(len(HEADER))]
+    return aligned([list(HEADER), *(row.cells() for row in rows)], left={0, 1})
+
+
+def aligned(cells: Sequence[Sequence[str]], left: Collection[int]) -> str:
+    """Return a table that Markdown reads, of a header and rows; ``left`` are columns of words."""
+    widths = [max(len(line[k]) for line in cells) for k in range(len(cells[0]))]
 
     def line(texts: Sequence[str]) -> str:
         padded = [
-            text.ljust(width) if k < 2 else text.rjust(width)
+            text.ljust(width) if k in left else text.rjust(width)
             for k, (text, width) in enumerate(zip(texts, widths, strict=True))
         ]
         return f"| {' | '.join(padded)} |"
 
-    rule = ["-" * w if k < 2 else f"{'-' * (w - 1)}:" for k, w in enumerate(widths)]
+    rule = ["-" * w if k in left else f"{'-' * (w - 1)}:" for k, w in enumerate(widths)]
     return "\n".join([line(cells[0]), f"| {' | '.join(rule)} |", *map(line, cells[1:])])
 
 

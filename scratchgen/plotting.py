@@ -522,6 +522,58 @@ def confusion_matrix(
     return ax
 
 
+def heat_map(
+    values: ArrayLike,
+    ax: Axes | None = None,
+    *,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    xlabel: str = "",
+    ylabel: str = "",
+    highest: bool = False,
+) -> Axes:
+    """Draw a value for each pair of settings as a shade, with its number; mark the lowest one.
+
+    ``values``: (R, C), for the R ``rows`` and the C ``columns``. A cell of NaN stays empty. With
+    ``highest``, dark cells are high, and the highest one is marked. The shades are those of
+    logarithms if the values are positive and span a factor of 20 or more.
+    """
+    v = np.asarray(values, dtype=np.float64)
+    if v.shape != (len(rows), len(columns)):
+        raise ValueError(
+            f"values has shape {v.shape}, expected ({len(rows)}, {len(columns)}): a row for each "
+            "of rows, a column for each of columns"
+        )
+    there = np.isfinite(v)
+    if ax is None:
+        ax = _new_axes(max(0.62 * v.shape[1], 1.6) + 1.2, max(0.34 * v.shape[0], 0.8) + 0.8)
+    of = _numbers("values", v[there]) if there.any() else np.zeros(1)
+    shade = np.log(v) if of.min() > 0 and of.max() > 20 * of.min() else v
+    shade = np.where(there, shade if highest else -shade, np.nan)
+    low, high = np.nanmin(shade, initial=np.inf), np.nanmax(shade, initial=-np.inf)
+    share = (shade - low) / (high - low) if high > low else np.where(there, 0.5, np.nan)
+    ax.imshow(share, cmap="Blues", vmin=0, vmax=1.15, aspect="auto")
+    ax.set_xticks(range(len(columns)), columns)
+    ax.set_yticks(range(len(rows)), rows)
+    _turn(ax, _width(ax) > 0.6)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    for row, column in np.argwhere(there):
+        colour = "white" if share[row, column] > 0.6 else "black"
+        number = f"{v[row, column]:.3g}"
+        ax.text(column, row, number, ha="center", va="center", fontsize=8, color=colour)
+    if there.any():
+        from matplotlib.patches import Rectangle
+
+        row, column = np.unravel_index(np.nanargmax(shade), v.shape)
+        corner = (float(column) - 0.5, float(row) - 0.5)
+        ax.add_patch(
+            Rectangle(corner, 1, 1, fill=False, edgecolor="C1", linewidth=2, clip_on=False)
+        )
+    return ax
+
+
 def is_image(shape: tuple[int, ...]) -> bool:
     """Whether :func:`image_grid` accepts samples of this shape."""
     if len(shape) == 1:

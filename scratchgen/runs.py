@@ -35,7 +35,7 @@ from .backend import Array
 from .files import FolderHeldError, sole_writer, write_atomically
 from .history import History
 from .recipes import RECIPES, Data, Recipe
-from .recipes.settings import AveragedSettings, Choice, option
+from .recipes.settings import AveragedSettings, Choice, Settings, option
 from .storage import Checkpoint, load, to_bytes
 
 CONFIG, MODEL, LAST = "config.json", "model.safetensors", "last.safetensors"
@@ -247,6 +247,17 @@ class Run:
                 )
             last = max(best, later, key=lambda state: len(state.history))
         return last, best
+
+    def is_finished(self, config: Config, settings: Settings) -> bool:
+        """Whether a training with these ``settings`` has come to its last epoch, or to its end."""
+        saved = self.checkpoints(config)
+        if saved is None:
+            return False
+        (last, best), recipe = saved, config.recipe
+        patience = recipe.patience(settings, last.history, best.model)
+        is_over = patience is not None and patience.is_over
+        whole = len(last.history) >= settings.epochs
+        return whole or is_over or recipe.has_ended(last.history, settings)
 
     @contextmanager
     def training(self, config: Config, state: Checkpoint) -> Iterator[Keeper]:

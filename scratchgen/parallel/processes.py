@@ -32,6 +32,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ..backend import Array, device_of, to_device, to_host
+from .threads import cores
 
 STARTED_BY = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
 """The variables in which mpiexec tells a process how many there are."""
@@ -214,8 +215,7 @@ def started_together() -> Processes:
         )
     neighbours = MPI.COMM_WORLD.Split_type(MPI.COMM_TYPE_SHARED).Get_size()
     if "OMP_NUM_THREADS" not in os.environ:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        threadpool_limits(max(1, (cores or 1) // neighbours), user_api="blas")
+        threadpool_limits(max(1, cores() // neighbours), user_api="blas")
     return Summed(MPI.COMM_WORLD)
 
 

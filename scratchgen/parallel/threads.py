@@ -201,6 +201,13 @@ def keep_freed_memory() -> None:
     np.empty(2**25 - 2**16, np.uint8)
 
 
+def cores() -> int:
+    """Return the number of cores that this process may use, as the scheduler of a cluster sets."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def describe_blas() -> str:
     """Describe the BLAS library of NumPy, its kernels and threads, and how it could be faster."""
     config: Any = np.show_config(mode="dicts")

@@ -69,6 +69,10 @@ class Kind:
         """Return the value as it is written on the command line."""
         return self.none if value is None else f"{value}"
 
+    def words(self, name: str, value: Any) -> list[str]:
+        """Return the words of a command line that give the setting ``name`` this value."""
+        return [option(name), self.none if value is None else f"{value}"]
+
 
 @dataclass(frozen=True)
 class Whole(Kind):
@@ -177,6 +181,10 @@ class Wholes(Whole):
         """Return the numbers as they are written on the command line."""
         return " ".join(map(str, value)) or "none"
 
+    def words(self, name: str, value: Any) -> list[str]:
+        """Return the option, and a word for each number."""
+        return [option(name), *map(str, value)]
+
 
 @dataclass(frozen=True)
 class Names(Kind):
@@ -214,6 +222,10 @@ class Flag(Kind):
     def said(self, value: Any) -> str:
         """Say yes or no."""
         return "yes" if value else "no"
+
+    def words(self, name: str, value: Any) -> list[str]:
+        """Return the option that says yes, or the one that says no."""
+        return [option(name) if value else option(f"no_{name}")]
 
 
 @dataclass(frozen=True)
