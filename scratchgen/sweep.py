@@ -159,8 +159,10 @@ def _train(cell: Cell, threads: int) -> str:
         return FINISHED
     if code < 0:
         return f"ended by signal {-code}"
-    lines = (cell.folder / LOG).read_text(errors="replace").strip().splitlines()
-    return lines[-1].removeprefix("scratchgen: ") if lines else f"exit code {code}"
+    lines = (cell.folder / LOG).read_text(errors="replace").splitlines()
+    errors = [line for line in lines if line.startswith("scratchgen: ")]
+    said = [f"exit code {code}", *lines[-1:], *errors[-1:]]
+    return said[-1].removeprefix("scratchgen: ")
 
 
 def row_of(cell: Cell, state: str) -> Row:

@@ -55,9 +55,8 @@ Wiskott 2016, "How to center deep Boltzmann machines"; Desjardins et al. 2010 (t
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Generator as Yields
 from typing import Any, Final, Literal, TypeAlias
 
@@ -70,7 +69,7 @@ from ..backend import Array, Generator, check_generator, device_of, to_host
 from ..distributions import Bernoulli, Distribution, Gaussian, family
 from ..operations.activations import logistic
 from ..optim.optimizer import checked
-from ..parallel import even_parts, workers
+from ..parallel import even_parts
 from ..parallel.parts import drawn_by_parts
 from ..parallel.processes import processes_of
 from ..sampling import (
@@ -582,9 +581,9 @@ class RBM(nn.Network):
         If the error exceeds some tenths of a nat, the estimate cannot be trusted: take more
         temperatures, or ``data``.
 
-        The chains run in parts of at most 100, each with its own generator, on as many threads as
-        BLAS may use. ``progress`` wraps the parts, as tqdm does. ``processes``, a communicator of
-        mpi4py, share them; the bits of the estimate depend on the number of neither.
+        On the host, the chains run in parts of at most 100, each with its own generator.
+        ``processes``, a communicator of mpi4py, share the parts, and the estimate has the same bits
+        on any number of them. ``progress`` wraps the steps of the chains of a part, as tqdm does.
         Source: Salakhutdinov and Murray 2008, section 4.
         """
         if n_chains < 2 or n_temperatures < 2:
@@ -599,14 +598,9 @@ class RBM(nn.Network):
 
         def annealed(a0: Array) -> tuple[Array, Array]:
             def of_part(part: slice, its: Generator) -> tuple[Array, Array]:
-                return machine._annealed(a0, part.stop - part.start, betas, its)
+                return machine._annealed(a0, part.stop - part.start, betas, its, progress)
 
-            with workers() if len(parts) > 1 else contextlib.nullcontext(map) as each:
-
-                def watched(f: Callable[[slice], Any], own: Sequence[slice]) -> Iterator[Any]:
-                    return (done for _, done in zip(progress(own), each(f, own), strict=True))
-
-                log_w, v = zip(*drawn_by_parts(of_part, parts, rng, together, watched), strict=True)
+            log_w, v = zip(*drawn_by_parts(of_part, parts, rng, together), strict=True)
             return np.concatenate(log_w), np.concatenate(v)
 
         if data is not None:
@@ -793,13 +787,14 @@ class RBM(nn.Network):
         n: int,
         betas: Sequence[float],
         rng: Generator,
+        progress: Callable[[Iterable[Any]], Iterable[Any]],
     ) -> tuple[Array, Array]:
         """Return estimates of log Z by n chains of a frozen machine from a0, and their ends."""
         units = self.units
         v = units.at(np.zeros_like(self.a, shape=(n, self.n_visible)) + a0).draw(rng)
         begin: Field = (v, self._field_of_hidden(v))
         path = self._path(a0, rng)
-        log_w, end = annealed_importance_sampling(begin, betas, *path)
+        log_w, end = annealed_importance_sampling(begin, betas, *path, progress)
         log_z0 = units.at(a0.astype(np.float64)).log_sum() + self.n_hidden * math.log(2)
         return log_w + log_z0, end[0]
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -24,8 +24,6 @@ from ..autodiff import Rule, Tensor, backward_sweep, differentiable
 from ..backend import Array, Generator, device_of, generator
 from .processes import ALONE, Processes
 from .threads import Map, keep_freed_memory, workers
-
-T = TypeVar("T")
 
 
 def mean_over_parts(
@@ -76,25 +74,25 @@ def mean_over_parts(
 
 
 def drawn_by_parts(
-    of_part: Callable[[slice, Generator], T],
+    of_part: Callable[[slice, Generator], Any],
     parts: Sequence[slice],
     rng: Generator,
     processes: Processes = ALONE,
     each: Map = map,
-) -> list[T]:
+) -> list[Any]:
     """Return ``of_part(part, its generator)`` for each part, in order, in every process.
 
     Each process computes some of the parts, and sends the results, arrays on the host or numbers,
     to the others. The generator of a part is seeded by a draw from ``rng`` and the number of the
-    part. A single part draws from ``rng`` itself, in every process. ``each`` maps over the parts of
-    this process: see :func:`scratchgen.parallel.workers`.
+    part. A single part draws from ``rng`` itself, in every process. ``each(of_part, parts)`` is
+    called with the parts of this process, and returns their results.
     """
     if len(parts) == 1:
         return list(each(lambda part: of_part(part, rng), parts))
     seed, device = int(rng.integers(2**63 - 1)), device_of(rng)
     number = {part.start: k for k, part in enumerate(parts)}
 
-    def drawn(part: slice) -> T:
+    def drawn(part: slice) -> Any:
         return of_part(part, generator([seed, number[part.start]], device))
 
     return processes.collect(lambda: list(each(drawn, processes.own(parts))))

@@ -25,7 +25,6 @@ from .recipe import (
     bits_of_nats,
     drawn_in_parts,
     in_parts,
-    last,
     only_mnist_sized,
 )
 from .settings import AveragedSettings, Choice, Whole, add_decay, decay_as_schedule, setting
@@ -189,13 +188,14 @@ class DDPMRecipe(Recipe[DDPMSettings]):
         if steps is not None and steps > model.T:
             raise ValueError(f"--steps is at most T = {model.T}, the noising steps, got {steps}")
 
-        def draw(part: slice) -> Array:
+        def states(part: slice) -> Iterator[Array]:
             of_part = None if labels is None else labels[part]
             start = _noise(model, part.stop - part.start, rng)
-            states = model.conditioned_on(of_part, guidance).denoise(start, rng, steps, eta)
-            return last(states, f"denoising to {part.stop} of {n}", (steps or model.T) + 1)
+            denoised = model.conditioned_on(of_part, guidance).denoise(start, rng, steps, eta)
+            return (x for _, x in denoised)
 
-        return 0.5 * (drawn_in_parts(draw, n, rng, PARTS) + 1)
+        n_states = (steps or model.T) + 1
+        return 0.5 * (drawn_in_parts(states, n, rng, PARTS, "denoising", n_states) + 1)
 
     def in_steps(
         self, steps: int | None, eta: float | None

@@ -189,8 +189,8 @@ class EBMRecipe(Recipe[EBMSettings]):
     def samples(self, model: EnergyModel, n: int, rng: Generator) -> Array:
         """Return the ends of new chains."""
 
-        def draw(part: slice) -> Array:
-            return model.sample(part.stop - part.start, rng, STEPS)
+        def draw(part: slice) -> list[Array]:
+            return [model.sample(part.stop - part.start, rng, STEPS)]
 
         return from_model(drawn_in_parts(draw, n, rng, 1000))
 

@@ -287,11 +287,11 @@ class RBMRecipe(Recipe[RBMSettings]):
 
     def samples(self, model: rbm.RBM, n: int, rng: Generator) -> Array:
         """Return means E[v|h], from a hundred chains at a time."""
-        return drawn_in_parts(lambda part: model.sample(part.stop - part.start, rng), n, rng, 100)
+        return drawn_in_parts(lambda part: [model.sample(part.stop - part.start, rng)], n, rng, 100)
 
     def draws(self, model: rbm.RBM, n: int, rng: Generator) -> Array:
         """Return states v, at the end of chains as long as the chains for the means."""
-        return drawn_in_parts(lambda part: model.draw(part.stop - part.start, rng), n, rng, 100)
+        return drawn_in_parts(lambda part: [model.draw(part.stop - part.start, rng)], n, rng, 100)
 
     def compared(self, model: rbm.RBM, n: int, rng: Generator) -> dict[str, Array]:
         """Return means E[v|h], or states v where a sample is a point: means lack its spread."""
@@ -538,7 +538,7 @@ def _log_partition(model: rbm.RBM, data: Data, rng: Generator) -> tuple[float, f
         return log_z, 0.0, f"{log_z:.3f}, exact: a sum over 2^{model.n_summed} states"
     train = to_device(data.train, rng)
     log_z, error = model.log_partition_ais(
-        CHAINS, TEMPERATURES, rng, train, lambda parts: watched(parts, "annealing"), sharers()
+        CHAINS, TEMPERATURES, rng, train, lambda steps: watched(steps, "annealing"), sharers()
     )
     trusted = "" if error < 0.5 else "; too large an error to be trusted, as the weights are few"
     return (

@@ -378,45 +378,47 @@ def in_parts(f: Callable[..., Array], x: Any, rng: Generator, size: int = 1000) 
     """
     arrays = x if isinstance(x, tuple) else (x,)
 
-    def of_part(part: slice) -> Array:
-        return f(*(to_device(array[part], rng) for array in arrays))
+    def of_part(part: slice) -> list[Array]:
+        return [f(*(to_device(array[part], rng) for array in arrays))]
 
     return drawn_in_parts(of_part, len(arrays[0]), rng, size, "evaluating")
 
 
 def drawn_in_parts(
-    draw: Callable[[slice], Array], n: int, rng: Generator, size: int, what: str = "sampling"
+    draw: Callable[[slice], Iterable[Array]],
+    n: int,
+    rng: Generator,
+    size: int,
+    what: str = "sampling",
+    steps: int = 1,
 ) -> Array:
     """Draw n samples, ``size`` of them at a time; on the host.
 
-    ``draw`` draws from ``rng``, which begins a sequence of its own at each of several parts.
-    Therefore several processes, which share the parts within a
+    ``draw`` returns or yields the ``steps`` states of a chain for a part of the samples, and the
+    last one is kept. It draws from ``rng``, which begins a sequence of its own at each of several
+    parts. Therefore several processes, which share the parts within a
     :func:`~scratchgen.parallel.processes.sharing`, draw the samples of one. ``what`` labels a bar.
     """
     parts = [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
-    def of_part(part: slice, its: Generator) -> Array:
+    def states(part: slice, its: Generator) -> Iterator[Array]:
         if its is not rng:
             set_generator_state(rng, *generator_state(its))
-        return to_host(draw(part))
+        yield from draw(part)
 
-    def each(of: Callable[[slice], Array], own: Sequence[slice]) -> Iterator[Array]:
-        if len(parts) == 1:
-            yield from map(of, own)
-            return
-        before = generator_state(rng)
+    def ends(of: Callable[[slice], Iterator[Array]], own: Sequence[slice]) -> Iterator[Array]:
+        before = generator_state(rng) if len(parts) > 1 else None
+        latest: dict[int, Array] = {}
         try:
-            yield from map(of, watched(own, what))
+            every = ((part.start, x) for part in own for x in of(part))
+            for start, x in watched(every, what, len(own) * steps):
+                latest[start] = x
         finally:
-            set_generator_state(rng, *before)
+            if before is not None:
+                set_generator_state(rng, *before)
+        return map(to_host, latest.values())
 
-    return np.concatenate(drawn_by_parts(of_part, parts, rng, sharers(), each))
-
-
-def last(states: Iterable[tuple[Any, Array]], what: str, total: int) -> Array:
-    """Return the last state of a chain, whose steps are watched; ``total`` is their number."""
-    *_, (_, x) = watched(states, what, total)
-    return x
+    return np.concatenate(drawn_by_parts(states, parts, rng, sharers(), ends))
 
 
 def bits_of_nats(nats: Array, data: Data, kind: str) -> Bits:

@@ -21,7 +21,7 @@ from ..models import DenseDenoiser, ScoreModel, UNet
 from ..models.diffusion.score import annealing_step, geometric_ladder
 from .data import Data
 from .ddpm import image_shape, unet_for
-from .recipe import Figures, Recipe, drawn_in_parts, from_model, in_parts, last, to_model
+from .recipe import Figures, Recipe, drawn_in_parts, from_model, in_parts, to_model
 from .settings import AveragedSettings, Choice, Real, Whole, Wholes, setting
 
 if TYPE_CHECKING:
@@ -122,11 +122,12 @@ class ScoreRecipe(Recipe[ScoreSettings]):
     def samples(self, model: ScoreModel, n: int, rng: Generator) -> Array:
         """Return the ends of annealed chains."""
 
-        def draw(part: slice) -> Array:
-            levels = model.anneal(model.noise(part.stop - part.start, rng), rng, STEPS)
-            return last(levels, f"annealing to {part.stop} of {n}", len(model.sigmas) + 1)
+        def levels(part: slice) -> Iterator[Array]:
+            noise = model.noise(part.stop - part.start, rng)
+            return (x for _, x in model.anneal(noise, rng, STEPS))
 
-        return from_model(drawn_in_parts(draw, n, rng, PARTS))
+        n_levels = len(model.sigmas) + 1
+        return from_model(drawn_in_parts(levels, n, rng, PARTS, "annealing", n_levels))
 
     def compared(self, model: ScoreModel, n: int, rng: Generator) -> dict[str, Array]:
         """Return the ends of annealed chains, and the ends of the probability flow."""

@@ -107,8 +107,8 @@ class VDMRecipe(Recipe[VDMSettings]):
     def samples(self, model: vdm.VDM, n: int, rng: Generator) -> Array:
         """Return draws x ~ p(x), on [0, 1]."""
 
-        def draw(part: slice) -> Array:
-            return model.sample(part.stop - part.start, rng)
+        def draw(part: slice) -> list[Array]:
+            return [model.sample(part.stop - part.start, rng)]
 
         return 0.5 * (drawn_in_parts(draw, n, rng, PARTS) + 1)
 

@@ -191,7 +191,7 @@ def test_what_is_drawn_in_parts_has_the_bits_of_one_process_and_leaves_the_gener
     def drawn(processes):
         rng = sg.generator(seed)
         with sharing(processes):
-            x = drawn_in_parts(lambda part: rng.random(part.stop - part.start), n, rng, of_part)
+            x = drawn_in_parts(lambda part: [rng.random(part.stop - part.start)], n, rng, of_part)
             return x, rng.random()
 
     alone = drawn(ALONE)
@@ -220,7 +220,7 @@ def test_an_error_of_one_process_is_raised_in_all_and_the_next_figure_begins_tog
             def draw(part):
                 if fails:
                     raise ValueError("no more numbers")
-                return rng.random(part.stop - part.start)
+                return [rng.random(part.stop - part.start)]
 
             return {"sum": f"{drawn_in_parts(draw, 12, rng, 2).sum()}"}
 
@@ -281,15 +281,26 @@ def test_models_on_several_processes_take_the_steps_of_one(size):
         assert float(line.split()[-1]) < 1e-6
 
 
-def test_a_run_of_two_processes_is_continued_by_one(tmp_path):
-    train = ["-m", "scratchgen", "train", "ffnn", "--out", "run", "--epochs"]
-    done = run_together(2, *train, "1", cwd=tmp_path)
+def test_a_run_of_two_processes_outlives_a_full_disk_and_is_continued_by_one(tmp_path, monkeypatch):
+    words = ["train", "ffnn", "--hidden", "8", "--out", "run", "--epochs"]
+    done = run_together(2, "-m", "scratchgen", *words, "1", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "2 processes share each batch" in done.stdout
-    again = run_together(1, *train, "2", "--resume", cwd=tmp_path)
-    assert again.returncode == 0, again.stderr
-    assert "going on after epoch 1" in again.stdout
-    assert len(sg.load(tmp_path / "run" / "model.safetensors").history) == 2
+    model = tmp_path / "run" / "model.safetensors"
+    before = model.read_bytes()
+    full = (
+        "import resource, scratchgen.cli as cli, scratchgen.parallel.processes as p\n"
+        "if p.started_together().rank == 0:\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        f"raise SystemExit(cli.main({[*words, '3', '--resume']}))"
+    )
+    done = run_together(2, "-c", full, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "scratchgen: [Errno 27] File too large: 'run/model.safetensors'" in done.stderr
+    assert model.read_bytes() == before
+    monkeypatch.chdir(tmp_path)
+    assert cli.main([*words, "2", "--resume"]) == 0
+    assert len(sg.load(model).history) == 2
 
 
 def test_two_processes_draw_the_samples_of_one_and_a_command_for_one_refuses_two(tmp_path):
