@@ -726,7 +726,8 @@ class RBM(nn.Network):
 
     def _field_of_visible(self, h: Array) -> Array:
         """Z = a + W h, for a frozen machine."""
-        z: Array = h @ self.W.T
+        # For h Wᵀ a BLAS first copies all of W, which for few rows takes as long as the product.
+        z: Array = (self.W @ h.T).T.copy() if len(h) < 100 else h @ self.W.T
         z += self.a
         return z
 
