@@ -7,6 +7,7 @@ is in ``with_torch``, and what those of JAX do in ``with_jax``.
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,6 @@ import numpy as np
 from .workloads import Step
 
 IMAGES = 60_000
-Batches = Callable[[], tuple[Any, ...]]
 _until_the_end = contextlib.ExitStack()
 
 
@@ -61,13 +61,18 @@ def weights(shapes: Mapping[str, Sequence[int]]) -> dict[str, Any]:
     return state
 
 
-def batches(device: str, size: int, *arrays: Any) -> Batches:
-    """Rows of the arrays, gathered by NumPy, or by CuPy on the device."""
-    from scratchgen import to_device
+class Batches:
+    """Batches of ``size`` rows of the arrays, gathered by NumPy, or by CuPy on the device."""
 
-    held = [to_device(x, device) for x in arrays]
-    rows = itertools.cycle(to_device(order(size, len(held[0])), device))
-    return lambda: (chosen := next(rows), tuple([x[chosen] for x in held]))[1]
+    def __init__(self, device: str, size: int, *arrays: Any) -> None:
+        from scratchgen import to_device
+
+        self.size, self.held = size, tuple([to_device(x, device) for x in arrays])
+        self.rows = itertools.cycle(to_device(order(size, len(self.held[0])), device))
+
+    def __call__(self) -> tuple[Any, ...]:
+        chosen = next(self.rows)
+        return tuple([x[chosen] for x in self.held])
 
 
 def lecture(module: str, shapes: Mapping[str, Sequence[int]], device: str) -> Any:
@@ -80,19 +85,29 @@ def lecture(module: str, shapes: Mapping[str, Sequence[int]], device: str) -> An
     return model, optimizers, rng
 
 
-def step(model: Any, optimizers: Sequence[Any], batch: Batches, rng: Any) -> Step:
+def step(
+    model: Any, optimizers: Sequence[Any], batch: Batches, rng: Any, captured: bool | None = None
+) -> Step:
     """What the loop of ``scratchgen.train`` does with a batch, on as many threads."""
-    from scratchgen import gradient
-    from scratchgen.training import Losses, threads_of_training
+    from scratchgen.captured import Steps
+    from scratchgen.parallel.processes import ALONE
+    from scratchgen.training import Training, threads_of_training
 
-    _until_the_end.enter_context(threads_of_training(model, len(batch()[0])))
-    steps, part_size = itertools.count(), getattr(model, "part_size", None)
+    _until_the_end.enter_context(threads_of_training(model, batch.size))
+    part_size = getattr(model, "part_size", None)
+    training = Training(
+        model, batch.held, optimizers, batch.size, part_size, rng, False, None, None, ALONE
+    )
+    steps, numbers = Steps(training, captured), itertools.count()
+    of_epoch = len(batch.held[0]) // batch.size
 
     def step() -> object:
-        losses = Losses(model, batch(), part_size, (0, next(steps)), rng)
+        chosen, k = next(batch.rows), next(numbers)
+        losses_of = functools.partial(training.losses, chosen, (0, k))
+        losses = steps.losses(chosen, k % of_epoch == 0, losses_of)
         for player, optimizer in enumerate(optimizers):
             cost = losses.cost(player, optimizer.parameters)
-            optimizer.step(gradient(cost, optimizer.parameters))
+            optimizer.step(losses.gradients(cost, optimizer.parameters))
         losses.report()
         return cost.data
 

@@ -120,10 +120,14 @@ def plain(x: Any) -> Any:
 
 
 def to_host(x: npt.ArrayLike) -> Array:
-    """Return ``x`` as a NumPy array, not copied if it is one; it raises as :func:`plain` does."""
+    """Return ``x`` as a NumPy array, not copied if it is one; it raises as :func:`plain` does.
+
+    The arrays of :mod:`scratchgen.captured` stand for NumPy arrays, and are returned unchanged.
+    """
     if device_of(x) == "cuda":
         return cast(Array, _cupy().asnumpy(x))
-    return np.asarray(plain(x))
+    array: Any = plain(x)
+    return array if hasattr(array, "captured") else np.asarray(array)
 
 
 def to_device(x: npt.ArrayLike, device: str | Generator) -> Array:

@@ -37,6 +37,7 @@ from .backend import (
     set_generator_state,
     to_host,
 )
+from .captured import Steps
 from .history import Epoch, History
 from .optim import Optimizer, clip_grad_norm
 from .optim.averaging import WeightAverage
@@ -80,6 +81,7 @@ def train(
     history: History | None = None,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
     processes: Any = None,
+    captured: bool | None = None,
 ) -> Iterator[Epoch]:
     """Train, yielding an :class:`Epoch` after each pass over the data: ``for epoch in train(...)``.
 
@@ -101,6 +103,10 @@ def train(
     :mod:`scratchgen.parallel.processes`, each process computes some of the parts of a batch. All
     call ``train`` with the same arguments, and begin with the weights, the optimizers and the
     generator of the first one. The default part is then the share of one process.
+
+    The steps of this library's models are ``captured`` where that repays and is safe, with the same
+    bits: see :mod:`scratchgen.captured`. False keeps all steps eager. With True, models of your own
+    are captured too, and a warning says why one cannot be.
 
     Raises ``ValueError`` at once for data that are empty, not finite, of different lengths or
     unsuitable for the model, and :class:`NonFiniteCostError` when a cost becomes NaN or infinite.
@@ -147,7 +153,8 @@ def train(
         together,
     )
     training.begin_alike()
-    return _epochs(training, epochs, History() if history is None else history, progress)
+    steps = Steps(training, captured)
+    return _epochs(training, steps, epochs, History() if history is None else history, progress)
 
 
 @dataclass(frozen=True)
@@ -179,7 +186,9 @@ class Training:
             holder.load_state_dict(state)
         set_generator_state(self.rng, *self.processes.from_first(generator_state(self.rng)))
 
-    def epoch(self, number: int, progress: Callable[[Iterable[int]], Iterable[int]]) -> Epoch:
+    def epoch(
+        self, number: int, progress: Callable[[Iterable[int]], Iterable[int]], steps: Steps
+    ) -> Epoch:
         """Train for one pass over the data."""
         began, n = time.perf_counter(), len(self.arrays[0])
         order = np.argsort(self.rng.random(n))
@@ -188,19 +197,16 @@ class Training:
         starts = range(0, n - n % self.batch_size if self.drop_last else n, self.batch_size)
         for step, start in enumerate(progress(starts), 1):
             chosen = order[start : start + self.batch_size]
-            batch = tuple([x[chosen] for x in self.arrays])
-            losses_of = functools.partial(
-                Losses, self.model, batch, self.part_size, (*seed, step), processes=self.processes
-            )
+            losses_of = functools.partial(self.losses, chosen, (*seed, step))
             before = copy_of(self.rng) if self.optimizers[0].searches else self.rng
-            losses = losses_of(self.rng)
+            losses = steps.losses(chosen, step == 1, losses_of)
             for player, optimizer in enumerate(self.optimizers):
                 cost = losses.cost(player, optimizer.parameters)
                 tally.note(player, step, cost)
                 if optimizer.searches:
                     optimizer.search(_evaluation(losses_of, before, optimizer))
                 else:
-                    gradients = gradient(cost, optimizer.parameters)
+                    gradients = losses.gradients(cost, optimizer.parameters)
                     if self.clip_norm is not None:
                         gradients = clip_grad_norm(gradients, self.clip_norm)
                     optimizer.step(gradients)
@@ -210,6 +216,11 @@ class Training:
         weights = [p.data for optimizer in self.optimizers for p in optimizer.parameters]
         check_same(self.processes, weights, "the weights")
         return tally.epoch(time.perf_counter() - began)
+
+    def losses(self, chosen: Array, seed: tuple[int, ...], rng: Generator) -> Losses:
+        """Return the losses of a batch of the samples ``chosen``."""
+        batch = tuple([x[chosen] for x in self.arrays])
+        return Losses(self.model, batch, self.part_size, seed, rng, self.processes)
 
     def seed_of_parts(self, n: int) -> tuple[int, ...]:
         """The seed of the parts' generators, besides step and part; empty for a single part.
@@ -221,13 +232,14 @@ class Training:
 
 def _epochs(
     training: Training,
+    steps: Steps,
     epochs: int,
     history: History,
     progress: Callable[[Iterable[int]], Iterable[int]],
 ) -> Iterator[Epoch]:
     for number in range(len(history) + 1, epochs + 1):
         with threads_of_training(training.model, training.batch_size):
-            history.append(training.epoch(number, progress))
+            history.append(training.epoch(number, progress, steps))
         yield history[-1]
 
 
@@ -302,6 +314,10 @@ class Losses:
             return cost
 
         return mean_over_parts(of_part, self.parts, parameters, self.processes)
+
+    def gradients(self, cost: Tensor, parameters: Sequence[Tensor]) -> list[Array]:
+        """Return ∂C/∂θ of a cost that this step has computed."""
+        return gradient(cost, parameters)
 
     def report(self) -> dict[str, Any]:
         """Return the report of the model's losses, after all players have moved: sample means.

@@ -44,7 +44,7 @@ def _images() -> Any:
 
 def _scratchgen(device: str) -> Step:
     model, optimizers, rng = training.lecture("ddpm", SHAPES, device)
-    return training.step(model, optimizers, training.batches(device, BATCH, _images()), rng)
+    return training.step(model, optimizers, training.Batches(device, BATCH, _images()), rng)
 
 
 def torch_model(device: str, channels_last: bool = False) -> Any:

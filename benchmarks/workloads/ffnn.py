@@ -60,7 +60,7 @@ def scratchgen(
     model = scratchgen.models.Classifier(dense((784,), 10, rng, hidden, ACTIVATION[optimizer]))
     model.network.load_state_dict(training.weights(shapes(hidden)))
     moved = getattr(scratchgen.optim, optimizer)(model.parameters(), lr=LR[optimizer])
-    return training.step(model, [moved], training.batches(device, batch, *data(n)), rng)
+    return training.step(model, [moved], training.Batches(device, batch, *data(n)), rng)
 
 
 def _torch_model(optimizer: str, device: str, hidden: Sequence[int]) -> Any:
@@ -136,7 +136,7 @@ def _sklearn(optimizer: str, device: str) -> Step:
         learning_rate_init=LR[optimizer],
         momentum=0,
     )
-    batch = training.batches(device, BATCH, *data(training.IMAGES))
+    batch = training.Batches(device, BATCH, *data(training.IMAGES))
     model.partial_fit(*batch(), classes=np.arange(10))  # which draws the weights
     parameters = list(training.weights(SHAPES).values())
     model.coefs_[:] = [W.T.copy() for W in parameters[::2]]
@@ -154,7 +154,7 @@ def _arrays(device: str) -> tuple[list[Any], training.Batches]:
     """Weights (inputs, outputs) and biases, and batches with one-hot labels."""
     parameters = [np.ascontiguousarray(w.T) for w in training.weights(SHAPES).values()]
     x, y = data(training.IMAGES)
-    return parameters, training.batches(device, BATCH, x, np.eye(10, dtype=np.float32)[y])
+    return parameters, training.Batches(device, BATCH, x, np.eye(10, dtype=np.float32)[y])
 
 
 def _autograd(optimizer: str, device: str) -> Step:

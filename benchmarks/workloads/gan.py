@@ -41,7 +41,7 @@ SHAPES = {**G_SHAPES, **D_SHAPES}
 
 def _scratchgen(device: str) -> Step:
     model, optimizers, rng = training.lecture("gan", SHAPES, device)
-    batch = training.batches(device, BATCH, training.images(-1))
+    batch = training.Batches(device, BATCH, training.images(-1))
     return training.step(model, optimizers, batch, rng)
 
 

@@ -41,7 +41,7 @@ def _scratchgen(k: int, device: str) -> Step:
     rng = scratchgen.generator(0, device)
     model = scratchgen.models.RBM(VISIBLE, HIDDEN, rng=rng, k=k)
     model.load_state_dict(_weights())
-    batch = training.batches(device, BATCH, training.images_as_strokes())
+    batch = training.Batches(device, BATCH, training.images_as_strokes())
     return training.step(model, [scratchgen.optim.SGD(model.parameters(), lr=LR)], batch, rng)
 
 
@@ -120,7 +120,7 @@ def _sklearn(device: str) -> Step:
     from sklearn.neural_network import BernoulliRBM
 
     model = BernoulliRBM(HIDDEN, learning_rate=LR, batch_size=BATCH, random_state=0)
-    batch = training.batches(device, BATCH, training.images_as_strokes())
+    batch = training.Batches(device, BATCH, training.images_as_strokes())
     model.partial_fit(*batch())  # which draws the weights
     model.components_[:] = _weights()["W"].T
     return lambda: model.partial_fit(*batch())

@@ -35,7 +35,7 @@ SHAPES = {
 
 def _scratchgen(device: str) -> Step:
     model, optimizers, rng = training.lecture("vae", SHAPES, device)
-    batch = training.batches(device, BATCH, training.images_as_strokes())
+    batch = training.Batches(device, BATCH, training.images_as_strokes())
     return training.step(model, optimizers, batch, rng)
 
 
@@ -101,7 +101,7 @@ def _autograd(device: str) -> Step:
     anp, autograd = import_module("autograd.numpy"), import_module("autograd")
     parameters = [np.ascontiguousarray(w.T) for w in training.weights(SHAPES).values()]
     update = training.by_hand("Adam", parameters, LR)
-    batch = training.batches(device, BATCH, training.images_as_strokes())
+    batch = training.Batches(device, BATCH, training.images_as_strokes())
     rng, half = np.random.default_rng(0), np.float32(0.5)
 
     def cost(parameters: Any, x: Any, eps: Any) -> Any:
