@@ -103,7 +103,8 @@ def step(
 
     def step() -> object:
         chosen, k = next(batch.rows), next(numbers)
-        losses_of = functools.partial(training.losses, chosen, (0, k))
+        batch_of = functools.partial(training.batch, chosen)
+        losses_of = functools.partial(training.losses, batch_of, (0, k))
         losses = steps.losses(chosen, k % of_epoch == 0, losses_of)
         for player, optimizer in enumerate(optimizers):
             cost = losses.cost(player, optimizer.parameters)

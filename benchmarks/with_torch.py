@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from . import training
-from .training import Batches
 from .workloads import Step
 
 Parameters = Mapping[str, torch.Tensor]
 Move = Callable[..., Any]
+Batches = Callable[[], tuple[Any, ...]]
 
 
 def weights(shapes: Mapping[str, Sequence[int]], device: str) -> dict[str, torch.Tensor]:

@@ -197,7 +197,8 @@ class Training:
         starts = range(0, n - n % self.batch_size if self.drop_last else n, self.batch_size)
         for step, start in enumerate(progress(starts), 1):
             chosen = order[start : start + self.batch_size]
-            losses_of = functools.partial(self.losses, chosen, (*seed, step))
+            batch = functools.cache(functools.partial(self.batch, chosen))
+            losses_of = functools.partial(self.losses, batch, (*seed, step))
             before = copy_of(self.rng) if self.optimizers[0].searches else self.rng
             losses = steps.losses(chosen, step == 1, losses_of)
             for player, optimizer in enumerate(self.optimizers):
@@ -217,10 +218,15 @@ class Training:
         check_same(self.processes, weights, "the weights")
         return tally.epoch(time.perf_counter() - began)
 
-    def losses(self, chosen: Array, seed: tuple[int, ...], rng: Generator) -> Losses:
-        """Return the losses of a batch of the samples ``chosen``."""
-        batch = tuple([x[chosen] for x in self.arrays])
-        return Losses(self.model, batch, self.part_size, seed, rng, self.processes)
+    def batch(self, chosen: Array) -> tuple[Array, ...]:
+        """Return the samples ``chosen``."""
+        return tuple([x[chosen] for x in self.arrays])
+
+    def losses(
+        self, batch: Callable[[], tuple[Array, ...]], seed: tuple[int, ...], rng: Generator
+    ) -> Losses:
+        """Return the losses of a batch, which is made by a call that a captured step omits."""
+        return Losses(self.model, batch(), self.part_size, seed, rng, self.processes)
 
     def seed_of_parts(self, n: int) -> tuple[int, ...]:
         """The seed of the parts' generators, besides step and part; empty for a single part.
