@@ -52,7 +52,7 @@ REDUCTIONS = {"sum": np.add.reduce, "max": np.maximum.reduce, "min": np.minimum.
 INTO_PLACE = {"random", "standard_normal"}  # draws that take out=
 DRAWS = INTO_PLACE | {"integers", "uniform", "normal"}
 LIBRARIES = {"scratchgen", "numpy", "scipy", "builtins"}
-FEWEST = 10
+FEWEST = 16
 """The fewest batches of an epoch that repay a capture."""
 
 

@@ -76,7 +76,7 @@ def of_recipe(name, captured, seed=0, batch_size=4, epochs=3, **options):
 def test_every_model_has_the_same_bits_captured_and_eager(name, programs):
     options = {"part_size": 10**6}  # of which a DDPM has a smaller one
     assert of_recipe(name, None, **options) == of_recipe(name, False, **options)
-    # of 3 epochs of 10 batches and a smaller one, less capture and proofs
+    # of 3 epochs of full batches and a smaller one, less capture and proofs
     assert programs == [3 * FEWEST - 4 if name in CAPTURED else 0, 0]
 
 
@@ -251,7 +251,7 @@ def test_annealing_of_beta_between_epochs_has_the_bits_of_the_eager_training(pro
         epochs = []
         for epoch in sg.train(
             model,
-            DIGITS.train[:50].reshape(50, 64),
+            DIGITS.train[:80].reshape(80, 64),
             optimizers,
             epochs=4,
             batch_size=5,
@@ -460,7 +460,7 @@ def test_a_training_goes_on_from_a_checkpoint_bit_for_bit(tmp_path, programs):
             list(
                 sg.train(
                     model,
-                    DIGITS.train[:53].reshape(53, 64) * 2 - 1,
+                    DIGITS.train[:83].reshape(83, 64) * 2 - 1,
                     optimizers,
                     captured=captured,
                     **options,
