@@ -46,18 +46,19 @@ test-library: $(VENV)/installed-for-tests
 test-chapters: $(VENV)/installed-for-tests
 	$(RUN) pytest tests/test_tutorials.py
 
+test-rounding: ROUNDING = $(shell grep -rl --include "test_*.py" rounding tests)
 test-rounding: $(VENV)/installed-for-tests
 	@own="$$($(VENV)/bin/python -c "$$KERNEL")"; \
 	for kernel in Nehalem Haswell SkylakeX; do \
 		if [ "$$own" = $$kernel ]; then echo "$$kernel: make test runs under it"; continue; fi; \
 		export OPENBLAS_CORETYPE=$$kernel; \
 		if [ "$$($(VENV)/bin/python -c "$$KERNEL" 2> /dev/null)" = $$kernel ]; \
-		then echo "$$kernel:"; $(RUN) pytest -m rounding tests || exit 1; \
+		then echo "$$kernel:"; $(RUN) pytest -m rounding $(ROUNDING) || exit 1; \
 		else echo "$$kernel: skipped, since this processor or this BLAS does not run it"; fi; \
 	done
 
 test-oldest: $(OLDEST)/installed-for-tests
-	HYPOTHESIS_PROFILE=few $(OLDEST)/bin/python -m pytest -m "not rounding" \
+	HYPOTHESIS_PROFILE=few $(OLDEST)/bin/python -m pytest -m "not rounding and not long" \
 		--ignore tests/test_tutorials.py --ignore tests/test_equations.py
 
 lint: $(VENV)/installed-for-tests

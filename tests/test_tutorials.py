@@ -36,6 +36,8 @@ class Chapter:
         return module
 
     def __getattr__(self, name):
+        if name.startswith("_"):  # pytest looks for such names in whatever it collects
+            raise AttributeError(name)
         return getattr(self.module, name)
 
     @functools.cached_property

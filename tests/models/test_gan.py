@@ -741,6 +741,7 @@ def test_training_brings_the_samples_towards_the_digits():
     assert distance() < before / 10
 
 
+@pytest.mark.long
 @generator_costs
 @pytest.mark.parametrize("d_steps", [1, 2])
 def test_the_check_of_networks_finds_every_gradient_of_the_game_right(generator_cost, d_steps):

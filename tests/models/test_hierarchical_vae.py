@@ -227,6 +227,7 @@ def small(likelihood="bernoulli", T=3):
     return HierarchicalVAE(encoders, decoders, n_latents, likelihood).astype(np.float64)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
 def test_the_gradients_are_those_of_the_cost(likelihood):
     model = small(likelihood)

@@ -233,6 +233,7 @@ def test_samples_are_means_whose_average_is_that_of_the_model():
 # Annealed importance sampling
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("settings", "start"),
     [
@@ -929,6 +930,7 @@ def test_the_frame_of_the_data_is_kept_in_a_checkpoint(tmp_path):
     np.testing.assert_array_equal(loaded.spread, model.spread)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("settings", [{}, {"persistent": True}], ids=str)
 def test_gaussian_units_learn_more_of_digits_than_independent_units_know(settings):
     x, _ = sg.datasets.digits("train")

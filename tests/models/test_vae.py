@@ -872,6 +872,7 @@ def test_the_bound_of_a_decoder_that_convolves_is_that_of_its_outputs_as_rows(li
     np.testing.assert_allclose(model.nll(x, h).data, expected, rtol=1e-13)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian", 9])
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 7, 10), (1, 5, 1)])
 def test_the_convolutional_autoencoder_takes_images_and_rows_of_any_size(shape, likelihood):

@@ -348,6 +348,7 @@ def reached_by_scipy(model, data, iterations):
     return minimize(value_and_gradient, start, jac=True, method="L-BFGS-B", options=options).fun
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
 def test_training_gets_as_low_as_scipy_in_as_many_iterations(activation, dtype):

@@ -78,6 +78,7 @@ def test_a_resumed_training_is_that_which_never_stopped(elsewhere):
     assert parts.optimizers[0].lr == whole.optimizers[0].lr == 3e-3 * 0.5**4
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_every_optimizer_learns_at_its_default_rate(elsewhere, optimizer):
     asked = ["train", "ffnn", "--optimizer", optimizer, "--epochs", "8", "--out", "run"]
@@ -140,6 +141,7 @@ def test_the_lectures_network_is_that_of_the_notes():
     assert (settings.hidden, settings.activation) == ((100,), "sigmoid")
 
 
+@pytest.mark.long
 def test_a_training_that_ended_early_is_not_gone_on_with(tmp_path):
     run = tmp_path / "run"
     arguments = ["train", "ffnn", "--lr", "3", "--patience", "1", "--out", str(run)]

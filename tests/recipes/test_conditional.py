@@ -101,6 +101,7 @@ def test_convolutions_and_a_preset_are_refused(capsys):
     assert "the notes give no settings" in capsys.readouterr().err
 
 
+@pytest.mark.long
 @models
 def test_a_file_with_names_as_labels_and_channels_last_goes_from_training_to_samples(
     name, elsewhere, capsys, monkeypatch

@@ -144,6 +144,7 @@ def test_the_description_names_classes_that_are_too_small_to_be_held_out():
 # On the command line
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("period", [2, 5, 10])
 def test_labels_that_repeat_are_learned_as_well_as_shuffled_ones(period):
     y = np.arange(300) % period
@@ -180,6 +181,7 @@ def test_a_run_on_a_file_that_has_changed_is_refused(command, capsys):
     assert "own.npz has changed since run was trained on it" in capsys.readouterr().err
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "command", [["evaluate", "run"], ["train", "vae", "--out", "run", "--resume"]]
 )
@@ -257,14 +259,14 @@ MODELS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("model", "shape"),
     [
-        *(("vae", shape) for shape in [(8, 12, 3), (8, 12, 4), (8, 12), (20,)]),
-        *((model, (8, 12, 3)) for model in ("rbm", "gan", "ddpm", "ebm", "score")),
-        ("rbm", (20,)),
+        *(("vae", shape) for shape in [(8, 12, 3), (8, 12, 4), (20,)]),
+        *((model, (8, 12, 3)) for model in ("rbm", "gan", "ebm", "score")),
+        ("ddpm", (8, 12)),
         ("ebm", (20,)),
-        ("score", (8, 12)),
         ("ddpm", (20,)),
     ],
     ids=str,

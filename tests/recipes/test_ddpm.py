@@ -72,6 +72,7 @@ def test_the_average_that_is_asked_for_is_kept_and_none_for_a_share_of_0(data):
     assert recipe.average(model, recipe.settings({"ema": 0.0})) is None
 
 
+@pytest.mark.long
 def test_the_judgement_states_what_the_schedule_leaves_and_the_error_of_every_quarter(
     data, monkeypatch
 ):

@@ -54,6 +54,7 @@ def test_the_time_matters(network):
     assert np.abs(first - last).max() > 1e-3
 
 
+@pytest.mark.long
 @networks
 def test_every_gradient_of_the_network_agrees(network):
     net = tiny() if network is UNet else PlainDenoiser(1, rng=rng()).astype(np.float64)
