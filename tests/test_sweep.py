@@ -86,6 +86,7 @@ def test_a_task_of_a_job_array_trains_its_cell_alone(elsewhere, capsys, in_this_
     assert len(in_this_process) == 2
 
 
+@pytest.mark.long
 def test_a_training_is_a_process_of_its_own(elsewhere):
     (cell,) = sweep.cells("ffnn", {"epochs": 1, "hidden": (4,)}, [["lr", "0.01"]], elsewhere)
     (row,) = sweep.sweep([cell], jobs=1, threads=1)

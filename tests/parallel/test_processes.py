@@ -268,6 +268,7 @@ def run_together(size, *arguments, **options):
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [2, 3])
 def test_models_on_several_processes_take_the_steps_of_one(size):
     names = ["ffnn", "gan", "ebm", "vdm"] if size == 2 else ["vae"]
@@ -281,6 +282,7 @@ def test_models_on_several_processes_take_the_steps_of_one(size):
         assert float(line.split()[-1]) < 1e-6
 
 
+@pytest.mark.long
 def test_a_run_of_two_processes_outlives_a_full_disk_and_is_continued_by_one(tmp_path, monkeypatch):
     words = ["train", "ffnn", "--hidden", "8", "--out", "run", "--epochs"]
     done = run_together(2, "-m", "scratchgen", *words, "1", cwd=tmp_path)
