@@ -198,6 +198,7 @@ def _failed(said: str, code: int) -> int:
             said = f"process {together.rank}: {said}"
         print(f"scratchgen: {said}", file=sys.stderr, flush=True)
         sys.stdout.flush()
+        time.sleep(0.5)  # mpiexec may lose what it has not passed on when the processes end
         together.end_all(code)
         return code
     print(f"scratchgen: {said}", file=sys.stderr)

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff import Rule, Tensor, backward_sweep, differentiable
-from ..backend import Array, Generator, device_of, generator
+from ..backend import Array, Generator, device_of, generator, to_host
 from .processes import ALONE, Processes
 from .threads import Map, keep_freed_memory, workers
 
@@ -89,7 +89,7 @@ def drawn_by_parts(
     """
     if len(parts) == 1:
         return list(each(lambda part: of_part(part, rng), parts))
-    seed, device = int(rng.integers(2**63 - 1)), device_of(rng)
+    seed, device = int(to_host(rng.integers(2**63 - 1))), device_of(rng)
     number = {part.start: k for k, part in enumerate(parts)}
 
     def drawn(part: slice) -> Any:
