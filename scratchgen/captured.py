@@ -18,7 +18,8 @@ while it is known to be right; every other step runs eagerly, by :class:`trainin
 - The step after a capture, and the first of each epoch, run eagerly beside the program. Where one
   bit of the costs, gradients, report or generator differs, a warning says so, the eager result
   counts, and the training goes on eagerly.
-- Only objects of this library are captured, unless ``train`` is told otherwise.
+- Only objects of this library are captured, and only with NumPy 2.4 or later, unless ``train`` is
+  told otherwise.
 
 On a GPU, a CUDA graph would take the place of :class:`Tape`; its trainings are eager until then.
 """
@@ -54,6 +55,8 @@ DRAWS = INTO_PLACE | {"integers", "uniform", "normal"}
 LIBRARIES = {"scratchgen", "numpy", "scipy", "builtins"}
 FEWEST = 16
 """The fewest batches of an epoch that repay a capture."""
+LEAST_NUMPY = "2.4.0"
+"""The oldest NumPy whose bits were found to be the same; in 2.0 those of a Gaussian RBM are not."""
 
 
 class NotCapturableError(RuntimeError):
@@ -466,6 +469,8 @@ def reason_against(training: Any, known_alone: bool) -> str:
         return "the optimizer evaluates the cost several times in a step"
     if not known_alone:
         return ""
+    if np.lib.NumpyVersion(np.__version__) < LEAST_NUMPY:
+        return f"NumPy {np.__version__} is older than {LEAST_NUMPY}"
     if n // size < FEWEST:
         return f"an epoch has fewer than {FEWEST} full batches"
     try:

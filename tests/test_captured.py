@@ -13,6 +13,7 @@ from scratchgen import models, nn, optim
 from scratchgen import operations as ops
 from scratchgen.captured import (
     FEWEST,
+    LEAST_NUMPY,
     CaptureWarning,
     NotCapturableError,
     Recorded,
@@ -24,6 +25,10 @@ from scratchgen.gradcheck.strategies import seeds
 from scratchgen.recipes import RECIPES, Data
 from tests.rules import RULES, Seed, is_real
 
+pytestmark = pytest.mark.skipif(
+    np.lib.NumpyVersion(np.__version__) < LEAST_NUMPY,
+    reason=f"steps are captured with NumPy {LEAST_NUMPY} or later",
+)
 DIGITS = Data.named("digits")
 CAPTURED = {"ffnn", "gaussian-rbm", "autoencoder", "vae", "iwae", "hvae", "gan"}
 
