@@ -213,11 +213,17 @@ def _unsaid(*_: Any, **__: Any) -> None:
     """Say nothing, since the first process says it."""
 
 
+def _given(asked: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings that were given, with an absolute path of data, valid in any folder."""
+    given = RECIPES[asked.model].parsed(vars(asked))
+    if Path(given.get("data", "")).suffix:
+        given["data"] = str(Path(given["data"]).resolve())
+    return given
+
+
 def _train(asked: argparse.Namespace) -> None:
     recipe = RECIPES[asked.model]
-    given = recipe.parsed(vars(asked))
-    if Path(given.get("data", "")).suffix:  # the absolute path is valid in any folder
-        given["data"] = str(Path(given["data"]).resolve())
+    given = _given(asked)
     settings = recipe.settings(given)  # an invalid setting is reported before anything else
     if not asked.resume:
         settings.check_rates()
@@ -559,9 +565,7 @@ def _compare(asked: argparse.Namespace) -> None:
 
 def _sweep(asked: argparse.Namespace) -> int:
     wanted = Sweeping(**Sweeping.parsed(vars(asked)))
-    given = RECIPES[asked.model].parsed(vars(asked))
-    if Path(given.get("data", "")).suffix:
-        given["data"] = str(Path(given["data"]).resolve())
+    given = _given(asked)
     data = Path(given.get("data", "digits")).stem
     folder = Path(asked.out or f"sweeps/{asked.model}-{data}")
     grid = sweep.cells(asked.model, given, asked.vary, folder)

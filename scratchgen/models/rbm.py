@@ -96,8 +96,9 @@ FOR_ANY_SCALE: Final[dict[str, dict[str, Any]]] = {
 }
 """The settings with which the units accept data of any scale; bits have none."""
 STATES = 2**25
-CHAINS = 100  # the number of annealed chains that run together on the host, at most
 """The largest number of states in an exact sum: 25 units, whose sum takes some minutes."""
+CHAINS = 100
+"""The largest number of annealed chains that run together on the host."""
 SLIDING = 0.01
 """The weight of a new batch in the sliding means of the centred gradient, as in PyDeep."""
 
